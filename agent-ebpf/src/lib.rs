@@ -1,0 +1,1 @@
+//! Map layouts and the histogram scale.

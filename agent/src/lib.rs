@@ -1,0 +1,1 @@
+//! Weir's agent: one per node.

@@ -1,0 +1,22 @@
+//! Weir's API objects (group `weir.dev`, version `v1alpha1`): pure data, no I/O, no async.
+//!
+//! A person or a control plane writes an object's `spec`; only the agent of the node that holds the
+//! pool writes its `status`. Agent, controller and CSI driver never depend on each other: they meet
+//! through these types.
+//!
+//! - [`pool::StoragePool`]: one volume group on one node, and the portals its exports listen on.
+//! - [`volume::Volume`]: one block device carved out of a pool, and the nodes that may use it.
+//! - [`names`]: how an id becomes an LV name, an NQN, a serial; each wire string stands there once.
+//! - [`units`]: sizes as types.
+//! - [`parse`]: YAML or JSON text to an object, with errors that name the field.
+#![forbid(unsafe_code)]
+
+pub mod condition;
+pub mod names;
+pub mod object;
+pub mod parse;
+pub mod pool;
+pub mod units;
+pub mod volume;
+
+pub use parse::{ParseError, Request, parse};

@@ -1,0 +1,302 @@
+//! YAML or JSON text to an object. An error names the field and nothing is accepted by half.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::names::API_VERSION;
+use crate::pool::StoragePool;
+use crate::units::Bytes;
+use crate::volume::Volume;
+
+/// An object somebody asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// A pool.
+    Pool(StoragePool),
+    /// A volume.
+    Volume(Volume),
+}
+
+/// Why a text is no request.
+#[derive(Debug, Error)]
+pub enum ParseError {
+    /// The text is not YAML, or a field is missing, unknown or of the wrong type.
+    #[error("{field}: {reason}")]
+    Shape {
+        /// Path of the field, dotted; `.` for the document itself.
+        field: String,
+        /// What the deserializer said, with the line.
+        reason: String,
+    },
+    /// A field has the right type and a value that can't be.
+    #[error("{field}: {rule}")]
+    Value {
+        /// Path of the field, dotted.
+        field: &'static str,
+        /// The rule it breaks.
+        rule: String,
+    },
+}
+
+/// The largest volume: what the kernel's loff_t, hence a block device, can hold.
+const LARGEST: Bytes = Bytes(i64::MAX as u64);
+
+/// Reads one object.
+///
+/// # Errors
+/// Names the first field that is not as the schema wants it.
+pub fn parse(text: &str) -> Result<Request, ParseError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Header {
+        api_version: String,
+        kind: String,
+    }
+    let header: Header = typed(text)?;
+    if header.api_version != API_VERSION {
+        let rule = format!(
+            "`{}` is not served, only `{API_VERSION}`",
+            header.api_version
+        );
+        return Err(ParseError::Value {
+            field: "apiVersion",
+            rule,
+        });
+    }
+    match header.kind.as_str() {
+        "StoragePool" => typed(text).and_then(check_pool).map(Request::Pool),
+        "Volume" => typed(text).and_then(check_volume).map(Request::Volume),
+        other => {
+            let rule = format!("`{other}` is neither `StoragePool` nor `Volume`");
+            Err(ParseError::Value {
+                field: "kind",
+                rule,
+            })
+        }
+    }
+}
+
+fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
+    let yaml = serde_yaml_ng::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(yaml).map_err(|error| ParseError::Shape {
+        field: error.path().to_string(),
+        reason: error.into_inner().to_string(),
+    })
+}
+
+fn check_pool(pool: StoragePool) -> Result<StoragePool, ParseError> {
+    let kernel = &pool.spec.engine.kernel;
+    for device in &kernel.devices {
+        let clean = device.starts_with("/dev/") && !device.split('/').any(|part| part == "..");
+        if !clean {
+            let rule = format!("`{device}` is not an absolute path under /dev");
+            return Err(ParseError::Value {
+                field: "spec.engine.kernel.devices",
+                rule,
+            });
+        }
+    }
+    if kernel
+        .thin_pool
+        .as_ref()
+        .is_some_and(|thin| !in_range(thin.capacity_bytes))
+    {
+        let rule = format!("must be between 1 and {}", LARGEST.0);
+        return Err(ParseError::Value {
+            field: "spec.engine.kernel.thinPool.capacityBytes",
+            rule,
+        });
+    }
+    let wildcard = |address: IpAddr| address.is_unspecified();
+    if let Some(portal) = pool
+        .spec
+        .portals
+        .iter()
+        .find(|portal| wildcard(portal.address))
+    {
+        let rule = format!(
+            "`{}` would export on every network of the node",
+            portal.address
+        );
+        return Err(ParseError::Value {
+            field: "spec.portals.address",
+            rule,
+        });
+    }
+    if pool.spec.portals.iter().any(|portal| portal.port == 0) {
+        let rule = "must be between 1 and 65535".to_owned();
+        return Err(ParseError::Value {
+            field: "spec.portals.port",
+            rule,
+        });
+    }
+    Ok(pool)
+}
+
+fn check_volume(volume: Volume) -> Result<Volume, ParseError> {
+    if !in_range(volume.spec.capacity_bytes) {
+        let rule = format!("must be between 1 and {}", LARGEST.0);
+        return Err(ParseError::Value {
+            field: "spec.capacityBytes",
+            rule,
+        });
+    }
+    if volume.spec.id.0.is_nil() {
+        let rule = "the nil UUID identifies nothing".to_owned();
+        return Err(ParseError::Value {
+            field: "spec.id",
+            rule,
+        });
+    }
+    if volume.spec.attachments.len() > 1 {
+        let rule = "a volume can be attached to one node at a time".to_owned();
+        return Err(ParseError::Value {
+            field: "spec.attachments",
+            rule,
+        });
+    }
+    Ok(volume)
+}
+
+fn in_range(size: Bytes) -> bool {
+    (Bytes(1)..=LARGEST).contains(&size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const VOLUME: &str = "
+apiVersion: weir.dev/v1alpha1
+kind: Volume
+metadata: {name: pg-data, labels: {app: pg}}
+spec:
+  id: 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90
+  capacityBytes: 1073741824
+  poolName: fast
+  attachments: [{nodeName: app-1, generation: 3}]
+";
+    const POOL: &str = "
+apiVersion: weir.dev/v1alpha1
+kind: StoragePool
+metadata: {name: fast}
+spec:
+  nodeName: storage-1
+  engine: {kernel: {volumeGroup: weir-fast, devices: [/dev/vdb], thinPool: {capacityBytes: 4096}}}
+  portals: [{address: 10.0.0.1}]
+";
+
+    #[test]
+    fn a_volume_and_a_pool_are_read() {
+        let Request::Volume(volume) = parse(VOLUME).unwrap() else {
+            panic!("not a volume")
+        };
+        assert_eq!(volume.metadata.name.as_str(), "pg-data");
+        assert_eq!(volume.spec.capacity_bytes, Bytes::GIB);
+        let Request::Pool(pool) = parse(POOL).unwrap() else {
+            panic!("not a pool")
+        };
+        assert_eq!(pool.spec.portals[0].port, 4420);
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let Request::Volume(volume) = parse(VOLUME).unwrap() else {
+            panic!("not a volume")
+        };
+        let json = serde_json::to_string(&volume).unwrap();
+        assert_eq!(parse(&json).unwrap(), Request::Volume(volume));
+    }
+
+    /// Each row: what is replaced in a good object, by what, and the field the error must name.
+    #[test]
+    fn a_bad_field_is_refused_by_name() {
+        let rows = [
+            (
+                VOLUME,
+                "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90",
+                "12",
+                "spec.id",
+            ),
+            (
+                VOLUME,
+                "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90",
+                "00000000-0000-0000-0000-000000000000",
+                "spec.id",
+            ),
+            (VOLUME, "1073741824", "0", "spec.capacityBytes"),
+            (VOLUME, "1073741824", "-1", "spec.capacityBytes"),
+            (
+                VOLUME,
+                "1073741824",
+                "9223372036854775808",
+                "spec.capacityBytes",
+            ),
+            (VOLUME, "1073741824", "lots", "spec.capacityBytes"),
+            (VOLUME, "name: pg-data", "name: ../../etc", "metadata.name"),
+            (VOLUME, "poolName: fast", "poolName: a/b", "spec.poolName"),
+            (VOLUME, "poolName: fast", "", "spec"),
+            (
+                VOLUME,
+                "generation: 3",
+                "generation: x",
+                "spec.attachments[0].generation",
+            ),
+            (
+                VOLUME,
+                "[{nodeName: app-1, generation: 3}]",
+                "[{nodeName: a, generation: 1}, {nodeName: b, generation: 2}]",
+                "spec.attachments",
+            ),
+            (VOLUME, "poolName", "poolNam", "spec.poolNam"),
+            (VOLUME, "kind: Volume", "kind: Vol", "kind"),
+            (VOLUME, "v1alpha1", "v2", "apiVersion"),
+            (
+                POOL,
+                "/dev/vdb",
+                "/etc/passwd",
+                "spec.engine.kernel.devices",
+            ),
+            (
+                POOL,
+                "/dev/vdb",
+                "/dev/../etc/passwd",
+                "spec.engine.kernel.devices",
+            ),
+            (POOL, "weir-fast", "../x", "spec.engine.kernel"),
+            (POOL, "10.0.0.1", "0.0.0.0", "spec.portals.address"),
+            (POOL, "10.0.0.1", "example.org", "spec.portals[0].address"),
+            (POOL, "10.0.0.1", "'::'", "spec.portals.address"),
+            (POOL, "10.0.0.1}", "10.0.0.1, port: 0}", "spec.portals.port"),
+            (
+                POOL,
+                "capacityBytes: 4096",
+                "capacityBytes: 0",
+                "thinPool.capacityBytes",
+            ),
+        ];
+        for (good, from, to, field) in rows {
+            assert!(good.contains(from), "{from}");
+            let error = parse(&good.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(field), "{to}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn no_broken_object_panics(cut in 0..VOLUME.len(), junk in "\\PC{0,8}") {
+            let mut text = VOLUME.to_owned();
+            text.insert_str(cut, &junk);
+            let _ = parse(&text);
+        }
+    }
+}

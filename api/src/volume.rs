@@ -1,0 +1,104 @@
+//! Volume: one block device carved out of a pool, and the nodes that may use it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Condition;
+use crate::names::{Generation, NodeName, ObjectName, VolumeId};
+use crate::object::Object;
+use crate::pool::Portal;
+use crate::units::Bytes;
+
+/// A volume. The agent of its pool's node makes it and writes its status.
+pub type Volume = Object<VolumeSpec, VolumeStatus>;
+
+/// What a volume should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VolumeSpec {
+    /// Its identity, chosen by whoever creates the object; never changes.
+    pub id: VolumeId,
+    /// At least so many bytes; rounded up to whole extents.
+    pub capacity_bytes: Bytes,
+    /// The pool that holds it.
+    pub pool_name: ObjectName,
+    /// Whether its space is taken now or as it is written.
+    #[serde(default)]
+    pub provisioning: Provisioning,
+    /// Nodes that may use it, the pool's own node included. At most one at a time.
+    #[serde(default)]
+    pub attachments: Vec<Attachment>,
+}
+
+/// When a volume takes its space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provisioning {
+    /// At creation: a linear LV, zeroed before its first use.
+    #[default]
+    Thick,
+    /// As it is written: a thin LV; a block that was never written reads as zeroes.
+    Thin,
+}
+
+/// A grant: this node may use the volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attachment {
+    /// Who.
+    pub node_name: NodeName,
+    /// Which grant; a new one for every grant.
+    pub generation: Generation,
+}
+
+/// What a volume is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStatus {
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// Its real size.
+    #[serde(default)]
+    pub capacity_bytes: Bytes,
+    /// The block device on the pool's node, once it may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_path: Option<String>,
+    /// How other nodes reach it, once one is attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetStatus>,
+    /// See [`crate::condition`].
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where in its life a volume is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Nothing was made yet; a condition says what it waits for.
+    Pending,
+    /// The logical volume is being made or zeroed.
+    Creating,
+    /// It can be used by the nodes it is attached to.
+    Ready,
+    /// Deletion was ordered and recorded; a condition says what it waits for.
+    Deleting,
+    /// Its data is gone.
+    Deleted,
+    /// It can't be served; a condition says why.
+    Failed,
+}
+
+/// An export, as a host needs it to connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetStatus {
+    /// The subsystem's NQN.
+    pub nqn: String,
+    /// The NQN of the one host that may connect.
+    pub host_nqn: String,
+    /// The namespace's number.
+    pub nsid: u32,
+    /// The namespace's UUID: the volume's id.
+    pub uuid: VolumeId,
+    /// Where it listens.
+    pub portals: Vec<Portal>,
+}

@@ -1,0 +1,182 @@
+//! The target as plain data: what [`crate::configfs`] reads, what a caller wants, what
+//! [`crate::plan()`] compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::nqn::Nqn;
+
+/// Everything below `/sys/kernel/config/nvmet`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Hosts that a subsystem may name.
+    pub hosts: BTreeSet<Nqn>,
+    /// Subsystems.
+    pub subsystems: BTreeMap<Nqn, Subsystem>,
+    /// Ports.
+    pub ports: BTreeMap<PortId, Port>,
+}
+
+/// What a host connects to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subsystem {
+    /// Whether any host may connect, whatever `allowed_hosts` says. Skips authentication too.
+    pub allow_any_host: bool,
+    /// Hosts that may connect; each is in [`Target::hosts`].
+    pub allowed_hosts: BTreeSet<Nqn>,
+    /// Serial number, at most 20 printable ASCII characters. The kernel makes up a random one per
+    /// directory, and a host that sees another serial after a reboot sees another disk. `None`
+    /// leaves the kernel's.
+    pub serial: Option<String>,
+    /// Model number, at most 40 printable ASCII characters. `None` leaves the kernel's.
+    pub model: Option<String>,
+    /// Namespaces.
+    pub namespaces: BTreeMap<Nsid, Namespace>,
+}
+
+/// A block device, as a namespace of a subsystem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// The block device, as an absolute path.
+    pub device_path: PathBuf,
+    /// Identity by which hosts know the disk.
+    pub uuid: Uuid,
+    /// Identity by which hosts that don't read the UUID know the disk.
+    pub nguid: Uuid,
+    /// ANA group; its state on a port says whether the namespace is reachable there.
+    pub ana_group: AnaGroupId,
+    /// Whether hosts see it.
+    pub enabled: bool,
+}
+
+/// An address that the target listens on, and the subsystems reachable there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Transport.
+    pub transport: Transport,
+    /// Address family and address. Its family is what `addr_adrfam` says.
+    pub address: IpAddr,
+    /// Transport service id: the TCP port.
+    pub service: u16,
+    /// State of each ANA group that has a directory; group 1 always has one.
+    pub ana_groups: BTreeMap<AnaGroupId, AnaState>,
+    /// Subsystems reachable here. The first one makes the kernel bind and listen.
+    pub subsystems: BTreeSet<Nqn>,
+}
+
+/// NVMe transports of the kernel's target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// NVMe/TCP (module `nvmet_tcp`).
+    Tcp,
+}
+
+/// Address families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `ipv4` in configfs.
+    Ipv4,
+    /// `ipv6` in configfs.
+    Ipv6,
+}
+
+/// A port's number: the name of its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PortId(pub u16);
+
+/// A namespace's number: 1 to 0xFFFFFFFE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Nsid(u32);
+
+/// An ANA group's number: 1 to 127. The kernels we know accept 128 and then use group 0 for it
+/// (`array_index_nospec(128, 128)` in drivers/nvme/target/configfs.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct AnaGroupId(u32);
+
+/// A number that is not allowed where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {number} is not in {low}..={high}")]
+pub struct OutOfRange {
+    what: &'static str,
+    number: u32,
+    low: u32,
+    high: u32,
+}
+
+/// Asymmetric namespace access states (the words of the kernel's `ana_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnaState {
+    /// Use this path.
+    Optimized,
+    /// Use this path if no optimized one is left.
+    NonOptimized,
+    /// No I/O here now.
+    Inaccessible,
+    /// No I/O here any more.
+    PersistentLoss,
+    /// In transition.
+    Change,
+}
+
+impl Nsid {
+    /// Namespace 1.
+    pub const FIRST: Nsid = Nsid(1);
+}
+
+impl AnaGroupId {
+    /// The group every namespace begins in; the kernel makes it with every port.
+    pub const DEFAULT: AnaGroupId = AnaGroupId(1);
+}
+
+impl TryFrom<u32> for Nsid {
+    type Error = OutOfRange;
+    fn try_from(number: u32) -> Result<Self, OutOfRange> {
+        let (low, high) = (1, 0xFFFF_FFFE);
+        if (low..=high).contains(&number) {
+            return Ok(Nsid(number));
+        }
+        Err(OutOfRange {
+            what: "namespace id",
+            number,
+            low,
+            high,
+        })
+    }
+}
+
+impl From<Nsid> for u32 {
+    fn from(nsid: Nsid) -> u32 {
+        nsid.0
+    }
+}
+
+impl TryFrom<u32> for AnaGroupId {
+    type Error = OutOfRange;
+    fn try_from(number: u32) -> Result<Self, OutOfRange> {
+        let (low, high) = (1, 127);
+        if (low..=high).contains(&number) {
+            return Ok(AnaGroupId(number));
+        }
+        Err(OutOfRange {
+            what: "ANA group",
+            number,
+            low,
+            high,
+        })
+    }
+}
+
+impl From<AnaGroupId> for u32 {
+    fn from(group: AnaGroupId) -> u32 {
+        group.0
+    }
+}
