@@ -1,0 +1,98 @@
+//! The clone this command was built from, and what is built in it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+use crate::command::Cmd;
+use crate::setup::{self, BpfTools};
+
+/// The target triple of eBPF objects.
+const BPF_TARGET: &str = "bpfel-unknown-none";
+
+/// A clone, with what every cargo call in it must be given.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    probes: PathBuf,
+}
+
+impl Workspace {
+    /// Opens the clone and builds its eBPF object, which the agent embeds.
+    pub(crate) fn open(cache: &Cache) -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask has no parent")?;
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(dir) => root.join(dir),
+            None => root.join("target"),
+        };
+        let tools = setup::bpf_tools(cache)?;
+        let probes = target.join(BPF_TARGET).join("bpf/weir-probes");
+        let workspace = Workspace {
+            root: root.to_owned(),
+            target,
+            probes,
+        };
+        workspace.build_probes(&tools)?;
+        Ok(workspace)
+    }
+
+    /// Where build results go.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A cargo call that embeds the eBPF object. All calls agree on it, so that none of them makes
+    /// another's results stale.
+    pub(crate) fn cargo(&self) -> Cmd {
+        Cmd::new("cargo")
+            .dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("WEIR_BPF_OBJECT", &self.probes)
+    }
+
+    /// Builds the programs that go into guests; returns their paths.
+    pub(crate) fn programs(&self) -> Result<Vec<PathBuf>> {
+        self.cargo()
+            .args(["build", "-p", "weir-agent", "-p", "nvmet", "--bins"])
+            .show()?;
+        Ok(["weir-agent", "nvmet"]
+            .map(|name| self.target.join("debug").join(name))
+            .into())
+    }
+
+    /// `core` has to be built for eBPF, which stable cargo does only when told that it is the
+    /// compiler's own build (RUSTC_BOOTSTRAP); see ARCHITECTURE.md.
+    fn build_probes(&self, tools: &BpfTools) -> Result<()> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(
+            std::iter::once(tools.bin.clone()).chain(std::env::split_paths(&path)),
+        )?;
+        Cmd::new("cargo")
+            .dir(&self.root)
+            .args([
+                "build",
+                "-p",
+                "weir-agent-ebpf",
+                "--bin",
+                "weir-probes",
+                "--features",
+                "bpf",
+            ])
+            .args([
+                "--profile",
+                "bpf",
+                "-Zbuild-std=core",
+                "--target",
+                BPF_TARGET,
+            ])
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-C debuginfo=2 -C link-arg=--btf")
+            .env("PATH", path)
+            .show()
+            .context("building the eBPF programs")
+    }
+}
