@@ -40,13 +40,7 @@ pub const OPS: usize = 5;
 
 impl Op {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Op; OPS] = [
-        Op::Read,
-        Op::Write,
-        Op::Flush,
-        Op::Discard,
-        Op::WriteZeroes,
-    ];
+    pub const ALL: [Op; OPS] = [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes];
 
     /// The value of the label `op`.
     #[must_use]
@@ -218,9 +212,9 @@ pub struct Device {
     pub flags: u32,
 }
 
-/// An initiator of one volume, as the target knows it.
+/// An initiator of one volume, as the target knows it. Aligned so that clearing it takes 29 stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct HostKey {
     /// The volume.
     pub volume: Place,

@@ -12,7 +12,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "the BPF target has no stable atomic addition")]
+#![expect(
+    internal_features,
+    reason = "the BPF target has no stable atomic addition"
+)]
 
 mod programs;
 
