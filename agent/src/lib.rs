@@ -1,1 +1,4 @@
 //! Weir's agent: one per node.
+
+pub mod btf;
+pub mod histogram;
