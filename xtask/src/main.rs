@@ -2,9 +2,13 @@
 
 mod cache;
 mod command;
+mod demo;
+mod exposition;
 mod kernel;
 mod progress;
+mod scene;
 mod setup;
+mod test;
 mod vm;
 mod workspace;
 
@@ -34,9 +38,46 @@ enum Command {
         #[arg(long, default_value_t = Kernel::DEFAULT.to_string())]
         kernel: String,
     },
+    /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
+    Demo {
+        /// Guest kernel: 6.1, 6.12 or 7.3
+        #[arg(long, default_value_t = Kernel::DEFAULT)]
+        kernel: Kernel,
+        /// What goes to standard output
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Run the tests: all of them, or one area
+    #[command(
+        after_help = "Examples:\n  cargo xtask test\n  cargo xtask test truth --kernel 6.1\n  \
+                            cargo xtask test power --full"
+    )]
+    Test {
+        /// Only this area
+        area: Option<test::Area>,
+        /// Full counts on every kernel; the closing lines go into RESULTS.md
+        #[arg(long, requires = "area")]
+        full: bool,
+        /// Guest kernels: 6.1, 6.12, 7.3 or all [default: 6.12; with --full all]
+        #[arg(long)]
+        kernel: Option<Kernels>,
+        /// Seed of everything random [default: the time]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Virtual machines
     #[command(subcommand)]
     Vm(VmCommand),
+}
+
+/// Formats of a result.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For a person
+    Text,
+    /// One object, for a program
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -77,6 +118,35 @@ fn run(command: Command) -> Result<()> {
             setup::vms(&cache, &kernel.parse::<Kernels>()?.list())?;
             progress::say("everything is here");
             Ok(())
+        }
+        Command::Demo { kernel, output } => {
+            demo::run(&lab(&cache, kernel)?, output == Output::Json)
+        }
+        Command::Test {
+            area,
+            full,
+            kernel,
+            seed,
+        } => {
+            let default = if full {
+                Kernels::All
+            } else {
+                Kernels::One(Kernel::DEFAULT)
+            };
+            let kernels = kernel.unwrap_or(default).list();
+            let seed = seed.unwrap_or_else(|| {
+                let now = std::time::UNIX_EPOCH.elapsed();
+                now.map_or(0, |now| now.as_secs())
+            });
+            let scale = test::Scale { full, seed };
+            test::run(
+                &cache,
+                &test::Wanted {
+                    area,
+                    kernels,
+                    scale,
+                },
+            )
         }
         Command::Vm(VmCommand::Shell { kernel }) => vm::shell::interactive(&lab(&cache, kernel)?),
         Command::Vm(VmCommand::Run { kernel, script }) => {

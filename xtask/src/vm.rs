@@ -2,7 +2,7 @@
 //!
 //! - [`machine::Machine`] is one running QEMU; it ends with its owner, whatever happens to that.
 //! - [`guest::Guest`] runs commands inside, through QEMU's own guest agent.
-//! - [`network::Network`] joins the VMs; a test can cut a VM off.
+//! - [`network::Network`] joins the VMs.
 //! - [`disk::Disk`] may lose what was not flushed when the power is cut.
 //! - [`accel`] finds out whether KVM works; else the guests are emulated.
 

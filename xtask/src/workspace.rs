@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::command::Cmd;
@@ -39,6 +40,11 @@ impl Workspace {
         Ok(workspace)
     }
 
+    /// The clone's directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where build results go.
     pub(crate) fn target(&self) -> &Path {
         &self.target
@@ -55,12 +61,42 @@ impl Workspace {
 
     /// Builds the programs that go into guests; returns their paths.
     pub(crate) fn programs(&self) -> Result<Vec<PathBuf>> {
+        let packages = ["-p", "weir-agent", "-p", "nvmet", "-p", "xtask"];
         self.cargo()
-            .args(["build", "-p", "weir-agent", "-p", "nvmet", "--bins"])
+            .arg("build")
+            .args(packages)
+            .arg("--bins")
             .show()?;
-        Ok(["weir-agent", "nvmet"]
+        let names = ["weir-agent", "nvmet", "guest-io"];
+        Ok(names
             .map(|name| self.target.join("debug").join(name))
             .into())
+    }
+
+    /// Builds an integration test; a copy of its program under the test's own name.
+    pub(crate) fn test_program(&self, package: &str, test: &str) -> Result<PathBuf> {
+        let flags = ["--no-run", "--message-format=json"];
+        let cargo = self
+            .cargo()
+            .args(["test", "-q", "-p", package, "--test", test])
+            .args(flags);
+        let built = cargo.read()?;
+        let messages = built
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mine = |message: &Value| {
+            message["target"]["name"] == test && message["executable"].is_string()
+        };
+        let built = messages
+            .filter(mine)
+            .next_back()
+            .context("cargo built no such test")?;
+        let program = built["executable"]
+            .as_str()
+            .context("cargo named no program")?;
+        let copy = self.target.join("vm").join(test);
+        std::fs::copy(program, &copy).with_context(|| format!("copying {program}"))?;
+        Ok(copy)
     }
 
     /// `core` has to be built for eBPF, which stable cargo does only when told that it is the

@@ -30,8 +30,6 @@ pub(crate) enum Unflushed {
     },
     /// All are lost: the worst a disk may do.
     Lost,
-    /// None is: the disk was shut down cleanly.
-    Kept,
 }
 
 /// How many writes survived, and how many did not.
@@ -62,7 +60,7 @@ pub(crate) fn replay(log: &Path, disk: &Path, unflushed: Unflushed) -> Result<Su
         .map_or(0, |last| last + 1);
     let mut coin = Coin(match unflushed {
         Unflushed::Random { seed } => seed,
-        Unflushed::Lost | Unflushed::Kept => 0,
+        Unflushed::Lost => 0,
     });
     let mut survivors = Survivors::default();
     for (index, entry) in entries.iter().enumerate() {
@@ -70,7 +68,6 @@ pub(crate) fn replay(log: &Path, disk: &Path, unflushed: Unflushed) -> Result<Su
         let kept = match unflushed {
             Unflushed::Random { .. } => coin.toss(),
             Unflushed::Lost => false,
-            Unflushed::Kept => true,
         };
         if entry.sectors == 0 {
             continue;
@@ -212,8 +209,6 @@ mod tests {
                 lost: 2
             }
         );
-        let (disk, _) = survivors(&requests, Unflushed::Kept);
-        assert_eq!(disk, [0, 1, 2, 3, 4, 0, 0, 0]);
     }
 
     #[test]
