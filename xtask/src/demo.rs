@@ -120,7 +120,7 @@ pub(crate) fn run(lab: &Lab, json: bool) -> Result<()> {
     };
     for volume in volumes.iter().filter(|volume| volume.path == Path::NvmeTcp) {
         consumer.guest.sh(&format!(
-            "nvmet disconnect --nqn nqn.2026-11.dev.weir:{}",
+            "nvmet disconnect nqn.2026-11.dev.weir:{}",
             volume.wish.id
         ))?;
     }

@@ -5,6 +5,7 @@ mod command;
 mod demo;
 mod exposition;
 mod kernel;
+mod lint;
 mod progress;
 mod scene;
 mod setup;
@@ -66,6 +67,8 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// clippy without a warning, and the rules no compiler knows
+    Lint,
     /// Virtual machines
     #[command(subcommand)]
     Vm(VmCommand),
@@ -148,6 +151,7 @@ fn run(command: Command) -> Result<()> {
                 },
             )
         }
+        Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Vm(VmCommand::Shell { kernel }) => vm::shell::interactive(&lab(&cache, kernel)?),
         Command::Vm(VmCommand::Run { kernel, script }) => {
             vm::shell::script(&lab(&cache, kernel)?, &script)

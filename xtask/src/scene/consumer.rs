@@ -30,7 +30,7 @@ pub(crate) fn connect(guest: &Guest, status: &Value) -> Result<String> {
     );
     let answer = guest.sh_within(&command, PATIENCE)?;
     let answer: Value = serde_json::from_str(&answer).with_context(|| format!("`{answer}`"))?;
-    text(&answer["device"])
+    text(&answer["devices"][0])
 }
 
 /// Disconnects from an exported volume.
@@ -38,5 +38,5 @@ pub(crate) fn disconnect(guest: &Guest, status: &Value) -> Result<()> {
     let nqn = status["target"]["nqn"]
         .as_str()
         .context("the target's status has no NQN")?;
-    guest.sh(&format!("nvmet disconnect --nqn {nqn}")).map(drop)
+    guest.sh(&format!("nvmet disconnect {nqn}")).map(drop)
 }

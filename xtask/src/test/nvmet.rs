@@ -6,7 +6,7 @@ use super::pair::Pair;
 use crate::vm::guest::PATIENCE;
 
 pub(crate) fn run(pair: &Pair) -> Result<()> {
-    let script = "modprobe -a nvmet-tcp nvme-tcp brd && mkdir -p /sys/kernel/config && \
+    let script = "modprobe -a nvmet-tcp nvme-tcp && modprobe brd rd_nr=12 rd_size=16384 && mkdir -p /sys/kernel/config && \
                   { mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config; } && \
                   vm_nvmet --test-threads=1";
     let output = pair.storage.guest.run_for(script, PATIENCE)?;
