@@ -111,7 +111,11 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
         return;
     };
     if runs(Area::Nvmet) {
-        report.case(&format!("{kernel} nvmet"), || nvmet::run(&pair));
+        for program in nvmet::PROGRAMS {
+            report.case(&format!("{kernel} nvmet: {program}"), || {
+                nvmet::run(&pair, program)
+            });
+        }
     }
     if runs(Area::Truth) {
         truth::run(&pair, report, scale);
@@ -128,7 +132,9 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
 /// The disk with everything that runs inside guests.
 fn payload(workspace: &Workspace) -> Result<PathBuf> {
     let mut programs = workspace.programs()?;
-    programs.push(workspace.test_program("nvmet", "vm_nvmet")?);
+    for test in nvmet::PROGRAMS {
+        programs.push(workspace.test_program("nvmet", test)?);
+    }
     let image = workspace.target().join("vm/payload.ext4");
     crate::vm::payload::make(&programs, &image)?;
     Ok(image)
