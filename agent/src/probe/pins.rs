@@ -15,6 +15,9 @@ use super::ProbeError;
 
 const LINKS: &str = "links-";
 
+/// What a directory is called while its maps are made. (bpffs refuses names with a dot.)
+const UNFINISHED: &str = "_new";
+
 /// The pins of this layout, held exclusively.
 #[derive(Debug)]
 pub(super) struct Pins {
@@ -34,8 +37,8 @@ impl Pins {
         let ours = format!("v{VERSION}");
         for name in names(&root)? {
             if name != ours {
-                // `….new` is what a predecessor that died left half made.
-                if !name.ends_with(".new") {
+                // `…_new` is what a predecessor that died left half made.
+                if !name.ends_with(UNFINISHED) {
                     tracing::warn!(
                         found = name,
                         "counters of another layout are given up: they start anew"
@@ -60,7 +63,9 @@ impl Pins {
         &self,
         make_maps: impl FnOnce(&Path) -> Result<(), ProbeError>,
     ) -> Result<(), ProbeError> {
-        let new = self.dir.with_extension("new");
+        let mut new = self.dir.clone().into_os_string();
+        new.push(UNFINISHED);
+        let new = PathBuf::from(new);
         create_dir(&new)?;
         let maps = new.join("maps");
         create_dir(&maps)?;
