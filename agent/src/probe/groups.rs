@@ -10,7 +10,7 @@ use weir_agent_ebpf::kernel::{self, Fact};
 
 use super::ProbeError;
 use super::maps::Maps;
-use super::object::{self, Object};
+use super::object::{self, Object, one_line};
 use super::pins::Pins;
 use super::snapshot::StageOff;
 use crate::btf::{self, Btf};
@@ -156,7 +156,7 @@ impl Group {
         types: &mut Option<Btf>,
         btf_dir: &Path,
     ) -> Result<(Facts, Option<String>), State> {
-        let off = |error: btf::BtfError| State::Off(chain(&error));
+        let off = |error: btf::BtfError| State::Off(one_line(&error));
         let mut kernel = match types.take() {
             Some(kernel) => kernel,
             None => Btf::of_kernel(btf_dir).map_err(off)?,
@@ -186,7 +186,7 @@ impl Group {
 
     fn attach(&self, object: &Object<'_>, links: &Path, facts: &Facts) -> State {
         let attach_all = || -> Result<(), String> {
-            let mut ebpf = object.load(facts).map_err(|error| chain(&error))?;
+            let mut ebpf = object.load(facts).map_err(|error| one_line(&error))?;
             for (program, tracepoint) in self.programs {
                 let pin = links.join(program);
                 if !pin.exists() {
@@ -204,14 +204,4 @@ impl Group {
         }
         State::Off(reason)
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

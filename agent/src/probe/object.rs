@@ -79,7 +79,7 @@ pub(super) fn attach(
     program.load().map_err(|error| {
         format!(
             "the kernel refuses the program for {tracepoint}: {}",
-            first_lines(&error)
+            one_line(&error)
         )
     })?;
     let link = program
@@ -88,7 +88,7 @@ pub(super) fn attach(
         .map_err(|error| {
             format!(
                 "cannot attach to tracepoint {tracepoint}: {}",
-                first_lines(&error)
+                one_line(&error)
             )
         })?;
     let link: FdLink = link.into();
@@ -99,7 +99,7 @@ pub(super) fn attach(
 
 /// An error and its causes on one line; the verifier's log, which may have thousands of lines, goes to
 /// the log.
-fn first_lines(error: &dyn std::error::Error) -> String {
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
     tracing::debug!(error = ?error, "the kernel refused");
     let mut text = error.to_string();
     let mut cause = error.source();

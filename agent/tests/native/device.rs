@@ -24,7 +24,10 @@ impl Zram {
     pub(crate) fn new() -> Self {
         let hot_add = Path::new("/sys/class/zram-control/hot_add");
         let number = fs::read_to_string(hot_add).unwrap_or_else(|error| {
-            panic!("needs root and zram: cannot read {}: {error}", hot_add.display())
+            panic!(
+                "needs root and zram: cannot read {}: {error}",
+                hot_add.display()
+            )
         });
         let zram = Zram {
             number: number.trim().parse().unwrap(),
@@ -46,7 +49,10 @@ impl Zram {
 impl Drop for Zram {
     fn drop(&mut self) {
         let _ = fs::write(format!("/sys/block/zram{}/reset", self.number), "1");
-        let _ = fs::write("/sys/class/zram-control/hot_remove", self.number.to_string());
+        let _ = fs::write(
+            "/sys/class/zram-control/hot_remove",
+            self.number.to_string(),
+        );
     }
 }
 
@@ -124,14 +130,18 @@ impl Io {
     pub(crate) fn write(&mut self, times: u64) {
         let block = &self.buffer[self.start..self.start + BLOCK];
         for i in 0..times {
-            self.file.write_all_at(block, i % 1024 * BLOCK as u64).unwrap();
+            self.file
+                .write_all_at(block, i % 1024 * BLOCK as u64)
+                .unwrap();
         }
     }
 
     pub(crate) fn read(&mut self, times: u64) {
         let block = &mut self.buffer[self.start..self.start + BLOCK];
         for i in 0..times {
-            self.file.read_exact_at(block, i % 1024 * BLOCK as u64).unwrap();
+            self.file
+                .read_exact_at(block, i % 1024 * BLOCK as u64)
+                .unwrap();
         }
     }
 
