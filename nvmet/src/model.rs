@@ -2,6 +2,7 @@
 //! [`crate::plan()`] compares.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -9,24 +10,51 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::nqn::Nqn;
+use crate::unique;
 
 /// Everything below `/sys/kernel/config/nvmet`.
+///
+/// Whoever wants a change reads the target, edits its own things in a copy and plans from the one
+/// to the other: what it doesn't know is equal on both sides and therefore stays.
+///
+/// Read from JSON, a key or an entry that is there twice is an error, not the last one's win.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Target {
     /// Hosts that a subsystem may name.
+    #[serde(deserialize_with = "unique::set")]
     pub hosts: BTreeSet<Nqn>,
     /// Subsystems.
+    #[serde(deserialize_with = "unique::map")]
     pub subsystems: BTreeMap<Nqn, Subsystem>,
     /// Ports.
+    #[serde(deserialize_with = "unique::map")]
     pub ports: BTreeMap<PortId, Port>,
+    /// Ports whose making stopped half-way: a directory without a usable address, and their ANA
+    /// groups. One that is in [`Target::ports`] too is finished by the plan (`ports` wins); one that
+    /// is here on both sides stays; one that is not wanted at all is removed.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique::map"
+    )]
+    pub unfinished_ports: BTreeMap<PortId, BTreeMap<AnaGroupId, AnaState>>,
+    /// Paths below the root that this model can't say, such as a port of another transport, a
+    /// passthru subsystem, or a host whose name is no NQN. Reading reports them, [`crate::plan()`]
+    /// never looks at them, and no change ever names them. Where one of them lies below or links to
+    /// something that is to be removed, the kernel refuses that removal (ENOTEMPTY, EBUSY).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unmodelled: BTreeSet<String>,
 }
 
 /// What a host connects to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Subsystem {
     /// Whether any host may connect, whatever `allowed_hosts` says. Skips authentication too.
     pub allow_any_host: bool,
     /// Hosts that may connect; each is in [`Target::hosts`].
+    #[serde(deserialize_with = "unique::set")]
     pub allowed_hosts: BTreeSet<Nqn>,
     /// Serial number, at most 20 printable ASCII characters. The kernel makes up a random one per
     /// directory, and a host that sees another serial after a reboot sees another disk. `None`
@@ -35,13 +63,16 @@ pub struct Subsystem {
     /// Model number, at most 40 printable ASCII characters. `None` leaves the kernel's.
     pub model: Option<String>,
     /// Namespaces.
+    #[serde(deserialize_with = "unique::map")]
     pub namespaces: BTreeMap<Nsid, Namespace>,
 }
 
 /// A block device, as a namespace of a subsystem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Namespace {
-    /// The block device, as an absolute path.
+    /// The block device, as an absolute path. Empty where none was set yet: a namespace that was
+    /// made and not finished.
     pub device_path: PathBuf,
     /// Identity by which hosts know the disk.
     pub uuid: Uuid,
@@ -55,6 +86,7 @@ pub struct Namespace {
 
 /// An address that the target listens on, and the subsystems reachable there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Port {
     /// Transport.
     pub transport: Transport,
@@ -62,9 +94,12 @@ pub struct Port {
     pub address: IpAddr,
     /// Transport service id: the TCP port.
     pub service: u16,
-    /// State of each ANA group that has a directory; group 1 always has one.
+    /// State of each ANA group that has a directory; group 1 always has one. A wanted port that
+    /// doesn't name group 1 leaves it as it is.
+    #[serde(deserialize_with = "unique::map")]
     pub ana_groups: BTreeMap<AnaGroupId, AnaState>,
     /// Subsystems reachable here. The first one makes the kernel bind and listen.
+    #[serde(deserialize_with = "unique::set")]
     pub subsystems: BTreeSet<Nqn>,
 }
 
@@ -77,7 +112,8 @@ pub enum Transport {
 }
 
 /// Address families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// `ipv4` in configfs.
     Ipv4,
@@ -125,6 +161,86 @@ pub enum AnaState {
     PersistentLoss,
     /// In transition.
     Change,
+}
+
+impl Port {
+    /// The family of its address.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family::of(self.address)
+    }
+}
+
+impl Family {
+    /// The family of `address`.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() {
+            Family::Ipv4
+        } else {
+            Family::Ipv6
+        }
+    }
+
+    /// The kernel's word, as in `addr_adrfam`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "ipv4",
+            Family::Ipv6 => "ipv6",
+        }
+    }
+}
+
+impl Transport {
+    /// The kernel's word, as in `addr_trtype`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+        }
+    }
+}
+
+impl AnaState {
+    /// Every state.
+    pub const ALL: [AnaState; 5] = [
+        AnaState::Optimized,
+        AnaState::NonOptimized,
+        AnaState::Inaccessible,
+        AnaState::PersistentLoss,
+        AnaState::Change,
+    ];
+
+    /// The kernel's word, as in `ana_state`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AnaState::Optimized => "optimized",
+            AnaState::NonOptimized => "non-optimized",
+            AnaState::Inaccessible => "inaccessible",
+            AnaState::PersistentLoss => "persistent-loss",
+            AnaState::Change => "change",
+        }
+    }
+}
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Nsid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for AnaGroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
 }
 
 impl Nsid {
