@@ -36,11 +36,12 @@ pub enum Op {
 }
 
 /// The number of [`Op`]s.
-pub const OPS: usize = 5;
+pub const OPS: u32 = 5;
 
 impl Op {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Op; OPS] = [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes];
+    pub const ALL: [Op; OPS as usize] =
+        [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes];
 
     /// The value of the label `op`.
     #[must_use]
@@ -73,11 +74,11 @@ pub enum Stage {
 }
 
 /// The number of [`Stage`]s.
-pub const STAGES: usize = 5;
+pub const STAGES: u32 = 5;
 
 impl Stage {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Stage; STAGES] = [
+    pub const ALL: [Stage; STAGES as usize] = [
         Stage::Total,
         Stage::FabricWait,
         Stage::Backend,
@@ -104,11 +105,11 @@ pub enum Loss {
 }
 
 /// The number of [`Loss`] reasons.
-pub const LOSSES: usize = 5;
+pub const LOSSES: u32 = 5;
 
 impl Loss {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Loss; LOSSES] = [
+    pub const ALL: [Loss; LOSSES as usize] = [
         Loss::TableFull,
         Loss::Superseded,
         Loss::StaleSlot,
@@ -162,7 +163,7 @@ pub struct Counts {
 }
 
 /// A slot and the generation in which it was given: a slot number alone is reused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct Place {
     /// Index into the arrays of its kind.
@@ -213,7 +214,7 @@ pub struct Device {
 }
 
 /// An initiator of one volume, as the target knows it. Aligned so that clearing it takes 29 stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C, align(8))]
 pub struct HostKey {
     /// The volume.
@@ -322,14 +323,14 @@ pub mod maps {
 #[must_use]
 #[inline(always)]
 pub const fn volume_histogram(slot: u32, op: u32, stage: Stage) -> u32 {
-    (slot * OPS as u32 + op) * STAGES as u32 + stage as u32
+    (slot * OPS + op) * STAGES + stage as u32
 }
 
 /// The index of a slot's element for one operation.
 #[must_use]
 #[inline(always)]
 pub const fn per_op(slot: u32, op: u32) -> u32 {
-    slot * OPS as u32 + op
+    slot * OPS + op
 }
 
 #[cfg(feature = "user")]

@@ -9,7 +9,7 @@ pub(crate) mod target;
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use weir_agent_ebpf::layout::Device;
+use weir_agent_ebpf::layout::{Device, Meta};
 
 /// The number of the object whose programs act. An upgrade attaches the new object's programs
 /// beside the old ones and then changes this one number: no I/O is missed and none counted twice,
@@ -19,6 +19,12 @@ static GATE: Array<u64> = Array::with_max_entries(1, 0);
 
 #[map]
 static DEVICES: HashMap<u32, Device> = HashMap::with_max_entries(1, 0);
+
+// The agent's own, declared here so that every map is made in one place. No program uses them.
+#[map]
+static META: Array<Meta> = Array::with_max_entries(1, 0);
+#[map]
+static AGED: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Whether this object's programs are the ones to act.
 #[inline(always)]

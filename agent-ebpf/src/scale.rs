@@ -26,6 +26,10 @@ pub const BUCKETS: usize = 2 + (HIGH_BITS - LOW_BITS) as usize * SUBS;
 /// The bucket that holds an interval of `ns` nanoseconds: below [`BUCKETS`].
 #[must_use]
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only the low bits are wanted"
+)]
 pub const fn bucket_of(ns: u64) -> usize {
     if ns <= FINEST_NS {
         return 0;

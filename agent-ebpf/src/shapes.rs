@@ -54,8 +54,6 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
             ..array::<V>(name, entries)
         }
     }
-    let ops = OPS as u32;
-    let stages = STAGES as u32;
     let initiators = max_initiators(max_volumes);
     [
         array::<Meta>(maps::META, 1),
@@ -65,12 +63,12 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
         array::<Slot>(maps::DISKS, MAX_DISKS),
         array::<Slot>(maps::INITIATORS, initiators),
         hash::<HostKey, Place>(maps::HOSTS, initiators),
-        array::<RawHistogram>(maps::VOLUME_HIST, max_volumes * ops * stages),
-        array::<RawHistogram>(maps::DISK_HIST, MAX_DISKS * ops),
-        array::<RawHistogram>(maps::HOST_HIST, initiators * ops),
-        array::<Counts>(maps::COUNTS, max_volumes * ops),
-        array::<u64>(maps::AGED, max_volumes * ops),
-        per_cpu::<u64>(maps::DROPPED, LOSSES as u32),
+        array::<RawHistogram>(maps::VOLUME_HIST, max_volumes * OPS * STAGES),
+        array::<RawHistogram>(maps::DISK_HIST, MAX_DISKS * OPS),
+        array::<RawHistogram>(maps::HOST_HIST, initiators * OPS),
+        array::<Counts>(maps::COUNTS, max_volumes * OPS),
+        array::<u64>(maps::AGED, max_volumes * OPS),
+        per_cpu::<u64>(maps::DROPPED, LOSSES),
         hash::<u64, Start>(maps::BIOS, MAX_STARTS),
         hash::<u64, Start>(maps::REQUESTS, MAX_STARTS),
         hash::<u64, RequestStart>(maps::TARGETS, MAX_STARTS),

@@ -2,3 +2,6 @@
 
 pub mod btf;
 pub mod histogram;
+pub mod metrics;
+pub mod probe;
+pub mod serve;
