@@ -75,12 +75,16 @@ pub struct Run {
     /// Where configfs is, or is to be mounted.
     #[arg(long, value_name = "DIR", default_value = "/sys/kernel/config")]
     pub configfs: PathBuf,
-    /// Where probes are pinned, so that their counters survive the agent. A bpf file system.
-    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/weir")]
+    /// The bpf file system, or where it is to be mounted: probes are pinned there, so that their
+    /// counters survive the agent.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
     pub bpffs: PathBuf,
     /// How many volumes this node may hold.
     #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub max_volumes: usize,
+    pub max_volumes: u32,
+    /// Seconds after which the node is looked at even though nothing called for it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    pub resync: u16,
     /// LVM's tool, if it isn't where programs are.
     #[arg(long, value_name = "PATH")]
     pub lvm: Option<PathBuf>,

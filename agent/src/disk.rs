@@ -9,14 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use weir_api::units::Bytes;
 
-/// A device number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DevT {
-    /// The driver's number.
-    pub major: u32,
-    /// The device's number within the driver.
-    pub minor: u32,
-}
+use crate::probe::DevT;
 
 /// Something about a device could not be found out or done.
 #[derive(Debug, Error)]

@@ -1,12 +1,14 @@
 //! Prometheus gauges of the engine: what is the case, as of the last round.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
+
+use crate::metrics::catalogue::{self, ENGINE, Entry};
+use crate::metrics::family::Family;
 
 /// What the last round saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Gauges {
     pub broken_records: usize,
     /// Steps that failed since the agent's start.
     pub failed_steps_total: u64,
+    /// Looks at the node since the agent's start.
+    pub rounds_total: u64,
 }
 
 /// A volume.
@@ -61,61 +65,13 @@ pub struct GaugeCollector {
     descs: Vec<Desc>,
 }
 
-/// Name, help, labels.
-const FAMILIES: [(&str, &str, &[&str]); 7] = [
-    (
-        "weir_volume_phase",
-        "1 for the phase a volume is in.",
-        &["volume", "pool", "phase"],
-    ),
-    (
-        "weir_pool_capacity_bytes",
-        "Size of a pool's volume group.",
-        &["pool"],
-    ),
-    (
-        "weir_pool_free_bytes",
-        "Extents of a pool that no LV uses.",
-        &["pool"],
-    ),
-    (
-        "weir_orphan_volumes",
-        "Volumes kept without a request: `recorded` ones are served, `unrecorded` LVs are not.",
-        &["kind"],
-    ),
-    (
-        "weir_invalid_requests",
-        "Request files that can't be read.",
-        &[],
-    ),
-    (
-        "weir_broken_records",
-        "Record files that can't be read.",
-        &[],
-    ),
-    (
-        "weir_failed_steps_total",
-        "Steps towards what is asked for that failed.",
-        &[],
-    ),
-];
-
 impl GaugeCollector {
     /// Shows these.
     ///
     /// # Errors
-    /// Never with the names above; the registry's checks return one.
+    /// Never, as long as the catalogue's names are valid, which a test checks.
     pub fn new(gauges: Arc<Mutex<Gauges>>) -> Result<Self, prometheus::Error> {
-        let desc = |(name, help, labels): &(&str, &str, &[&str])| {
-            let labels = labels.iter().map(|&label| label.to_owned()).collect();
-            Desc::new(
-                (*name).to_owned(),
-                (*help).to_owned(),
-                labels,
-                HashMap::new(),
-            )
-        };
-        let descs = FAMILIES.iter().map(desc).collect::<Result<_, _>>()?;
+        let descs = ENGINE.iter().map(Entry::desc).collect::<Result<_, _>>()?;
         Ok(GaugeCollector { gauges, descs })
     }
 }
@@ -126,74 +82,36 @@ impl Collector for GaugeCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let now = lock(&self.gauges).clone();
-        let mut rows: [Vec<(Vec<&str>, f64)>; 7] = Default::default();
-        let phases: Vec<String> = now
-            .volumes
-            .iter()
-            .map(|volume| volume.phase.to_string())
-            .collect();
-        for (volume, phase) in now.volumes.iter().zip(&phases) {
-            rows[0].push((vec![&volume.name, &volume.pool, phase], 1.0));
-        }
-        for pool in &now.pools {
-            rows[1].push((vec![&pool.name], float(pool.capacity.0)));
-            rows[2].push((vec![&pool.name], float(pool.free.0)));
-        }
-        rows[3].push((vec!["recorded"], float(now.orphan_volumes as u64)));
-        rows[3].push((vec!["unrecorded"], float(now.orphan_lvs as u64)));
-        rows[4].push((Vec::new(), float(now.invalid_requests as u64)));
-        rows[5].push((Vec::new(), float(now.broken_records as u64)));
-        rows[6].push((Vec::new(), float(now.failed_steps_total)));
-        let families = FAMILIES.iter().zip(rows);
-        families
-            .filter(|(_, rows)| !rows.is_empty())
-            .map(|(of, rows)| family(*of, rows))
-            .collect()
+        families(&lock(&self.gauges))
     }
 }
 
-/// Prometheus knows floating-point numbers only; exact up to 8 PiB.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-fn float(number: u64) -> f64 {
-    number as f64
-}
-
-fn family(
-    (name, help, labels): (&str, &str, &[&str]),
-    rows: Vec<(Vec<&str>, f64)>,
-) -> MetricFamily {
-    let is_counter = name.ends_with("_total");
-    let metric = |(values, number): (Vec<&str>, f64)| {
-        let pair = |(label, value): (&&str, &str)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*label).to_owned());
-            pair.set_value(value.to_owned());
-            pair
-        };
-        let mut metric = Metric::default();
-        metric.set_label(labels.iter().zip(values).map(pair).collect());
-        if is_counter {
-            let mut counter = Counter::default();
-            counter.set_value(number);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(number);
-            metric.set_gauge(gauge);
-        }
-        metric
-    };
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(if is_counter {
-        MetricType::COUNTER
-    } else {
-        MetricType::GAUGE
-    });
-    family.set_metric(rows.into_iter().map(metric).collect());
-    family
+pub(crate) fn families(now: &Gauges) -> Vec<MetricFamily> {
+    let mut phases = Family::new(&catalogue::VOLUME_PHASE);
+    for volume in &now.volumes {
+        phases.gauge([&volume.name, &volume.pool, &volume.phase.to_string()], 1);
+    }
+    let mut capacity = Family::new(&catalogue::POOL_CAPACITY);
+    let mut free = Family::new(&catalogue::POOL_FREE);
+    for pool in &now.pools {
+        capacity.gauge([&pool.name], pool.capacity.0);
+        free.gauge([&pool.name], pool.free.0);
+    }
+    let mut orphans = Family::new(&catalogue::ORPHANS);
+    orphans.gauge(["recorded"], now.orphan_volumes as u64);
+    orphans.gauge(["unrecorded"], now.orphan_lvs as u64);
+    let mut invalid = Family::new(&catalogue::INVALID_REQUESTS);
+    invalid.gauge([], now.invalid_requests as u64);
+    let mut broken = Family::new(&catalogue::BROKEN_RECORDS);
+    broken.gauge([], now.broken_records as u64);
+    let mut failed = Family::new(&catalogue::FAILED_STEPS);
+    failed.counter([], now.failed_steps_total);
+    let mut rounds = Family::new(&catalogue::ROUNDS);
+    rounds.counter([], now.rounds_total);
+    let all = [
+        phases, capacity, free, orphans, invalid, broken, failed, rounds,
+    ];
+    all.into_iter().filter_map(Family::finish).collect()
 }
 
 #[cfg(test)]

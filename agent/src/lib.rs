@@ -4,8 +4,9 @@
 //! One thread does all the work, again and again: [`requests`] (what is asked for), [`record`] (what
 //! this node serves) and [`observed`] (what is there) go into [`plan`], which is pure; its steps are
 //! applied by the [`engine`] through [`lvm`], [`target`] and [`disk`]; the result is published as
-//! status files, gauges, and the list of what the probes [`measure`]. Zeroing alone has threads of
-//! its own ([`zero`]).
+//! status files, gauges, and the list of what is to be measured ([`measure`]). Zeroing has threads of
+//! its own ([`zero`]), and so has HTTP: [`serve`] answers a scrape from what the [`probe`]s counted
+//! until that moment.
 //!
 //! Invariants:
 //! - absence is never an order: see [`plan`];
@@ -13,6 +14,7 @@
 //! - stopping the agent, at any instruction, changes nothing for anybody who uses a volume.
 
 pub mod args;
+pub mod btf;
 pub mod cmd;
 pub mod disk;
 pub mod durable;
@@ -20,14 +22,18 @@ pub mod engine;
 #[cfg(test)]
 mod fuse;
 pub mod gauges;
+pub mod histogram;
 pub mod lvm;
 pub mod measure;
+pub mod metrics;
 pub mod observed;
 pub mod plan;
 pub mod prepare;
+pub mod probe;
 pub mod record;
 pub mod requests;
 pub mod run;
+pub mod serve;
 pub mod signatures;
 #[cfg(test)]
 mod sim;

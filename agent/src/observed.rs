@@ -6,9 +6,9 @@ use nvmet::Target;
 use weir_api::names::{ObjectName, VolumeId};
 use weir_api::units::Bytes;
 
-use crate::disk::DevT;
 use crate::lvm;
 use crate::lvm::report::{Lv, Pv};
+use crate::probe::DevT;
 use crate::zero::{ZeroJob, ZeroState};
 
 /// Everything the plan looks at besides requests and records.

@@ -30,9 +30,7 @@ const POLL: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_millis(300);
 /// A directory that never settles is read all the same.
 const LONGEST_SETTLE: Duration = Duration::from_secs(5);
-/// How often the node is looked at although nothing called for it.
-const RESYNC: Duration = Duration::from_secs(30);
-/// The first pause after a failure; each further one doubles it, up to [`RESYNC`].
+/// The first pause after a failure; each further one doubles it, up to the resync interval.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Makes SIGTERM and SIGINT wake the loop to stop. To be called before any thread is started, which
@@ -75,7 +73,7 @@ pub fn run(
     let parts = Parts {
         node: Node {
             name: args.node.clone(),
-            max_volumes: args.max_volumes,
+            max_volumes: usize::try_from(args.max_volumes).unwrap_or(usize::MAX),
         },
         requests: args.requests.clone(),
         status: args.status.clone(),
@@ -91,19 +89,20 @@ pub fn run(
         measure,
     };
     let mut engine = Engine::new(parts, gauges);
-    let mut pause = BACK_OFF;
+    let resync = Duration::from_secs(args.resync.into());
+    let mut pause = BACK_OFF.min(resync);
     loop {
         let seen = settled(&args.requests);
         let started = Instant::now();
         let until = match engine.round() {
             Ok(Round::Settled) => {
-                pause = BACK_OFF;
-                started + RESYNC
+                pause = BACK_OFF.min(resync);
+                started + resync
             }
-            Ok(Round::Failed) => started.max(Instant::now()) + back_off(&mut pause),
+            Ok(Round::Failed) => started.max(Instant::now()) + back_off(&mut pause, resync),
             Err(error) => {
                 tracing::error!(error = crate::chain(&error), "nothing was done");
-                Instant::now() + back_off(&mut pause)
+                Instant::now() + back_off(&mut pause, resync)
             }
         };
         if wait(&args.requests, &seen, until, &woken) == Some(Wake::Stop) {
@@ -112,9 +111,9 @@ pub fn run(
     }
 }
 
-fn back_off(pause: &mut Duration) -> Duration {
+fn back_off(pause: &mut Duration, longest: Duration) -> Duration {
     let now = *pause;
-    *pause = (now * 2).min(RESYNC);
+    *pause = (now * 2).min(longest);
     now
 }
 

@@ -208,11 +208,12 @@ pub fn host_nqn(node: &NodeName, generation: Generation) -> String {
     }
 }
 
-/// The host id that belongs to a host NQN: its UUIDv5 in the URL namespace. Kernels from 6.12 on
-/// refuse a connect whose host NQN and host id don't belong together.
+/// The host id that belongs to a host NQN: its UUIDv5 in the namespace of ISO object
+/// identifiers, as `nvmet` makes it too. Kernels from 6.12 on refuse a connect whose host NQN and
+/// host id don't belong together.
 #[must_use]
 pub fn host_id(host_nqn: &str) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, host_nqn.as_bytes())
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, host_nqn.as_bytes())
 }
 
 fn is_dns_label(label: &str) -> bool {

@@ -1,2 +1,171 @@
-//! Developer commands.
-fn main() {}
+//! `cargo xtask`: every command a developer of Weir needs. Each does its own set-up.
+
+mod cache;
+mod command;
+mod demo;
+mod exposition;
+mod kernel;
+mod lint;
+mod progress;
+mod scene;
+mod setup;
+mod test;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::kernel::{Kernel, Kernels};
+use crate::workspace::Workspace;
+
+/// Weir's developer commands. Each brings what it needs by itself.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring everything the other commands need: packages, the eBPF toolchain, guest images
+    #[command(after_help = "Examples:\n  cargo xtask setup\n  cargo xtask setup --kernel all")]
+    Setup {
+        /// Guest kernels: 6.1, 6.12, 7.3 or all
+        #[arg(long, default_value_t = Kernel::DEFAULT.to_string())]
+        kernel: String,
+    },
+    /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
+    Demo {
+        /// Guest kernel: 6.1, 6.12 or 7.3
+        #[arg(long, default_value_t = Kernel::DEFAULT)]
+        kernel: Kernel,
+        /// What goes to standard output
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Run the tests: all of them, or one area
+    #[command(
+        after_help = "Examples:\n  cargo xtask test\n  cargo xtask test truth --kernel 6.1\n  \
+                            cargo xtask test power --full"
+    )]
+    Test {
+        /// Only this area
+        area: Option<test::Area>,
+        /// Full counts on every kernel; the closing lines go into RESULTS.md
+        #[arg(long, requires = "area")]
+        full: bool,
+        /// Guest kernels: 6.1, 6.12, 7.3 or all [default: 6.12; with --full all]
+        #[arg(long)]
+        kernel: Option<Kernels>,
+        /// Seed of everything random [default: the time]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// clippy without a warning, and the rules no compiler knows
+    Lint,
+    /// Virtual machines
+    #[command(subcommand)]
+    Vm(VmCommand),
+}
+
+/// Formats of a result.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For a person
+    Text,
+    /// One object, for a program
+    Json,
+}
+
+#[derive(Subcommand)]
+enum VmCommand {
+    /// A prompt inside a VM with Weir's programs and two empty disks
+    #[command(after_help = "Example:\n  cargo xtask vm shell --kernel 7.3")]
+    Shell {
+        /// Guest kernel: 6.1, 6.12 or 7.3
+        #[arg(long, default_value_t = Kernel::DEFAULT)]
+        kernel: Kernel,
+    },
+    /// Run a shell script inside such a VM and print what it wrote
+    #[command(after_help = "Example:\n  cargo xtask vm run 'uname -r; lsblk'")]
+    Run {
+        /// Guest kernel: 6.1, 6.12 or 7.3
+        #[arg(long, default_value_t = Kernel::DEFAULT)]
+        kernel: Kernel,
+        /// The script
+        script: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weir: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let cache = Cache::open()?;
+    match command {
+        Command::Setup { kernel } => {
+            setup::bpf_tools(&cache)?;
+            setup::vms(&cache, &kernel.parse::<Kernels>()?.list())?;
+            progress::say("everything is here");
+            Ok(())
+        }
+        Command::Demo { kernel, output } => {
+            demo::run(&lab(&cache, kernel)?, output == Output::Json)
+        }
+        Command::Test {
+            area,
+            full,
+            kernel,
+            seed,
+        } => {
+            let default = if full {
+                Kernels::All
+            } else {
+                Kernels::One(Kernel::DEFAULT)
+            };
+            let kernels = kernel.unwrap_or(default).list();
+            let seed = seed.unwrap_or_else(|| {
+                let now = std::time::UNIX_EPOCH.elapsed();
+                now.map_or(0, |now| now.as_secs())
+            });
+            let scale = test::Scale { full, seed };
+            test::run(
+                &cache,
+                &test::Wanted {
+                    area,
+                    kernels,
+                    scale,
+                },
+            )
+        }
+        Command::Lint => lint::run(&Workspace::open(&cache)?),
+        Command::Vm(VmCommand::Shell { kernel }) => vm::shell::interactive(&lab(&cache, kernel)?),
+        Command::Vm(VmCommand::Run { kernel, script }) => {
+            vm::shell::script(&lab(&cache, kernel)?, &script)
+        }
+    }
+}
+
+/// A lab for VMs of one kernel, with the programs of this clone on its payload disk.
+fn lab(cache: &Cache, kernel: Kernel) -> Result<vm::machine::Lab> {
+    let workspace = Workspace::open(cache)?;
+    setup::vms(cache, &[kernel])?;
+    let dir = workspace.target().join("vm");
+    std::fs::create_dir_all(&dir)?;
+    let payload = dir.join("payload.ext4");
+    vm::payload::make(&workspace.programs()?, &payload)?;
+    vm::machine::Lab::new(cache, kernel, &payload, &dir)
+}

@@ -7,10 +7,10 @@ use weir_api::names::ObjectName;
 
 use super::{Engine, Parts};
 use crate::chain;
-use crate::disk::DevT;
 use crate::lvm::report::Pv;
 use crate::lvm::{Group, Lvm};
 use crate::observed::{DeviceView, GroupView, Observed, PoolView};
+use crate::probe::DevT;
 use crate::record::{PoolRecord, PoolState, Records};
 use crate::requests::Requests;
 use crate::signatures;

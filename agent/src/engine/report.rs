@@ -11,9 +11,9 @@ use weir_api::volume::{Phase, Volume, VolumeSpec, VolumeStatus};
 use super::{Engine, Looked};
 use crate::durable;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
-use crate::measure::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
 use crate::observed::{Observed, PoolView, TargetView};
 use crate::plan::Plan;
+use crate::probe::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
 use crate::record::{PoolRecord, Records, VolumeRecord, VolumeState};
 use crate::requests::Requests;
 use crate::step::Subject;
@@ -328,7 +328,10 @@ fn gauges(
             .filter(|volume| volume.name == *name);
         request.or_else(|| recorded.next().map(|volume| volume.pool.clone()))
     };
-    let errors = crate::gauges::lock(before).failed_steps_total;
+    let (errors, rounds) = {
+        let before = crate::gauges::lock(before);
+        (before.failed_steps_total, before.rounds_total)
+    };
     Gauges {
         volumes: plan
             .volumes
@@ -356,5 +359,6 @@ fn gauges(
         invalid_requests: requests.invalid.len(),
         broken_records: records.broken().count(),
         failed_steps_total: errors + failed as u64,
+        rounds_total: rounds + 1,
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use weir_api::units::Bytes;
 
-use crate::disk::DevT;
+use crate::probe::DevT;
 
 /// What [`pvs`] wants to be asked for.
 pub const PV_FIELDS: &str =

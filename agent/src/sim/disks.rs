@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use weir_api::units::Bytes;
 
 use super::{Content, Sim};
-use crate::disk::{DevT, DiskError, Disks};
+use crate::disk::{DiskError, Disks};
+use crate::probe::DevT;
 use crate::zero::{ZeroJob, ZeroState, Zeroing};
 
 impl Disks for Sim {

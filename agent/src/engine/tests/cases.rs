@@ -5,7 +5,7 @@ use weir_api::names::MODEL;
 
 use super::*;
 use crate::lvm::UNZEROED_TAG;
-use crate::measure::Mode;
+use crate::probe::Mode;
 
 fn said(truth: Truth, reason: &str) -> (Truth, String) {
     (truth, reason.to_owned())

@@ -1,0 +1,87 @@
+//! Kernel facts that differ between kernels: looked up in BTF by the agent when it loads the
+//! programs, and injected as globals of the names given here.
+//!
+//! rustc emits no CO-RE relocations, so the loader can't patch member offsets by itself.
+
+/// What the programs need to know, under the name of the global that receives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// The name of the `u32` global in the object.
+    pub global: &'static str,
+    /// Where BTF says it.
+    pub source: Source,
+}
+
+/// Where in BTF a fact stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The byte offset of a member, which may be a dotted path through nested structs.
+    Member(&'static str, &'static str),
+    /// The value of an enumerator.
+    Enumerator(&'static str),
+}
+
+/// The value of a global whose fact is not known. Programs that can do without check for it.
+pub const UNKNOWN: u32 = u32::MAX;
+
+const fn member(global: &'static str, structure: &'static str, path: &'static str) -> Fact {
+    Fact {
+        global,
+        source: Source::Member(structure, path),
+    }
+}
+
+const fn value(global: &'static str, enumerator: &'static str) -> Fact {
+    Fact {
+        global,
+        source: Source::Enumerator(enumerator),
+    }
+}
+
+/// Operation codes, for bios and requests alike: `enum req_op`, `enum req_flag_bits`.
+pub const OPERATION: &[Fact] = &[
+    value("OP_READ", "REQ_OP_READ"),
+    value("OP_WRITE", "REQ_OP_WRITE"),
+    value("OP_FLUSH", "REQ_OP_FLUSH"),
+    value("OP_DISCARD", "REQ_OP_DISCARD"),
+    value("OP_SECURE_ERASE", "REQ_OP_SECURE_ERASE"),
+    value("OP_ZONE_APPEND", "REQ_OP_ZONE_APPEND"),
+    value("OP_WRITE_ZEROES", "REQ_OP_WRITE_ZEROES"),
+    value("BIT_PREFLUSH", "__REQ_PREFLUSH"),
+];
+
+/// A bio and its device. `bi_iter` moved in 7.3, `bd_dev` in 6.12.
+pub const BIO: &[Fact] = &[
+    member("BIO_BDEV", "bio", "bi_bdev"),
+    member("BIO_OPF", "bio", "bi_opf"),
+    member("BIO_PRIVATE", "bio", "bi_private"),
+    member("BIO_STATUS", "bio", "bi_status"),
+    member("BIO_SIZE", "bio", "bi_iter.bi_size"),
+    member("BDEV_DEV", "block_device", "bd_dev"),
+];
+
+/// A disk's request and its device.
+pub const REQUEST: &[Fact] = &[
+    member("RQ_QUEUE", "request", "q"),
+    member("RQ_FLAGS", "request", "cmd_flags"),
+    member("RQ_LENGTH", "request", "__data_len"),
+    member("QUEUE_DISK", "request_queue", "disk"),
+    member("DISK_MAJOR", "gendisk", "major"),
+    member("DISK_MINOR", "gendisk", "first_minor"),
+];
+
+/// A request of the NVMe target. `nvmet_ns.bdev` moved in 6.12, `nvmet_sq.qid` in 7.3.
+pub const TARGET: &[Fact] = &[
+    member("NVMET_REQ_NS", "nvmet_req", "ns"),
+    member("NVMET_REQ_SQ", "nvmet_req", "sq"),
+    member("NVMET_SQ_QID", "nvmet_sq", "qid"),
+    member("NVMET_NS_BDEV", "nvmet_ns", "bdev"),
+    member("TARGET_BDEV_DEV", "block_device", "bd_dev"),
+];
+
+/// The name of the host that a target's queue belongs to. Without it only the figures per initiator
+/// are missing.
+pub const INITIATOR: &[Fact] = &[
+    member("NVMET_SQ_CTRL", "nvmet_sq", "ctrl"),
+    member("NVMET_CTRL_HOSTNQN", "nvmet_ctrl", "hostnqn"),
+];

@@ -1,0 +1,118 @@
+//! Bios: `block_bio_queue` and `block_bio_complete`.
+//!
+//! For a bio that a driver remaps, splits or resubmits, the kernel traces one queue event and one
+//! completion (the flag `BIO_TRACE_COMPLETION`, block/bio.c); copies made by a split have another
+//! address and no queue event, so they are not in the table.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use weir_agent_ebpf::layout::{
+    BIO_OF_DISK, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, Device, Loss, Stage, Start,
+    VOLUME_EXPORTED, VOLUME_LOCAL,
+};
+
+use super::facts::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, op_of, read};
+use super::{device, on_duty, record, starts};
+
+/// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
+const STATUS_AGAIN: u8 = 12;
+
+/// `block_bio_queue(struct bio *bio)`
+#[raw_tracepoint(tracepoint = "block_bio_queue")]
+pub(crate) fn bio_queue(ctx: RawTracePointContext) -> i32 {
+    if on_duty() {
+        let bio = ctx.arg::<u64>(0);
+        let bdev: Option<u64> = read(bio, &BIO_BDEV);
+        if let Some(dev) = bdev.and_then(|bdev| read(bdev, &BDEV_DEV))
+            && let Some(device) = device(dev)
+            && queued(bio, &device).is_none()
+        {
+            record::lost(Loss::Unreadable);
+        }
+    }
+    0
+}
+
+/// `block_bio_complete(struct request_queue *q, struct bio *bio)`
+#[raw_tracepoint(tracepoint = "block_bio_complete")]
+pub(crate) fn bio_complete(ctx: RawTracePointContext) -> i32 {
+    if on_duty() {
+        let bio = ctx.arg::<u64>(1);
+        if let Some(start) = starts::take_bio(bio) {
+            completed(bio, &start);
+        }
+    }
+    0
+}
+
+/// `None` if the bio can't be read.
+#[inline(always)]
+fn queued(bio: u64, device: &Device) -> Option<()> {
+    let mut start = Start {
+        at_ns: 0,
+        request: 0,
+        place: device.volume,
+        op: 0,
+        kind: BIO_OF_VOLUME,
+    };
+    if device.flags & VOLUME_EXPORTED != 0 {
+        // The target's requests are this volume's I/Os, its bios are parts of them. The first bio of a
+        // request always carries its address; later ones are chained to it (drivers/nvme/target/io-cmd-bdev.c).
+        let request = read(bio, &BIO_PRIVATE)?;
+        start.at_ns = now();
+        if starts::target_queued(request, device.volume, bio, start.at_ns) {
+            start.request = request;
+            start.kind = BIO_OF_REQUEST;
+            starts::bio(bio, &start);
+        }
+        return Some(());
+    }
+    let flags = read(bio, &BIO_OPF)?;
+    let Some(op) = op_of(flags, || read(bio, &BIO_SIZE)) else {
+        return Some(());
+    };
+    start.op = op as u32;
+    if device.flags & VOLUME_LOCAL != 0 {
+        if starts::is_bio_of(read(bio, &BIO_PRIVATE)?, device.volume) {
+            return Some(());
+        }
+        start.at_ns = now();
+        if starts::bio(bio, &start) {
+            record::started(start.place, start.op);
+        }
+    } else if device.flags & DISK_BIOS != 0 {
+        start.place = device.disk;
+        start.kind = BIO_OF_DISK;
+        start.at_ns = now();
+        starts::bio(bio, &start);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn completed(bio: u64, start: &Start) {
+    let end = now();
+    let ns = end.saturating_sub(start.at_ns);
+    if start.kind == BIO_OF_REQUEST {
+        return starts::target_done(start.request, bio, end);
+    }
+    let again = read(bio, &BIO_STATUS) == Some(STATUS_AGAIN);
+    if start.kind == BIO_OF_DISK {
+        if !again {
+            record::disk(start.place, start.op, ns);
+        }
+    } else if !record::volume_holds(start.place) {
+        record::lost(Loss::StaleSlot);
+    } else if again {
+        record::retried(start.place, start.op);
+    } else {
+        record::volume(start.place, start.op, Stage::Local, ns);
+    }
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and is allowed in every program.
+    unsafe { bpf_ktime_get_ns() }
+}

@@ -1,0 +1,169 @@
+//! The tables of what is in flight: hash maps keyed by the kernel object's address, which is unique
+//! until its completion. Every access to them stands in this file.
+//!
+//! An entry whose completion was missed is found when its address is used again, and is counted
+//! ([`Loss::Superseded`]); the agent ages out those whose address is not.
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::HashMap;
+use weir_agent_ebpf::layout::{BIO_OF_VOLUME, Loss, Place, RequestStart, Start};
+
+use super::record;
+
+#[map]
+static BIOS: HashMap<u64, Start> = HashMap::with_max_entries(1, 0);
+#[map]
+static REQUESTS: HashMap<u64, Start> = HashMap::with_max_entries(1, 0);
+#[map]
+static TARGETS: HashMap<u64, RequestStart> = HashMap::with_max_entries(1, 0);
+
+/// -EEXIST of `bpf_map_update_elem`.
+const EXISTS: i32 = -17;
+
+/// Notes a bio. False if there is no room, which is counted.
+#[inline(always)]
+pub(crate) fn bio(bio: u64, start: &Start) -> bool {
+    match BIOS.insert(bio, start, u64::from(BPF_NOEXIST)) {
+        Ok(()) => return true,
+        Err(EXISTS) => {}
+        Err(_) => {
+            record::lost(Loss::TableFull);
+            return false;
+        }
+    }
+    // SAFETY: the entry's bio is this one, which is only now being queued: nobody completes it.
+    if let Some(old) = unsafe { BIOS.get(bio) } {
+        record::lost(Loss::Superseded);
+        if old.kind == BIO_OF_VOLUME {
+            record::start_lost(old.place, old.op);
+        }
+    }
+    replaced(BIOS.insert(bio, start, u64::from(BPF_ANY)))
+}
+
+/// Whether this is a bio in flight of the same volume.
+#[inline(always)]
+pub(crate) fn is_bio_of(bio: u64, volume: Place) -> bool {
+    // SAFETY: should the entry be recycled meanwhile, then the bio that asks was not its child.
+    unsafe { BIOS.get(bio) }.is_some_and(|start| start.place == volume)
+}
+
+/// Takes a bio out, at its completion.
+#[inline(always)]
+pub(crate) fn take_bio(bio: u64) -> Option<Start> {
+    take(&BIOS, bio)
+}
+
+/// Notes a disk's request. One that was put back and is issued again keeps its first start.
+#[inline(always)]
+pub(crate) fn request(request: u64, start: &Start) {
+    match REQUESTS.insert(request, start, u64::from(BPF_NOEXIST)) {
+        Ok(()) => return,
+        Err(EXISTS) => {}
+        Err(_) => return record::lost(Loss::TableFull),
+    }
+    if let Some(old) = REQUESTS.get_ptr_mut(request) {
+        // SAFETY: the verifier has checked the pointer; the request is only now being issued.
+        if unsafe { (*old).kind } == 1 {
+            // SAFETY: as above.
+            unsafe { (*old).kind = 0 };
+            return;
+        }
+        record::lost(Loss::Superseded);
+    }
+    replaced(REQUESTS.insert(request, start, u64::from(BPF_ANY)));
+}
+
+/// Remembers that a disk's request went back into its queue.
+#[inline(always)]
+pub(crate) fn requeued(request: u64) {
+    if let Some(start) = REQUESTS.get_ptr_mut(request) {
+        // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
+        unsafe { (*start).kind = 1 };
+    }
+}
+
+/// Whether this request of a disk is noted.
+#[inline(always)]
+pub(crate) fn knows_request(request: u64) -> bool {
+    REQUESTS.get_ptr(request).is_some()
+}
+
+/// Takes a disk's request out, at its completion.
+#[inline(always)]
+pub(crate) fn take_request(request: u64) -> Option<Start> {
+    take(&REQUESTS, request)
+}
+
+/// Notes a request of the target. False if there is no room, which is counted.
+#[inline(always)]
+pub(crate) fn target(request: u64, start: &RequestStart) -> bool {
+    match TARGETS.insert(request, start, u64::from(BPF_NOEXIST)) {
+        Ok(()) => return true,
+        Err(EXISTS) => {}
+        Err(_) => {
+            record::lost(Loss::TableFull);
+            return false;
+        }
+    }
+    // SAFETY: the entry's request is this one, which is only now beginning: nobody completes it.
+    if let Some(old) = unsafe { TARGETS.get(request) } {
+        record::lost(Loss::Superseded);
+        record::start_lost(old.volume, old.op);
+    }
+    replaced(TARGETS.insert(request, start, u64::from(BPF_ANY)))
+}
+
+/// Notes t1 and the bio, if `request` is the address of a request of this volume whose first bio this
+/// is.
+#[inline(always)]
+pub(crate) fn target_queued(request: u64, volume: Place, bio: u64, now: u64) -> bool {
+    let Some(start) = TARGETS.get_ptr_mut(request) else {
+        return false;
+    };
+    // SAFETY: the verifier has checked the pointer. The request can't complete before its bio, which
+    // is only now being queued.
+    let start = unsafe { &mut *start };
+    if start.queued_ns != 0 || start.volume != volume {
+        return false;
+    }
+    start.queued_ns = now;
+    start.bio = bio;
+    true
+}
+
+/// Notes t4.
+#[inline(always)]
+pub(crate) fn target_done(request: u64, bio: u64, now: u64) {
+    if let Some(start) = TARGETS.get_ptr_mut(request) {
+        // SAFETY: the verifier has checked the pointer. The kernel completes the request after this.
+        let start = unsafe { &mut *start };
+        if start.bio == bio {
+            start.done_ns = now;
+        }
+    }
+}
+
+/// Takes a request of the target out, at its completion.
+#[inline(always)]
+pub(crate) fn take_target(request: u64) -> Option<RequestStart> {
+    take(&TARGETS, request)
+}
+
+/// Copies an entry, then removes it. Only who removed it may use the copy: the agent may age the
+/// entry out at the same moment, and its memory may then belong to another one.
+#[inline(always)]
+fn take<V: Copy>(table: &HashMap<u64, V>, key: u64) -> Option<V> {
+    // SAFETY: as said above.
+    let copy = *unsafe { table.get(key) }?;
+    table.remove(key).ok().map(|()| copy)
+}
+
+#[inline(always)]
+fn replaced(insertion: Result<(), i32>) -> bool {
+    if insertion.is_err() {
+        record::lost(Loss::TableFull);
+    }
+    insertion.is_ok()
+}

@@ -1,0 +1,233 @@
+//! Every metric that the agent exports: name, type, labels, help. `METRICS.md` says the same at
+//! length, and a test compares the two.
+
+use std::collections::HashMap;
+
+use prometheus::core::Desc;
+
+/// A metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// The names of its labels, in order.
+    pub labels: &'static [&'static str],
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// A metric's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Cumulative buckets.
+    Histogram,
+    /// Here without quantiles: sum and count.
+    Summary,
+}
+
+impl Entry {
+    /// As a registry wants it.
+    ///
+    /// # Errors
+    /// The name or a label is not one that Prometheus accepts.
+    pub fn desc(&self) -> Result<Desc, prometheus::Error> {
+        let labels = self
+            .labels
+            .iter()
+            .map(|label| (*label).to_owned())
+            .collect();
+        Desc::new(
+            self.name.to_owned(),
+            self.help.to_owned(),
+            labels,
+            HashMap::new(),
+        )
+    }
+}
+
+/// `total` of a volume's I/O.
+pub const LATENCY: Entry = Entry {
+    name: "weir_volume_io_latency_seconds",
+    kind: Kind::Histogram,
+    labels: &["volume", "pool", "op"],
+    help: "Time from the beginning to the end of an I/O of a volume, as its storage node sees it.",
+};
+
+/// The other stages.
+pub const STAGE: Entry = Entry {
+    name: "weir_volume_io_stage_seconds",
+    kind: Kind::Summary,
+    labels: &["volume", "pool", "op", "stage"],
+    help: "Time that I/Os of a volume spent in a stage.",
+};
+
+/// All stages in full resolution.
+pub const STAGE_LATENCY: Entry = Entry {
+    name: "weir_volume_io_stage_latency_seconds",
+    kind: Kind::Histogram,
+    labels: &["volume", "pool", "op", "stage"],
+    help: "Time that an I/O of a volume spent in a stage, in full resolution.",
+};
+
+/// I/Os in flight.
+pub const IN_FLIGHT: Entry = Entry {
+    name: "weir_volume_io_in_flight",
+    kind: Kind::Gauge,
+    labels: &["volume", "op"],
+    help: "I/Os of a volume that have begun and not ended.",
+};
+
+/// `total` per initiator.
+pub const INITIATOR_LATENCY: Entry = Entry {
+    name: "weir_initiator_io_latency_seconds",
+    kind: Kind::Histogram,
+    labels: &["volume", "initiator", "op"],
+    help: "Time from the beginning to the end of an initiator's I/O, as the storage node sees it.",
+};
+
+/// A pool's disks.
+pub const DISK_LATENCY: Entry = Entry {
+    name: "weir_pool_disk_io_latency_seconds",
+    kind: Kind::Histogram,
+    labels: &["pool", "disk", "op"],
+    help: "Time from the issue of a request to a pool's disk to its completion.",
+};
+
+/// What was lost.
+pub const DROPPED: Entry = Entry {
+    name: "weir_probe_dropped_total",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    help: "I/Os, or attributions of I/Os, that the probes lost.",
+};
+
+/// What was given up.
+pub const AGED: Entry = Entry {
+    name: "weir_probe_aged_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "I/Os whose end was not seen for so long that they were given up.",
+};
+
+/// Memory.
+pub const MAP_BYTES: Entry = Entry {
+    name: "weir_probe_map_bytes",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Kernel memory that the probes' maps take.",
+};
+
+/// What is not measured.
+pub const STAGE_OFF: Entry = Entry {
+    name: "weir_probe_stage_off",
+    kind: Kind::Gauge,
+    labels: &["stage", "reason"],
+    help: "1 for everything that is not measured on this node, with the reason.",
+};
+
+/// The agent's version.
+pub const BUILD_INFO: Entry = Entry {
+    name: "weir_build_info",
+    kind: Kind::Gauge,
+    labels: &["version"],
+    help: "1, with the agent's version.",
+};
+
+/// What every scrape gets.
+pub const DEFAULT: [Entry; 10] = [
+    LATENCY,
+    STAGE,
+    IN_FLIGHT,
+    INITIATOR_LATENCY,
+    DISK_LATENCY,
+    DROPPED,
+    AGED,
+    MAP_BYTES,
+    STAGE_OFF,
+    BUILD_INFO,
+];
+
+/// What `?full=1` adds.
+pub const FULL: [Entry; 1] = [STAGE_LATENCY];
+
+/// Volumes by phase.
+pub const VOLUME_PHASE: Entry = Entry {
+    name: "weir_volume_phase",
+    kind: Kind::Gauge,
+    labels: &["volume", "pool", "phase"],
+    help: "1 for the phase that a volume is in.",
+};
+
+/// Size of pools.
+pub const POOL_CAPACITY: Entry = Entry {
+    name: "weir_pool_capacity_bytes",
+    kind: Kind::Gauge,
+    labels: &["pool"],
+    help: "Size of a pool's volume group.",
+};
+
+/// Room in pools.
+pub const POOL_FREE: Entry = Entry {
+    name: "weir_pool_free_bytes",
+    kind: Kind::Gauge,
+    labels: &["pool"],
+    help: "Extents of a pool that no LV uses.",
+};
+
+/// What nobody asks for.
+pub const ORPHANS: Entry = Entry {
+    name: "weir_orphan_volumes",
+    kind: Kind::Gauge,
+    labels: &["kind"],
+    help: "Volumes that are kept without a request: recorded ones are served, unrecorded LVs are not.",
+};
+
+/// What can't be understood.
+pub const INVALID_REQUESTS: Entry = Entry {
+    name: "weir_invalid_requests",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Request files that are no request.",
+};
+
+/// What can't be read.
+pub const BROKEN_RECORDS: Entry = Entry {
+    name: "weir_broken_records",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Record files that can't be read.",
+};
+
+/// What did not work.
+pub const FAILED_STEPS: Entry = Entry {
+    name: "weir_failed_steps_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Steps towards what is asked for that failed.",
+};
+
+/// Whether the engine goes round.
+pub const ROUNDS: Entry = Entry {
+    name: "weir_agent_rounds_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Times that the agent looked at its node and had nothing left to do.",
+};
+
+/// What the engine adds to every scrape.
+pub const ENGINE: [Entry; 8] = [
+    VOLUME_PHASE,
+    POOL_CAPACITY,
+    POOL_FREE,
+    ORPHANS,
+    INVALID_REQUESTS,
+    BROKEN_RECORDS,
+    FAILED_STEPS,
+    ROUNDS,
+];

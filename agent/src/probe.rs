@@ -1,0 +1,231 @@
+//! Every volume's latency, measured in the kernel: loading the eBPF programs, telling them which
+//! devices are whose, reading what they counted.
+//!
+//! ```text
+//! start ── pins: one agent at a time ── maps: opened or made ── programs: attached, links pinned
+//! sync ─── slots: who counts where ──── devices, hosts: written to the maps
+//! read ─── snapshot: pure data          age ── lost starts are given up
+//! ```
+//!
+//! Invariants:
+//! - Maps and links are pinned: counting goes on while no agent runs, and a new agent finds it.
+//! - A slot is given to somebody else only after its generation was raised, and after every program
+//!   that could have seen the old one has ended. An interval that ends later is dropped and counted.
+//! - The programs write histograms, counts and drops; the agent writes all else. No map element that
+//!   is in use has two kinds of writers.
+
+mod ageing;
+mod grace;
+mod groups;
+mod maps;
+mod object;
+mod pins;
+mod plan;
+mod resolve;
+mod slots;
+mod snapshot;
+mod sync;
+mod sysfs;
+mod wanted;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+use weir_agent_ebpf::layout::Place;
+
+pub use object::EMBEDDED;
+pub use snapshot::{
+    DiskFigures, InitiatorFigures, OpFigures, Snapshot, Stage, StageOff, VolumeFigures,
+};
+pub use wanted::{DevT, DevTError, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+pub use weir_agent_ebpf::layout::{Loss, Op};
+
+/// How to measure.
+#[derive(Clone, Debug)]
+pub struct ProbeConfig {
+    /// Where the BPF file system is, or is to be mounted: `/sys/fs/bpf`.
+    pub bpffs: PathBuf,
+    /// `/sys`.
+    pub sysfs: PathBuf,
+    /// The number of volumes that the maps have room for, if they are made now.
+    pub max_volumes: u32,
+    /// The eBPF object: [`EMBEDDED`].
+    pub object: &'static [u8],
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        ProbeConfig {
+            bpffs: "/sys/fs/bpf".into(),
+            sysfs: "/sys".into(),
+            max_volumes: 1000,
+            object: EMBEDDED,
+        }
+    }
+}
+
+/// Why nothing can be measured.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// This agent was built without the eBPF object.
+    #[error("built without probes: `cargo xtask bpf` builds them")]
+    NotBuilt,
+    /// Another agent measures on this node.
+    #[error("another agent{} holds {path}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Busy {
+        /// The pins' directory.
+        path: PathBuf,
+        /// The other agent, if it can be seen from here.
+        pid: Option<i32>,
+    },
+    /// The BPF file system could not be mounted, read or written.
+    #[error("cannot {what} {path}")]
+    Pins {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The object could not be loaded.
+    #[error("cannot make the maps")]
+    Load(#[source] aya::EbpfError),
+    /// A map could not be opened, read or written.
+    #[error("cannot use the map {map}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// Why not.
+        #[source]
+        source: aya::maps::MapError,
+    },
+    /// The clock that the programs read could not be read.
+    #[error("cannot read the monotonic clock")]
+    Clock(#[source] nix::Error),
+}
+
+/// The probes of this node. Dropping it stops nothing: maps and links stay pinned.
+pub struct Probes {
+    config: ProbeConfig,
+    pins: pins::Pins,
+    maps: maps::Maps,
+    max_volumes: u32,
+    groups: groups::Groups,
+    measured: Measured,
+}
+
+impl std::fmt::Debug for Probes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probes")
+            .field("pins", &self.pins)
+            .field("groups", &self.groups)
+            .field("measured", &self.measured)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the last [`Probes::sync`] found places for.
+#[derive(Debug, Default)]
+struct Measured {
+    volumes: Vec<(MeasuredVolume, Place)>,
+    initiators: Vec<(snapshot::InitiatorLabels, Place)>,
+    disks: Vec<(MeasuredDisk, Place)>,
+    off: Vec<StageOff>,
+}
+
+impl Probes {
+    /// Opens the pinned maps or makes them, and attaches the programs that are not attached yet. What
+    /// this kernel lacks turns off the stages that need it: see [`Snapshot::off`].
+    ///
+    /// The size of maps that exist wins over `max_volumes`, for the counters' sake; that it does is
+    /// logged. [`Probes::detach_all`] makes way for another size.
+    ///
+    /// # Errors
+    /// If another agent is running, or nothing at all can be measured.
+    pub fn start(config: ProbeConfig) -> Result<Self, ProbeError> {
+        if config.object.is_empty() {
+            return Err(ProbeError::NotBuilt);
+        }
+        let pins = pins::Pins::open(&config.bpffs)?;
+        if !pins.exist() {
+            let max_volumes = config.max_volumes.max(1);
+            pins.make(|maps| object::make_maps(config.object, maps, max_volumes))?;
+        }
+        let maps = maps::Maps::open(&pins.maps())?;
+        let max_volumes = maps.meta()?.max_volumes;
+        if max_volumes != config.max_volumes {
+            tracing::warn!(
+                asked = config.max_volumes,
+                pinned = max_volumes,
+                "the pinned maps keep their size"
+            );
+        }
+        // A predecessor may have died just after it deleted entries.
+        grace::wait_for_running_programs();
+        let mut probes = Probes {
+            groups: groups::Groups::default(),
+            measured: Measured::default(),
+            config,
+            pins,
+            maps,
+            max_volumes,
+        };
+        probes.attach()?;
+        Ok(probes)
+    }
+
+    /// Makes the programs count exactly what is wanted: repeating it changes nothing. What is not
+    /// wanted any more stops counting at once, and its counters are given up.
+    ///
+    /// # Errors
+    /// If a map can't be read or written; the next call converges.
+    pub fn sync(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
+        self.attach()?;
+        self.measured = sync::sync(&mut self.maps, &self.config.sysfs, wanted)?;
+        Ok(())
+    }
+
+    /// All figures of what was last [`Probes::sync`]ed.
+    ///
+    /// # Errors
+    /// If a map can't be read.
+    pub fn read(&self) -> Result<Snapshot, ProbeError> {
+        snapshot::read(
+            &self.maps,
+            &self.measured,
+            self.max_volumes,
+            self.groups.off(),
+        )
+    }
+
+    /// Gives up starts older than `limit`, whose completion was lost, so that in-flight counts fall
+    /// back to the truth. Returns how many. An I/O that takes longer than `limit` is never counted.
+    ///
+    /// # Errors
+    /// If a map can't be read or written.
+    pub fn age(&mut self, limit: Duration) -> Result<u64, ProbeError> {
+        ageing::age(&mut self.maps, limit)
+    }
+
+    /// Detaches every program and removes every pin, of this and any other version. Returns whether
+    /// there were any.
+    ///
+    /// # Errors
+    /// If an agent is running, or a pin can't be removed.
+    pub fn detach_all(bpffs: &Path) -> Result<bool, ProbeError> {
+        pins::remove_all(bpffs)
+    }
+
+    fn attach(&mut self) -> Result<(), ProbeError> {
+        let object = object::Object {
+            bytes: self.config.object,
+            maps: self.pins.maps(),
+            max_volumes: self.max_volumes,
+        };
+        self.groups
+            .attach(&object, &self.pins, &mut self.maps, &self.config.sysfs)
+    }
+}

@@ -1,0 +1,55 @@
+//! Giving up starts whose completion was lost.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use weir_agent_ebpf::layout::{BIO_OF_REQUEST, BIO_OF_VOLUME, MAX_STARTS, Meta, Place, per_op};
+
+use super::ProbeError;
+use super::maps::Maps;
+
+/// Removes every start that is older than `limit`; returns how many I/Os that were.
+pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
+    let bound = 2 * MAX_STARTS as usize;
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(ProbeError::Clock)?);
+    let oldest = now.saturating_sub(limit).as_nanos();
+    let mut aged = 0;
+    for (bio, start) in maps.bios.glance(bound)? {
+        if u128::from(start.at_ns) < oldest && maps.bios.remove(&bio)? {
+            // The bio of a request is a part of it: the request is as old, and counts.
+            aged += u64::from(start.kind != BIO_OF_REQUEST);
+            if start.kind == BIO_OF_VOLUME {
+                count(maps, start.place, start.op)?;
+            }
+        }
+    }
+    for (request, start) in maps.targets.glance(bound)? {
+        if u128::from(start.init_ns) < oldest && maps.targets.remove(&request)? {
+            aged += 1;
+            count(maps, start.volume, start.op)?;
+        }
+    }
+    for (request, start) in maps.requests.glance(bound)? {
+        if u128::from(start.at_ns) < oldest && maps.requests.remove(&request)? {
+            aged += 1;
+        }
+    }
+    if aged > 0 {
+        let meta = maps.meta()?;
+        maps.set_meta(Meta {
+            aged: meta.aged + aged,
+            ..meta
+        })?;
+    }
+    Ok(aged)
+}
+
+/// Takes an I/O out of its volume's in-flight count, if the volume still holds its slot.
+fn count(maps: &mut Maps, place: Place, op: u32) -> Result<(), ProbeError> {
+    if maps.volumes.get(place.slot)?.generation == place.generation {
+        let index = per_op(place.slot, op);
+        let aged = maps.aged.get(index)?;
+        maps.aged.set(index, &(aged + 1))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The pinned maps, opened with their types.
+
+use std::path::Path;
+
+use aya::Pod;
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use weir_agent_ebpf::layout::{
+    Counts, Device, HostKey, Loss, Meta, Place, RawHistogram, RequestStart, Slot, Start, maps,
+};
+
+use super::ProbeError;
+
+/// An array that names itself in errors.
+pub(super) struct Elements<V: Pod> {
+    name: &'static str,
+    map: Array<MapData, V>,
+}
+
+/// A hash map that names itself in errors.
+pub(super) struct Entries<K: Pod, V: Pod> {
+    name: &'static str,
+    map: HashMap<MapData, K, V>,
+}
+
+/// All maps that user space uses.
+pub(super) struct Maps {
+    meta: Elements<Meta>,
+    pub(super) gate: Elements<u64>,
+    pub(super) devices: Entries<u32, Device>,
+    pub(super) hosts: Entries<HostKey, Place>,
+    pub(super) volumes: Elements<Slot>,
+    pub(super) disks: Elements<Slot>,
+    pub(super) initiators: Elements<Slot>,
+    pub(super) volume_hist: Elements<RawHistogram>,
+    pub(super) disk_hist: Elements<RawHistogram>,
+    pub(super) host_hist: Elements<RawHistogram>,
+    pub(super) counts: Elements<Counts>,
+    pub(super) aged: Elements<u64>,
+    pub(super) bios: Entries<u64, Start>,
+    pub(super) requests: Entries<u64, Start>,
+    pub(super) targets: Entries<u64, RequestStart>,
+    dropped: PerCpuArray<MapData, u64>,
+}
+
+impl Maps {
+    /// Opens them from their pins.
+    pub(super) fn open(dir: &Path) -> Result<Self, ProbeError> {
+        Ok(Maps {
+            meta: Elements::open(dir, maps::META)?,
+            gate: Elements::open(dir, maps::GATE)?,
+            devices: Entries::open(dir, maps::DEVICES)?,
+            hosts: Entries::open(dir, maps::HOSTS)?,
+            volumes: Elements::open(dir, maps::VOLUMES)?,
+            disks: Elements::open(dir, maps::DISKS)?,
+            initiators: Elements::open(dir, maps::INITIATORS)?,
+            volume_hist: Elements::open(dir, maps::VOLUME_HIST)?,
+            disk_hist: Elements::open(dir, maps::DISK_HIST)?,
+            host_hist: Elements::open(dir, maps::HOST_HIST)?,
+            counts: Elements::open(dir, maps::COUNTS)?,
+            aged: Elements::open(dir, maps::AGED)?,
+            bios: Entries::open(dir, maps::BIOS)?,
+            requests: Entries::open(dir, maps::REQUESTS)?,
+            targets: Entries::open(dir, maps::TARGETS)?,
+            dropped: open(dir, maps::DROPPED)?,
+        })
+    }
+
+    pub(super) fn meta(&self) -> Result<Meta, ProbeError> {
+        self.meta.get(0)
+    }
+
+    pub(super) fn set_meta(&mut self, meta: Meta) -> Result<(), ProbeError> {
+        self.meta.set(0, &meta)
+    }
+
+    /// How many were dropped for a reason, on all CPUs.
+    pub(super) fn dropped(&self, why: Loss) -> Result<u64, ProbeError> {
+        let per_cpu = self
+            .dropped
+            .get(&(why as u32), 0)
+            .map_err(in_map(maps::DROPPED))?;
+        Ok(per_cpu.iter().sum())
+    }
+}
+
+impl<V: Pod> Elements<V> {
+    fn open(dir: &Path, name: &'static str) -> Result<Self, ProbeError> {
+        Ok(Elements {
+            name,
+            map: open(dir, name)?,
+        })
+    }
+
+    pub(super) fn get(&self, index: u32) -> Result<V, ProbeError> {
+        self.map.get(&index, 0).map_err(in_map(self.name))
+    }
+
+    pub(super) fn set(&mut self, index: u32, value: &V) -> Result<(), ProbeError> {
+        self.map.set(index, value, 0).map_err(in_map(self.name))
+    }
+
+    pub(super) fn all(&self) -> Result<Vec<V>, ProbeError> {
+        (0..self.map.len()).map(|index| self.get(index)).collect()
+    }
+}
+
+impl<K: Pod, V: Pod> Entries<K, V> {
+    fn open(dir: &Path, name: &'static str) -> Result<Self, ProbeError> {
+        Ok(Entries {
+            name,
+            map: open(dir, name)?,
+        })
+    }
+
+    /// All entries of a map that only user space changes.
+    pub(super) fn all(&self) -> Result<Vec<(K, V)>, ProbeError> {
+        self.map
+            .iter()
+            .map(|entry| entry.map_err(in_map(self.name)))
+            .collect()
+    }
+
+    /// Some entries of a map that programs change meanwhile: one that is removed while it is looked at
+    /// makes the kernel begin at the front again, so the walk is bounded and may repeat or miss some.
+    pub(super) fn glance(&self, bound: usize) -> Result<Vec<(K, V)>, ProbeError> {
+        self.map
+            .iter()
+            .take(bound)
+            .map(|entry| entry.map_err(in_map(self.name)))
+            .collect()
+    }
+
+    pub(super) fn insert(&mut self, key: &K, value: &V) -> Result<(), ProbeError> {
+        self.map.insert(key, value, 0).map_err(in_map(self.name))
+    }
+
+    /// Whether there was such an entry: a program may have removed it.
+    pub(super) fn remove(&mut self, key: &K) -> Result<bool, ProbeError> {
+        match self.map.remove(key) {
+            Ok(()) => Ok(true),
+            Err(MapError::KeyNotFound) => Ok(false),
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(in_map(self.name)(error)),
+        }
+    }
+}
+
+fn open<M: TryFrom<Map, Error = MapError>>(
+    dir: &Path,
+    name: &'static str,
+) -> Result<M, ProbeError> {
+    MapData::from_pin(dir.join(name))
+        .and_then(Map::from_map_data)
+        .and_then(M::try_from)
+        .map_err(in_map(name))
+}
+
+fn in_map(map: &'static str) -> impl Fn(MapError) -> ProbeError {
+    move |source| ProbeError::Map { map, source }
+}

@@ -1,0 +1,203 @@
+//! Against maps in memory.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+use weir_agent_ebpf::layout::{VOLUME_EXPORTED, VOLUME_LOCAL};
+use weir_api::names::VolumeId;
+
+use super::super::resolve::resolve;
+use super::super::wanted::{DevT, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use super::*;
+
+fn sysfs(minors: u32) -> tempfile::TempDir {
+    let sysfs = tempfile::tempdir().unwrap();
+    for minor in 0..minors {
+        std::fs::create_dir_all(sysfs.path().join(format!("dev/block/253:{minor}"))).unwrap();
+    }
+    std::fs::create_dir_all(sysfs.path().join("dev/block/8:0/mq")).unwrap();
+    sysfs
+}
+
+fn dev(minor: u32) -> DevT {
+    DevT { major: 253, minor }
+}
+
+fn volume(id: u128, minor: u32, hosts: &[&str]) -> MeasuredVolume {
+    let mode = match hosts {
+        [] => Mode::Local,
+        hosts => Mode::Exported {
+            initiators: hosts
+                .iter()
+                .map(|host| (format!("nqn.x:{host}"), host[..1].parse().unwrap()))
+                .collect(),
+        },
+    };
+    MeasuredVolume {
+        id: VolumeId(Uuid::from_u128(id)),
+        name: format!("v{id}").parse().unwrap(),
+        pool: "p".parse().unwrap(),
+        dev: dev(minor),
+        mode,
+    }
+}
+
+fn empty() -> Have {
+    Have {
+        volumes: vec![Slot::default(); 4],
+        disks: vec![Slot::default(); 4],
+        initiators: vec![Slot::default(); 4],
+        ..Have::default()
+    }
+}
+
+fn carry_out(have: &mut Have, plan: &Plan) {
+    for (slots, assignment) in [
+        (&mut have.volumes, &plan.volumes),
+        (&mut have.disks, &plan.disks),
+        (&mut have.initiators, &plan.initiators),
+    ] {
+        for (number, slot) in assignment.freed.iter().chain(&assignment.taken) {
+            slots[*number as usize] = *slot;
+        }
+    }
+    have.devices
+        .retain(|dev, _| !plan.devices.remove.contains(dev));
+    have.devices.extend(plan.devices.insert.iter().copied());
+    have.hosts.retain(|key, _| !plan.hosts.remove.contains(key));
+    have.hosts.extend(plan.hosts.insert.iter().copied());
+}
+
+fn planned(have: &Have, wanted: &Wanted, sysfs: &Path) -> Plan {
+    plan(have, &resolve(wanted, sysfs))
+}
+
+fn volumes(volumes: Vec<MeasuredVolume>) -> Wanted {
+    Wanted {
+        volumes,
+        disks: Vec::new(),
+    }
+}
+
+#[test]
+fn a_volume_that_changes_its_mode_keeps_its_slot_and_leaves_its_device_once() {
+    let sysfs = sysfs(2);
+    let mut have = empty();
+    let local = planned(&have, &volumes(vec![volume(1, 0, &[])]), sysfs.path());
+    carry_out(&mut have, &local);
+    let exported = planned(&have, &volumes(vec![volume(1, 0, &["a1"])]), sysfs.path());
+    assert_eq!(exported.volumes.places, local.volumes.places);
+    assert_eq!(exported.devices.remove, [dev(0).in_kernel()]);
+    assert_eq!(exported.devices.insert[0].1.flags, VOLUME_EXPORTED);
+    assert!(exported.takes_away());
+}
+
+#[test]
+fn a_device_number_that_passes_to_another_volume_leads_to_another_generation() {
+    let sysfs = sysfs(2);
+    let mut have = empty();
+    let first = planned(&have, &volumes(vec![volume(1, 0, &[])]), sysfs.path());
+    carry_out(&mut have, &first);
+    let second = planned(&have, &volumes(vec![volume(2, 0, &[])]), sysfs.path());
+    carry_out(&mut have, &second);
+    let (old, new) = (first.devices.insert[0].1, second.devices.insert[0].1);
+    assert_ne!(old.volume, new.volume);
+    assert_eq!(new.flags, VOLUME_LOCAL);
+}
+
+#[test]
+fn a_node_keeps_its_histogram_over_generations_of_its_host_nqn() {
+    let sysfs = sysfs(2);
+    let mut have = empty();
+    let first = planned(&have, &volumes(vec![volume(1, 0, &["a1"])]), sysfs.path());
+    carry_out(&mut have, &first);
+    let second = planned(
+        &have,
+        &volumes(vec![volume(1, 0, &["a2", "b1"])]),
+        sysfs.path(),
+    );
+    carry_out(&mut have, &second);
+    assert!(second.initiators.freed.is_empty());
+    assert_eq!(second.initiators.places.len(), 2);
+    assert_eq!(have.hosts.len(), 2);
+    assert!(
+        have.hosts
+            .values()
+            .any(|place| *place == first.hosts.insert[0].1)
+    );
+}
+
+#[test]
+fn what_cannot_be_measured_is_named_and_left_out() {
+    let sysfs = sysfs(2);
+    let wanted = Wanted {
+        volumes: vec![
+            volume(1, 0, &[]),
+            volume(2, 0, &[]),
+            volume(3, 9, &[]),
+            MeasuredVolume {
+                dev: DevT { major: 8, minor: 0 },
+                ..volume(4, 0, &[])
+            },
+        ],
+        disks: vec![MeasuredDisk {
+            pool: "p".parse().unwrap(),
+            disk: "dm".to_owned(),
+            dev: dev(0),
+        }],
+    };
+    let resolved = resolve(&wanted, sysfs.path());
+    assert_eq!(resolved.volumes.len(), 1);
+    assert!(resolved.disks.is_empty());
+    let reasons: Vec<_> = resolved.off.iter().map(|off| off.reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "volume v2: its device 253:0 or id is also that of v1",
+            "volume v3: there is no device 253:9",
+            "volume v4: device 8:0 is request-based, not a logical volume",
+            "disk dm: its bios are already measured as a volume's",
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_device_leads_to_the_volume_that_was_wanted_and_repeating_changes_nothing(
+        rounds in proptest::collection::vec(
+            proptest::collection::btree_map(0..6u32, (1..9u128, 0..4usize), 0..6), 1..12),
+    ) {
+        let sysfs = sysfs(6);
+        let mut have = empty();
+        for round in rounds {
+            let wanted = volumes(
+                round
+                    .into_iter()
+                    .map(|(minor, (id, hosts))| volume(id, minor, &["a1", "b1", "b2"][..hosts]))
+                    .collect(),
+            );
+            let resolved = resolve(&wanted, sysfs.path());
+            let plan = plan(&have, &resolved);
+            carry_out(&mut have, &plan);
+            for found in &resolved.volumes {
+                match have.devices.get(&found.dev) {
+                    Some(device) => {
+                        let slot = have.volumes[device.volume.slot as usize];
+                        prop_assert_eq!(slot.id, found.id);
+                        prop_assert_eq!(slot.generation, device.volume.generation);
+                    }
+                    None => prop_assert!(plan.volumes.without.contains(&found.id)),
+                }
+            }
+            for (key, place) in &have.hosts {
+                let slot = have.initiators[place.slot as usize];
+                prop_assert_eq!((slot.generation, slot.held), (place.generation, 1));
+                prop_assert_eq!(have.volumes[key.volume.slot as usize].generation, key.volume.generation);
+            }
+            let again = super::plan(&have, &resolved);
+            prop_assert!(!again.takes_away());
+            prop_assert!(again.devices.insert.is_empty() && again.hosts.insert.is_empty());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! From what is wanted to what can be measured on this machine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use uuid::Uuid;
+use weir_agent_ebpf::layout::{DISK_BIOS, DISK_REQUESTS, NQN_BYTES, VOLUME_EXPORTED, VOLUME_LOCAL};
+use weir_api::names::{NodeName, ObjectName};
+
+use super::slots::HolderId;
+use super::snapshot::{InitiatorLabels, StageOff};
+use super::sysfs;
+use super::wanted::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
+
+/// What can be measured.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) volumes: Vec<Volume>,
+    pub(super) disks: Vec<Disk>,
+    pub(super) initiators: Vec<Initiator>,
+    /// What can't, and why.
+    pub(super) off: Vec<StageOff>,
+}
+
+#[derive(Debug)]
+pub(super) struct Volume {
+    pub(super) id: HolderId,
+    pub(super) dev: u32,
+    /// One of the `VOLUME_…` bits.
+    pub(super) flag: u32,
+    pub(super) wanted: MeasuredVolume,
+}
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) id: HolderId,
+    pub(super) dev: u32,
+    /// One of the `DISK_…` bits.
+    pub(super) flag: u32,
+    pub(super) wanted: MeasuredDisk,
+}
+
+#[derive(Debug)]
+pub(super) struct Initiator {
+    pub(super) id: HolderId,
+    pub(super) volume: HolderId,
+    /// Padded with NULs.
+    pub(super) nqns: Vec<[u8; NQN_BYTES]>,
+    pub(super) labels: InitiatorLabels,
+}
+
+pub(super) fn resolve(wanted: &Wanted, sysfs: &Path) -> Resolved {
+    let mut resolved = Resolved::default();
+    for volume in &wanted.volumes {
+        match resolved.volume(volume, sysfs) {
+            Ok(found) => {
+                resolved.add_initiators(&found);
+                resolved.volumes.push(found);
+            }
+            Err(reason) => resolved.off("backend", format!("volume {}: {reason}", volume.name)),
+        }
+    }
+    for disk in &wanted.disks {
+        match resolved.disk(disk, sysfs) {
+            Ok(found) => resolved.disks.push(found),
+            Err(reason) => resolved.off("disk", format!("disk {}: {reason}", disk.disk)),
+        }
+    }
+    resolved
+}
+
+impl Resolved {
+    fn volume(&self, volume: &MeasuredVolume, sysfs: &Path) -> Result<Volume, String> {
+        let dev = volume.dev.in_kernel();
+        let id = volume.id.0.into_bytes();
+        if let Some(other) = self.volumes.iter().find(|v| v.dev == dev || v.id == id) {
+            let other = &other.wanted.name;
+            return Err(format!(
+                "its device {} or id is also that of {other}",
+                volume.dev
+            ));
+        }
+        if sysfs::whole_disk(sysfs, volume.dev).is_none() {
+            return Err(format!("there is no device {}", volume.dev));
+        }
+        if sysfs::has_requests(sysfs, volume.dev) {
+            // The kernel traces the end of a bio only where no request carries it (block/blk-mq.c clears
+            // BIO_TRACE_COMPLETION). Logical volumes are bio-based.
+            return Err(format!(
+                "device {} is request-based, not a logical volume",
+                volume.dev
+            ));
+        }
+        let flag = match volume.mode {
+            Mode::Local => VOLUME_LOCAL,
+            Mode::Exported { .. } => VOLUME_EXPORTED,
+        };
+        Ok(Volume {
+            id,
+            dev,
+            flag,
+            wanted: volume.clone(),
+        })
+    }
+
+    fn disk(&self, disk: &MeasuredDisk, sysfs: &Path) -> Result<Disk, String> {
+        let whole = sysfs::whole_disk(sysfs, disk.dev)
+            .ok_or_else(|| format!("there is no device {}", disk.dev))?;
+        let id = Uuid::new_v5(
+            &Uuid::NAMESPACE_OID,
+            format!("disk {whole} {}", disk.disk).as_bytes(),
+        );
+        let has_requests = sysfs::has_requests(sysfs, whole);
+        // A bio keeps the partition's number, a request has only the disk's.
+        let measured = if has_requests { whole } else { disk.dev };
+        let dev = measured.in_kernel();
+        if self
+            .disks
+            .iter()
+            .any(|d| d.dev == dev && d.id != id.into_bytes())
+        {
+            return Err("another pool disk has the same device under another name".to_owned());
+        }
+        if !has_requests && self.volumes.iter().any(|v| v.dev == dev) {
+            return Err("its bios are already measured as a volume's".to_owned());
+        }
+        let flag = if has_requests {
+            DISK_REQUESTS
+        } else {
+            DISK_BIOS
+        };
+        Ok(Disk {
+            id: id.into_bytes(),
+            dev,
+            flag,
+            wanted: disk.clone(),
+        })
+    }
+
+    fn add_initiators(&mut self, volume: &Volume) {
+        let Mode::Exported { initiators } = &volume.wanted.mode else {
+            return;
+        };
+        let mut by_node: BTreeMap<&NodeName, Vec<[u8; NQN_BYTES]>> = BTreeMap::new();
+        for (nqn, node) in initiators {
+            let mut padded = [0; NQN_BYTES];
+            // One byte is left for the NUL.
+            match padded[..NQN_BYTES - 1].get_mut(..nqn.len()) {
+                Some(room) if !nqn.is_empty() && !nqn.contains('\0') => {
+                    room.copy_from_slice(nqn.as_bytes());
+                    by_node.entry(node).or_default().push(padded);
+                }
+                _ => self.off("initiator", format!("`{nqn}` is not a host NQN")),
+            }
+        }
+        for (node, nqns) in by_node {
+            self.initiators.push(Initiator {
+                id: initiator_id(volume.id, node),
+                volume: volume.id,
+                nqns,
+                labels: labels(&volume.wanted.name, node),
+            });
+        }
+    }
+
+    fn off(&mut self, stage: &str, reason: String) {
+        self.off.push(StageOff {
+            stage: stage.to_owned(),
+            reason,
+        });
+    }
+}
+
+fn initiator_id(volume: HolderId, node: &NodeName) -> HolderId {
+    Uuid::new_v5(&Uuid::from_bytes(volume), node.as_str().as_bytes()).into_bytes()
+}
+
+fn labels(volume: &ObjectName, node: &NodeName) -> InitiatorLabels {
+    InitiatorLabels {
+        volume: volume.clone(),
+        initiator: node.clone(),
+    }
+}

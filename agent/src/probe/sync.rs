@@ -1,0 +1,136 @@
+//! Making the maps say what is wanted.
+//!
+//! The order is what keeps intervals from landing at the wrong volume, also if the agent is killed in
+//! between: first nothing leads to what is given up, then its generations are raised, then the
+//! programs that may have seen the old state end, then slots are cleared and given anew, and last
+//! the new ways in are written.
+
+use std::path::Path;
+
+use weir_agent_ebpf::layout::{
+    Counts, Op, Place, RawHistogram, Slot, Stage, per_op, volume_histogram,
+};
+
+use super::maps::{Elements, Maps};
+use super::plan::{Have, Plan, plan};
+use super::resolve::{Resolved, resolve};
+use super::slots::{Assignment, HolderId};
+use super::snapshot::StageOff;
+use super::wanted::Wanted;
+use super::{Measured, ProbeError, grace};
+
+pub(super) fn sync(maps: &mut Maps, sysfs: &Path, wanted: &Wanted) -> Result<Measured, ProbeError> {
+    let resolved = resolve(wanted, sysfs);
+    let have = Have {
+        volumes: maps.volumes.all()?,
+        disks: maps.disks.all()?,
+        initiators: maps.initiators.all()?,
+        devices: maps.devices.all()?.into_iter().collect(),
+        hosts: maps.hosts.all()?.into_iter().collect(),
+    };
+    let plan = plan(&have, &resolved);
+    carry_out(maps, &plan)?;
+    Ok(measured(resolved, &plan))
+}
+
+fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
+    for dev in &plan.devices.remove {
+        maps.devices.remove(dev)?;
+    }
+    for key in &plan.hosts.remove {
+        maps.hosts.remove(key)?;
+    }
+    write(&mut maps.volumes, &plan.volumes.freed)?;
+    write(&mut maps.disks, &plan.disks.freed)?;
+    write(&mut maps.initiators, &plan.initiators.freed)?;
+    if plan.takes_away() {
+        grace::wait_for_running_programs();
+    }
+
+    for (slot, _) in &plan.volumes.taken {
+        clear_volume(maps, *slot)?;
+    }
+    for (slot, _) in &plan.disks.taken {
+        clear(&mut maps.disk_hist, *slot)?;
+    }
+    for (slot, _) in &plan.initiators.taken {
+        clear(&mut maps.host_hist, *slot)?;
+    }
+    write(&mut maps.volumes, &plan.volumes.taken)?;
+    write(&mut maps.disks, &plan.disks.taken)?;
+    write(&mut maps.initiators, &plan.initiators.taken)?;
+
+    for (key, place) in &plan.hosts.insert {
+        maps.hosts.insert(key, place)?;
+    }
+    for (dev, device) in &plan.devices.insert {
+        maps.devices.insert(dev, device)?;
+    }
+    Ok(())
+}
+
+fn measured(resolved: Resolved, plan: &Plan) -> Measured {
+    let mut measured = Measured {
+        off: resolved.off,
+        ..Measured::default()
+    };
+    let mut place_of =
+        |assignment: &Assignment, id: HolderId, stage: &str, what: String| -> Option<Place> {
+            let place = assignment.places.get(&id).copied();
+            if place.is_none() {
+                measured.off.push(StageOff {
+                    stage: stage.to_owned(),
+                    reason: format!("{what}: the maps are full"),
+                });
+            }
+            place
+        };
+    for volume in resolved.volumes {
+        let what = format!("volume {}", volume.wanted.name);
+        let place = place_of(&plan.volumes, volume.id, "backend", what);
+        measured
+            .volumes
+            .extend(place.map(|place| (volume.wanted, place)));
+    }
+    for disk in resolved.disks {
+        let what = format!("disk {}", disk.wanted.disk);
+        let place = place_of(&plan.disks, disk.id, "disk", what);
+        measured
+            .disks
+            .extend(place.map(|place| (disk.wanted, place)));
+    }
+    for initiator in resolved.initiators {
+        let labels = initiator.labels;
+        let what = format!("initiator {} of volume {}", labels.initiator, labels.volume);
+        let place = place_of(&plan.initiators, initiator.id, "initiator", what);
+        measured
+            .initiators
+            .extend(place.map(|place| (labels, place)));
+    }
+    measured
+}
+
+fn write(slots: &mut Elements<Slot>, changes: &[(u32, Slot)]) -> Result<(), ProbeError> {
+    changes
+        .iter()
+        .try_for_each(|(number, slot)| slots.set(*number, slot))
+}
+
+fn clear_volume(maps: &mut Maps, slot: u32) -> Result<(), ProbeError> {
+    for op in Op::ALL {
+        for stage in Stage::ALL {
+            let index = volume_histogram(slot, op as u32, stage);
+            maps.volume_hist.set(index, &RawHistogram::EMPTY)?;
+        }
+        let index = per_op(slot, op as u32);
+        maps.counts.set(index, &Counts::default())?;
+        maps.aged.set(index, &0)?;
+    }
+    Ok(())
+}
+
+fn clear(histograms: &mut Elements<RawHistogram>, slot: u32) -> Result<(), ProbeError> {
+    Op::ALL
+        .into_iter()
+        .try_for_each(|op| histograms.set(per_op(slot, op as u32), &RawHistogram::EMPTY))
+}

@@ -1,0 +1,122 @@
+//! Probes on a BPF file system of their own, so that tests don't disturb each other or an agent.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of this"
+)]
+
+use std::path::Path;
+
+use nix::mount::{MntFlags, umount2};
+use uuid::Uuid;
+use weir_agent::histogram::Histogram;
+use weir_agent::probe::{
+    DevT, EMBEDDED, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig, Probes, Snapshot, Stage,
+    Wanted,
+};
+use weir_api::names::VolumeId;
+
+/// A directory on which the probes mount a BPF file system; unmounting it removes every pin.
+pub(crate) struct Pins {
+    dir: tempfile::TempDir,
+}
+
+impl Pins {
+    pub(crate) fn new() -> Self {
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "loading eBPF programs needs root"
+        );
+        assert!(
+            Path::new("/sys/kernel/btf/vmlinux").exists(),
+            "needs a kernel with BTF"
+        );
+        assert!(
+            !EMBEDDED.is_empty(),
+            "built without probes: set WEIR_BPF_OBJECT, as `cargo xtask test` does"
+        );
+        Pins {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn config(&self) -> ProbeConfig {
+        ProbeConfig {
+            bpffs: self.path().to_owned(),
+            max_volumes: 8,
+            ..ProbeConfig::default()
+        }
+    }
+
+    pub(crate) fn start(&self) -> Probes {
+        Probes::start(self.config()).unwrap_or_else(|error| panic!("{}", chain(&error)))
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let _ = umount2(self.dir.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+pub(crate) fn volume(id: u128, dev: DevT) -> MeasuredVolume {
+    MeasuredVolume {
+        id: VolumeId(Uuid::from_u128(id)),
+        name: format!("v{id}").parse().unwrap(),
+        pool: "p".parse().unwrap(),
+        dev,
+        mode: Mode::Local,
+    }
+}
+
+pub(crate) fn disk(dev: DevT) -> MeasuredDisk {
+    MeasuredDisk {
+        pool: "p".parse().unwrap(),
+        disk: "d".to_owned(),
+        dev,
+    }
+}
+
+pub(crate) fn only(volume: MeasuredVolume) -> Wanted {
+    Wanted {
+        volumes: vec![volume],
+        disks: Vec::new(),
+    }
+}
+
+/// What was counted for the only volume.
+pub(crate) fn total(snapshot: &Snapshot, op: Op) -> Histogram {
+    let [volume] = &snapshot.volumes[..] else {
+        panic!("not one volume: {snapshot:?}");
+    };
+    let figures = volume.ops.iter().find(|figures| figures.op == op);
+    figures
+        .and_then(|figures| figures.stage(Stage::Total).cloned())
+        .unwrap_or_default()
+}
+
+pub(crate) fn in_flight(snapshot: &Snapshot) -> u64 {
+    let volumes = snapshot.volumes.iter();
+    volumes
+        .flat_map(|volume| &volume.ops)
+        .map(|figures| figures.in_flight)
+        .sum()
+}
+
+pub(crate) fn drops(snapshot: &Snapshot) -> u64 {
+    snapshot.dropped.iter().map(|(_, count)| count).sum()
+}

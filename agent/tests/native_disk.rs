@@ -1,0 +1,65 @@
+//! A pool's disk, on this machine's kernel: a loop device, which gets requests as real disks do, and
+//! zram, which has none. Run by `cargo xtask test`; needs root, BTF, loop devices and zram.
+
+#[path = "native/bench.rs"]
+mod bench;
+#[path = "native/device.rs"]
+mod device;
+
+use bench::{Pins, disk, drops, only, volume};
+use device::{Io, Loop, Zram};
+use weir_agent::histogram::Histogram;
+use weir_agent::probe::{MeasuredDisk, Op, Snapshot, Wanted};
+
+fn only_disk(disk: MeasuredDisk) -> Wanted {
+    Wanted {
+        volumes: Vec::new(),
+        disks: vec![disk],
+    }
+}
+
+fn figures(snapshot: &Snapshot, op: Op) -> Histogram {
+    let ops = snapshot.disks[0].ops.iter();
+    let mut ops = ops.filter(|(this, _)| *this == op);
+    ops.next().map(|(_, h)| h.clone()).unwrap_or_default()
+}
+
+/// Seen red with: `>= left` replaced by `> left` in `request::rq_complete`.
+#[test]
+fn every_request_to_a_disk_is_counted_exactly_once() {
+    let (pins, disk_device) = (Pins::new(), Loop::new());
+    let mut probes = pins.start();
+    probes.sync(&only_disk(disk(disk_device.dev()))).unwrap();
+    let mut io = Io::open(&disk_device.path());
+    io.write(321);
+    io.read(654);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(figures(&snapshot, Op::Write).count(), 321);
+    assert_eq!(figures(&snapshot, Op::Read).count(), 654);
+    assert_eq!(drops(&snapshot), 0);
+}
+
+#[test]
+fn a_disk_without_requests_is_measured_by_its_bios() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let mut probes = pins.start();
+    probes.sync(&only_disk(disk(zram.dev()))).unwrap();
+    Io::open(&zram.path()).write(100);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(figures(&snapshot, Op::Write).count(), 100);
+    assert_eq!(drops(&snapshot), 0);
+}
+
+#[test]
+fn a_volume_on_a_device_with_requests_is_refused_with_the_reason() {
+    let (pins, disk_device) = (Pins::new(), Loop::new());
+    let mut probes = pins.start();
+    probes.sync(&only(volume(1, disk_device.dev()))).unwrap();
+    let snapshot = probes.read().unwrap();
+    assert!(snapshot.volumes.is_empty());
+    let mut reasons = snapshot.off.iter().map(|off| &off.reason);
+    assert!(
+        reasons.any(|reason| reason.contains("request-based")),
+        "{snapshot:?}"
+    );
+}

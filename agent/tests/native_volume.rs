@@ -1,0 +1,83 @@
+//! A volume used on its own node, on this machine's kernel. zram devices stand in for logical volumes:
+//! both take bios as they are. Run by `cargo xtask test`; needs root, BTF and zram.
+
+#[path = "native/bench.rs"]
+mod bench;
+#[path = "native/device.rs"]
+mod device;
+
+use bench::{Pins, drops, in_flight, only, total, volume};
+use device::{Io, Zram};
+use weir_agent::probe::{Op, Stage, Wanted};
+
+/// Seen red with: the condition in `starts::is_bio_of` replaced by `true` (nothing is counted), and
+/// with `record::volume(…)` called twice in `bio::completed`.
+#[test]
+fn every_io_is_counted_exactly_once() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let mut probes = pins.start();
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    let mut io = Io::open(&zram.path());
+    io.write(777);
+    io.read(1234);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(total(&snapshot, Op::Write).count(), 777);
+    assert_eq!(total(&snapshot, Op::Read).count(), 1234);
+    assert_eq!(in_flight(&snapshot), 0);
+    assert_eq!(drops(&snapshot), 0);
+    assert!(total(&snapshot, Op::Read).sum_ns() > 0);
+}
+
+#[test]
+fn a_local_ios_total_is_its_backend() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let mut probes = pins.start();
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    Io::open(&zram.path()).write(10);
+    let snapshot = probes.read().unwrap();
+    let figures = &snapshot.volumes[0].ops[0];
+    assert_eq!(figures.stage(Stage::Total), figures.stage(Stage::Backend));
+    assert_eq!(figures.stage(Stage::FabricWait), None);
+}
+
+#[test]
+fn a_discard_is_a_discard() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let mut probes = pins.start();
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    Io::open(&zram.path()).discard(1 << 20);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(total(&snapshot, Op::Discard).count(), 1);
+    assert_eq!(total(&snapshot, Op::Write).count(), 0);
+}
+
+/// Seen red with: `device.volume` taken from a constant in `plan::devices`.
+#[test]
+fn volumes_are_told_apart() {
+    let pins = Pins::new();
+    let (a, b) = (Zram::new(), Zram::new());
+    let mut probes = pins.start();
+    let wanted = Wanted {
+        volumes: vec![volume(1, a.dev()), volume(2, b.dev())],
+        disks: Vec::new(),
+    };
+    probes.sync(&wanted).unwrap();
+    Io::open(&a.path()).write(11);
+    Io::open(&b.path()).write(22);
+    let snapshot = probes.read().unwrap();
+    let count = |i: usize| snapshot.volumes[i].ops[0].stages[0].1.count();
+    assert_eq!((count(0), count(1)), (11, 22));
+}
+
+#[test]
+fn a_device_that_is_not_wanted_is_not_counted() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let mut probes = pins.start();
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    Io::open(&zram.path()).write(5);
+    probes.sync(&Wanted::default()).unwrap();
+    Io::open(&zram.path()).write(5);
+    assert!(probes.read().unwrap().volumes.is_empty());
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    assert_eq!(total(&probes.read().unwrap(), Op::Write).count(), 0);
+}

@@ -1,0 +1,266 @@
+//! The library on a real kernel: configfs, a TCP port on loopback, the kernel's own host side, RAM
+//! disks. Run in a VM by `cargo xtask test nvmet`; each test has a port and a RAM disk of its own.
+
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nvmet::{
+    AnaGroupId, AnaState, ApplyError, Change, Configfs, ConnectOptions, Host, Namespace, Nqn, Nsid,
+    Outcome, Port, PortId, State, Subsystem, Target, Transport, check, plan,
+};
+use uuid::Uuid;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What one test exports: everything of it is removed when it ends, however it ends.
+struct Export {
+    number: u16,
+    disks: Vec<u16>,
+}
+
+impl Export {
+    fn new(number: u16) -> Self {
+        Self::of(number, vec![number])
+    }
+
+    fn of(number: u16, disks: Vec<u16>) -> Self {
+        for needed in ["/sys/kernel/config/nvmet", "/dev/nvme-fabrics", "/dev/ram0"] {
+            assert!(
+                Path::new(needed).exists(),
+                "{needed} is missing: load nvmet-tcp, nvme-tcp and brd, and mount configfs"
+            );
+        }
+        Export { number, disks }
+    }
+
+    fn nqn(&self, disk: u16) -> Nqn {
+        format!("nqn.2026-11.dev.weir.test:{}:{disk}", self.number)
+            .parse()
+            .unwrap()
+    }
+
+    fn host(&self) -> Nqn {
+        format!("nqn.2026-11.dev.weir.test:host:{}", self.number)
+            .parse()
+            .unwrap()
+    }
+
+    fn uuid(disk: u16) -> Uuid {
+        Uuid::from_u128(0x5ec0_0000_0000_4000_8000_0000_0000_0000 + u128::from(disk))
+    }
+
+    /// One subsystem per RAM disk, all on one port.
+    fn want(&self, have: &Target) -> Target {
+        let mut want = have.clone();
+        want.hosts.insert(self.host());
+        for &disk in &self.disks {
+            let namespace = Namespace {
+                device_path: format!("/dev/ram{disk}").into(),
+                uuid: Self::uuid(disk),
+                nguid: Self::uuid(disk),
+                ana_group: AnaGroupId::DEFAULT,
+                enabled: true,
+            };
+            let subsystem = Subsystem {
+                allow_any_host: false,
+                allowed_hosts: [self.host()].into(),
+                serial: Some(format!("serial{disk}")),
+                model: Some("Weir test".to_owned()),
+                namespaces: [(Nsid::FIRST, namespace)].into(),
+            };
+            want.subsystems.insert(self.nqn(disk), subsystem);
+        }
+        let port = Port {
+            transport: Transport::Tcp,
+            address: LOOPBACK,
+            service: 4500 + self.number,
+            ana_groups: [(AnaGroupId::DEFAULT, AnaState::Optimized)].into(),
+            subsystems: self.disks.iter().map(|disk| self.nqn(*disk)).collect(),
+        };
+        want.ports.insert(PortId(self.number), port);
+        want
+    }
+
+    fn options(&self, disk: u16) -> ConnectOptions {
+        ConnectOptions::tcp(LOOPBACK, 4500 + self.number, self.nqn(disk), self.host())
+    }
+
+    fn connect(&self, disk: u16) -> PathBuf {
+        Host::new().connect(&self.options(disk)).unwrap();
+        Host::new()
+            .wait_for_namespace(Self::uuid(disk), soon())
+            .unwrap()
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        for &disk in &self.disks {
+            let _ = Host::new().disconnect(&self.nqn(disk));
+        }
+        let Ok(have) = Configfs::new().read() else {
+            return;
+        };
+        let mut want = have.clone();
+        want.ports.remove(&PortId(self.number));
+        for disk in &self.disks {
+            want.subsystems.remove(&self.nqn(*disk));
+        }
+        want.hosts.remove(&self.host());
+        let removed = Configfs::new().apply(&plan(&have, &want));
+        if !std::thread::panicking() {
+            removed.unwrap();
+        }
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+/// Applies what leads to `want`; the changes it took.
+fn reach(want: &Target) -> Vec<Change> {
+    check(want).unwrap();
+    let configfs = Configfs::new();
+    let changes = plan(&configfs.read().unwrap(), want);
+    configfs.apply(&changes).unwrap();
+    changes
+}
+
+/// Seen red with: the namespace's `Enable` left out of the plan.
+#[test]
+fn what_was_applied_is_read_back_and_needs_no_further_change() {
+    let export = Export::new(1);
+    let want = export.want(&Configfs::new().read().unwrap());
+    assert!(!reach(&want).is_empty());
+    let have = Configfs::new().read().unwrap();
+    assert_eq!(have, want);
+    assert_eq!(plan(&have, &want), []);
+    assert_eq!(Configfs::new().apply(&[]).unwrap(), Outcome::Unchanged);
+}
+
+#[test]
+fn a_host_finds_the_disk_by_uuid_and_its_data_reaches_the_device() {
+    let export = Export::new(2);
+    reach(&export.want(&Configfs::new().read().unwrap()));
+    let device = export.connect(2);
+    let again = Host::new().connect(&export.options(2)).unwrap();
+    assert_eq!(
+        again.outcome,
+        Outcome::Unchanged,
+        "a second connect makes no second controller"
+    );
+
+    let text = [0x57; 4096];
+    let disk = File::options().write(true).open(&device).unwrap();
+    disk.write_all_at(&text, 8192).unwrap();
+    disk.sync_all().unwrap();
+    let mut seen = [0; 4096];
+    File::open("/dev/ram2")
+        .unwrap()
+        .read_exact_at(&mut seen, 8192)
+        .unwrap();
+    assert_eq!(seen, text);
+
+    let controllers = Host::new().list().unwrap();
+    let mine = controllers
+        .iter()
+        .find(|controller| controller.nqn == export.nqn(2).as_str())
+        .unwrap();
+    assert_eq!(mine.state, State::Live);
+    assert_eq!(mine.namespaces.len(), 1, "{mine:?}");
+
+    assert_eq!(
+        Host::new().disconnect(&export.nqn(2)).unwrap(),
+        Outcome::Changed
+    );
+    assert_eq!(
+        Host::new().disconnect(&export.nqn(2)).unwrap(),
+        Outcome::Unchanged
+    );
+    assert!(!device.exists());
+}
+
+#[test]
+fn a_host_that_is_not_named_is_refused() {
+    let export = Export::new(3);
+    reach(&export.want(&Configfs::new().read().unwrap()));
+    let mut stranger = export.options(3);
+    stranger.host = "nqn.2026-11.dev.weir.test:host:stranger".parse().unwrap();
+    stranger.host_id = nvmet::host_id(&stranger.host);
+    let error = Host::new().connect(&stranger).unwrap_err().to_string();
+    assert!(error.contains("stranger"), "{error}");
+}
+
+/// The serial number is sticky once a host has connected, so its subsystem is made anew. Seen red
+/// with: `is_kept` always true (the kernel refuses the write).
+#[test]
+fn a_new_serial_remakes_that_subsystem_and_disturbs_no_other() {
+    let export = Export::of(4, vec![4, 5]);
+    let mut want = export.want(&Configfs::new().read().unwrap());
+    reach(&want);
+    export.connect(4);
+    export.connect(5);
+    want.subsystems.get_mut(&export.nqn(4)).unwrap().serial = Some("another".to_owned());
+    let changes = reach(&want);
+    let touched = changes.iter().filter_map(Change::subsystem);
+    assert!(touched.clone().count() > 0 && touched.clone().all(|nqn| *nqn == export.nqn(4)));
+    assert_eq!(Configfs::new().read().unwrap(), want);
+    let controllers = Host::new().list().unwrap();
+    let other = controllers
+        .iter()
+        .find(|controller| controller.nqn == export.nqn(5).as_str());
+    assert_eq!(other.unwrap().state, State::Live);
+}
+
+#[test]
+fn an_enabled_namespace_gets_another_device() {
+    let export = Export::new(6);
+    let mut want = export.want(&Configfs::new().read().unwrap());
+    reach(&want);
+    let subsystem = want.subsystems.get_mut(&export.nqn(6)).unwrap();
+    subsystem
+        .namespaces
+        .get_mut(&Nsid::FIRST)
+        .unwrap()
+        .device_path = "/dev/ram7".into();
+    reach(&want);
+    assert_eq!(Configfs::new().read().unwrap(), want);
+}
+
+/// nvmet would export a plain file as readily. Seen red with: `examine` returning at once.
+#[test]
+fn a_plain_file_is_refused_before_anything_is_written() {
+    let export = Export::new(8);
+    let have = Configfs::new().read().unwrap();
+    let mut want = export.want(&have);
+    fs::write("/tmp/no-device", [0; 4096]).unwrap();
+    let subsystem = want.subsystems.get_mut(&export.nqn(8)).unwrap();
+    subsystem
+        .namespaces
+        .get_mut(&Nsid::FIRST)
+        .unwrap()
+        .device_path = "/tmp/no-device".into();
+    let refused = Configfs::new().apply(&plan(&have, &want)).unwrap_err();
+    assert!(
+        matches!(refused, ApplyError::NotABlockDevice { .. }),
+        "{refused}"
+    );
+    assert_eq!(Configfs::new().read().unwrap(), have);
+}
+
+#[test]
+fn an_address_that_no_interface_has_is_explained() {
+    let export = Export::new(9);
+    let mut want = export.want(&Configfs::new().read().unwrap());
+    want.ports.get_mut(&PortId(9)).unwrap().address = "192.0.2.1".parse().unwrap();
+    let changes = plan(&Configfs::new().read().unwrap(), &want);
+    let refused = Configfs::new().apply(&changes).unwrap_err().to_string();
+    assert!(
+        refused.contains("no interface has this port's address"),
+        "{refused}"
+    );
+}

@@ -1,0 +1,183 @@
+//! The load of the power-cut test, run inside guests: writes whose durability can be told
+//! afterwards, block by block.
+//!
+//! `guest-io write DEVICE LOG BLOCKS FLUSH_EVERY` writes block 0, 1, 2 ... once each, with a
+//! content that names the block, flushes after every FLUSH_EVERY of them, and only then appends the
+//! number of blocks that the flush covered to LOG.
+//!
+//! `guest-io check DEVICE BLOCKS` reads the first BLOCKS blocks back and fails on the first that
+//! does not hold what was written.
+//!
+//! `guest-io find DEVICE TEXT` fails where TEXT stands anywhere on the device; `guest-io fill
+//! DEVICE TEXT` writes it everywhere.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Size of a block in bytes.
+const BLOCK: usize = 4096;
+/// How much is read or written at once where it is the whole device.
+const CHUNK: usize = 256 * BLOCK;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["write", device, log, blocks, every] => write(device, log, blocks, every),
+        ["check", device, blocks] => check(device, blocks),
+        ["fill", device, text] => fill(device, text.as_bytes()),
+        ["find", device, text] => find(device, text.as_bytes()),
+        _ => Err(anyhow::anyhow!("usage: see the source")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("guest-io: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(device: &str, log: &str, blocks: &str, every: &str) -> Result<()> {
+    let (blocks, every): (u64, u64) = (blocks.parse()?, every.parse()?);
+    let device = open(device)?;
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .context("opening the log")?;
+    let mut memory = Aligned::new(BLOCK);
+    for block in 0..blocks {
+        let buffer = memory.bytes();
+        buffer.copy_from_slice(&content(block));
+        device
+            .write_all_at(buffer, offset(block))
+            .with_context(|| format!("writing block {block}"))?;
+        if (block + 1) % every == 0 {
+            device.sync_data().context("flushing")?;
+            writeln!(log, "{}", block + 1).context("writing the log")?;
+        }
+    }
+    Ok(())
+}
+
+fn check(device: &str, blocks: &str) -> Result<()> {
+    let device = open(device)?;
+    let mut memory = Aligned::new(BLOCK);
+    for block in 0..blocks.parse()? {
+        let buffer = memory.bytes();
+        device
+            .read_exact_at(buffer, offset(block))
+            .with_context(|| format!("reading block {block}"))?;
+        ensure!(
+            buffer == content(block),
+            "block {block} was flushed and is not there"
+        );
+    }
+    Ok(())
+}
+
+fn fill(device: &str, text: &[u8]) -> Result<()> {
+    let file = open(device)?;
+    let mut memory = Aligned::new(CHUNK);
+    let pattern = text.iter().copied().cycle();
+    memory
+        .bytes()
+        .iter_mut()
+        .zip(pattern)
+        .for_each(|(byte, letter)| *byte = letter);
+    for at in chunks(&file)? {
+        file.write_all_at(memory.bytes(), at)
+            .with_context(|| format!("writing at {at}"))?;
+    }
+    file.sync_data().context("flushing")
+}
+
+fn find(device: &str, text: &[u8]) -> Result<()> {
+    let file = open(device)?;
+    let mut memory = Aligned::new(CHUNK);
+    for at in chunks(&file)? {
+        file.read_exact_at(memory.bytes(), at)
+            .with_context(|| format!("reading at {at}"))?;
+        let found = memory
+            .bytes()
+            .windows(text.len())
+            .position(|window| window == text);
+        if let Some(position) = found {
+            bail!(
+                "`{}` stands at byte {}",
+                String::from_utf8_lossy(text),
+                at + position as u64
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Every chunk's offset; a device's size is a multiple of LVM's extents, hence of a chunk.
+fn chunks(file: &File) -> Result<impl Iterator<Item = u64> + use<>> {
+    use std::io::{Seek, SeekFrom};
+    let size = (&*file)
+        .seek(SeekFrom::End(0))
+        .context("sizing the device")?;
+    ensure!(
+        size % CHUNK as u64 == 0,
+        "the device's size {size} is no multiple of {CHUNK}"
+    );
+    Ok((0..size).step_by(CHUNK))
+}
+
+/// Opens a device past the page cache. Without O_CREAT: a device that went away must not become a
+/// plain file of that name.
+fn open(path: &str) -> Result<File> {
+    let flags = nix::libc::O_DIRECT;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(path);
+    let file = file.with_context(|| format!("opening {path}"))?;
+    ensure!(
+        file.metadata()?.file_type().is_block_device(),
+        "{path} is not a block device"
+    );
+    Ok(file)
+}
+
+fn offset(block: u64) -> u64 {
+    block * BLOCK as u64
+}
+
+/// What block `block` holds: its number plus one, over and over, so that zeroes are never right.
+fn content(block: u64) -> [u8; BLOCK] {
+    let mut bytes = [0; BLOCK];
+    bytes.as_chunks_mut().0.fill((block + 1).to_le_bytes());
+    bytes
+}
+
+/// Memory aligned as O_DIRECT wants it.
+struct Aligned {
+    memory: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Aligned {
+    fn new(length: usize) -> Self {
+        let memory = vec![0; length + BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK);
+        Aligned {
+            memory,
+            start,
+            length,
+        }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.length]
+    }
+}

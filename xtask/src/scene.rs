@@ -1,0 +1,5 @@
+//! What tests and the demo do with VMs: storage nodes with an agent, consumers, load.
+
+pub(crate) mod consumer;
+pub(crate) mod fio;
+pub(crate) mod storage;

@@ -1,0 +1,211 @@
+//! A storage node: a VM with disks and an agent.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::exposition::Exposition;
+use crate::vm::guest::Guest;
+
+/// The name of the storage node.
+pub(crate) const NODE: &str = "storage";
+
+/// Where the agent of a storage node keeps what.
+const REQUESTS: &str = "/run/weir/requests";
+const RECORD: &str = "/var/lib/weir/record";
+const STATUS: &str = "/run/weir/status";
+const LOG: &str = "/run/weir/agent.log";
+const LISTEN: &str = "127.0.0.1:9808";
+
+/// How long a wish may take to come true in an emulated guest on a busy host.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The agent of a storage node, as a person at its shell would handle it.
+pub(crate) struct Agent<'a> {
+    guest: &'a Guest,
+    /// Set before the agent's command line: an environment, a wrapper.
+    prefix: &'static str,
+}
+
+/// A volume to ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) mib: u64,
+    pub(crate) thin: bool,
+    /// The node it is attached to, and the grant's generation.
+    pub(crate) attached: Option<(&'a str, u64)>,
+    /// Whether its deletion is ordered.
+    pub(crate) deleted: bool,
+}
+
+impl<'a> Agent<'a> {
+    pub(crate) fn new(guest: &'a Guest) -> Self {
+        Agent { guest, prefix: "" }
+    }
+
+    /// An agent whose fsync does nothing: libeatmydata, from outside, so that the product under
+    /// test is the product.
+    pub(crate) fn without_fsync(guest: &'a Guest) -> Self {
+        Agent {
+            guest,
+            prefix: "env LD_PRELOAD=libeatmydata.so ",
+        }
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) fn start(&self) -> Result<()> {
+        self.guest
+            .sh(&format!("mkdir -p {REQUESTS} {RECORD} {STATUS}"))?;
+        let command = format!(
+            "{}weir-agent run --node {NODE} --requests {REQUESTS} --record {RECORD} \
+             --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64",
+            self.prefix
+        );
+        self.guest.spawn(&command, LOG)?;
+        let answers = self.guest.wait_for(&get("/healthz"), PATIENCE);
+        answers.map(drop).with_context(|| self.log())
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.guest.sh("pid=$(pidof weir-agent) && kill -9 $pid && while kill -0 $pid 2>/dev/null; do sleep 0.02; done").map(drop)
+    }
+
+    /// Asks for a pool over these devices, reachable at this address.
+    pub(crate) fn ask_pool(&self, devices: &[&str], address: &str, thin_mib: u64) -> Result<()> {
+        let pool = format!(
+            "apiVersion: weir.dev/v1alpha1\nkind: StoragePool\nmetadata: {{name: fast}}\nspec:\n  \
+             nodeName: {NODE}\n  engine:\n    kernel:\n      volumeGroup: weir-fast\n      \
+             devices: [{}]\n      thinPool: {{capacityBytes: {}}}\n  portals: [{{address: {address}}}]\n",
+            devices.join(", "),
+            thin_mib << 20
+        );
+        self.guest
+            .write(&format!("{REQUESTS}/pool-fast.yaml"), &pool)
+    }
+
+    /// Asks for a volume, or for another state of it.
+    pub(crate) fn ask(&self, wish: &Wish<'_>) -> Result<()> {
+        self.guest
+            .write(&format!("{REQUESTS}/{}.yaml", wish.name), &wish.yaml())
+    }
+
+    /// Waits until a volume is in this phase; its status.
+    pub(crate) fn wait_phase(&self, volume: &str, phase: &str) -> Result<Value> {
+        let file = format!("{STATUS}/volume-{volume}.json");
+        // The status file is replaced whole: what is read is one state.
+        let script = format!("grep -q '\"phase\": *\"{phase}\"' {file} && cat {file}");
+        let text = self.guest.wait_for(&script, PATIENCE).map_err(|error| {
+            let seen = self
+                .guest
+                .run(&format!("cat {STATUS}/*.json"))
+                .map(|output| output.stdout);
+            error.context(format!(
+                "volume {volume} is not {phase}: {}\n{}",
+                seen.unwrap_or_default(),
+                self.log()
+            ))
+        })?;
+        let object: Value = serde_json::from_str(&text).context("reading a status file")?;
+        Ok(object["status"].clone())
+    }
+
+    /// Waits until a volume is ready for the attachment that `wish` asks for; its status.
+    pub(crate) fn wait_ready(&self, wish: &Wish<'_>) -> Result<Value> {
+        let status = self.wait_phase(wish.name, "Ready")?;
+        match wish.attached {
+            Some((node, generation)) if node != NODE => {
+                let file = format!("{STATUS}/volume-{}.json", wish.name);
+                let script = format!("grep -q ':host:{node}:{generation}\"' {file} && cat {file}");
+                let text = self
+                    .guest
+                    .wait_for(&script, PATIENCE)
+                    .with_context(|| self.log())?;
+                let object: Value = serde_json::from_str(&text).context("reading a status file")?;
+                Ok(object["status"].clone())
+            }
+            _ => Ok(status),
+        }
+    }
+
+    /// Scrapes every stage in full resolution.
+    pub(crate) fn scrape(&self) -> Result<Exposition> {
+        let answer = self.guest.sh(&get("/metrics?full=1"))?;
+        let Some((_, body)) = answer.split_once("\r\n\r\n") else {
+            bail!("no HTTP answer: {answer}")
+        };
+        Exposition::parse(body)
+    }
+
+    /// Waits until it has looked at its node twice from now on, whether or not anything changed.
+    pub(crate) fn wait_resync(&self) -> Result<()> {
+        let rounds = |scrape: &Exposition| scrape.sum("weir_agent_rounds_total", &[]);
+        let begun = rounds(&self.scrape()?);
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while rounds(&self.scrape()?) < begun + 2.0 {
+            if std::time::Instant::now() > deadline {
+                bail!("the agent looks at its node no more; {}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    /// The last lines of its log.
+    pub(crate) fn log(&self) -> String {
+        let log = self.guest.run(&format!("tail -n 40 {LOG}"));
+        format!(
+            "the agent's log ends with:\n{}",
+            log.map(|output| output.stdout).unwrap_or_default()
+        )
+    }
+
+    /// Removes every request, as an unmounted or emptied directory would look.
+    pub(crate) fn empty_requests(&self) -> Result<()> {
+        self.guest.sh(&format!("rm -f {REQUESTS}/*")).map(drop)
+    }
+
+    /// Removes the whole record.
+    pub(crate) fn empty_record(&self) -> Result<()> {
+        self.guest
+            .sh(&format!("find {RECORD} -type f -delete"))
+            .map(drop)
+    }
+}
+
+impl Wish<'_> {
+    fn yaml(&self) -> String {
+        let deletion = if self.deleted {
+            ", deletionTimestamp: \"2026-11-22T00:00:00Z\""
+        } else {
+            ""
+        };
+        let attachment = match self.attached {
+            Some((node, generation)) => format!("{{nodeName: {node}, generation: {generation}}}"),
+            None => String::new(),
+        };
+        format!(
+            "apiVersion: weir.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {}{deletion}}}\nspec:\n  \
+             id: {}\n  capacityBytes: {}\n  poolName: fast\n  provisioning: {}\n  \
+             attachments: [{attachment}]\n",
+            self.name,
+            self.id,
+            self.mib << 20,
+            if self.thin { "thin" } else { "thick" },
+        )
+    }
+}
+
+/// A shell script that prints the agent's answer to a GET, headers included; it fails unless the
+/// answer is 200. The guest has no HTTP client, but its shell opens sockets.
+fn get(path: &str) -> String {
+    let (host, port) = LISTEN.split_once(':').unwrap_or((LISTEN, "80"));
+    format!(
+        "exec 3<>/dev/tcp/{host}/{port} && printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3 && \
+         answer=$(cat <&3) && case \"$answer\" in 'HTTP/1.'?' 200'*) printf '%s\\n' \"$answer\" ;; \
+         *) exit 1 ;; esac"
+    )
+}

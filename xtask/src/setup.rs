@@ -1,0 +1,42 @@
+//! `cargo xtask setup`: everything the other commands need, brought once into the cache.
+//!
+//! Each step is idempotent and says what it does; where something can't be had, the error names
+//! the remedy. Steps, in order: [`host`] programs, the toolchain for eBPF ([`rust_src`],
+//! [`bpf_linker`]), a [`guest`] image per kernel.
+
+pub(crate) mod apt;
+mod bpf_linker;
+pub(crate) mod guest;
+mod host;
+mod rust_src;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+use crate::kernel::Kernel;
+
+/// What is needed to build the eBPF object.
+pub(crate) struct BpfTools {
+    /// Directory that holds `bpf-linker`.
+    pub(crate) bin: PathBuf,
+}
+
+/// Brings what building the eBPF object needs.
+pub(crate) fn bpf_tools(cache: &Cache) -> Result<BpfTools> {
+    host::ensure(&host::BUILDING)?;
+    rust_src::ensure(cache)?;
+    Ok(BpfTools {
+        bin: bpf_linker::ensure(cache)?,
+    })
+}
+
+/// Brings what VMs with these kernels need.
+pub(crate) fn vms(cache: &Cache, kernels: &[Kernel]) -> Result<()> {
+    host::ensure(&host::VMS)?;
+    for kernel in kernels {
+        guest::ensure(cache, *kernel)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Guest images: Debian's userland and one cloud kernel, as an ext4 root disk, made without root.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::apt::Apt;
+use crate::cache::Cache;
+use crate::command::{Cmd, find_program};
+use crate::kernel::Kernel;
+use crate::progress::Progress;
+
+/// The suite the userland is from, whatever the kernel: new enough for binaries that were built on
+/// any Debian from 12 on (its C library is at least as new).
+const USERLAND: &str = "trixie";
+
+/// What tests use in a guest.
+const PACKAGES: [&str; 14] = [
+    "bash",
+    "busybox-static",
+    "coreutils",
+    "dmsetup",
+    "e2fsprogs",
+    "fio",
+    "iproute2",
+    "kmod",
+    "libeatmydata1",
+    "lvm2",
+    "mount",
+    "qemu-guest-agent",
+    "thin-provisioning-tools",
+    "util-linux",
+];
+
+/// Files of ours in the image: path, content, whether it is a program.
+const FILES: [(&str, &str, bool); 6] = [
+    ("etc/inittab", include_str!("../../guest/inittab"), false),
+    ("etc/weir/boot", include_str!("../../guest/boot"), true),
+    (
+        "etc/weir/console",
+        include_str!("../../guest/console"),
+        true,
+    ),
+    (
+        "etc/lvm/lvm.conf",
+        include_str!("../../guest/lvm.conf"),
+        false,
+    ),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", false),
+    ("etc/group", "root:x:0:\ndisk:x:6:\n", false),
+];
+
+/// What a VM boots from.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    /// The kernel, for QEMU's `-kernel`.
+    pub(crate) vmlinuz: PathBuf,
+    /// The root file system; guests get a throw-away overlay of it.
+    pub(crate) root: PathBuf,
+}
+
+/// The image of a kernel, wherever it stands in the cache.
+pub(crate) fn image(cache: &Cache, kernel: Kernel) -> Image {
+    let dir = cache.path(&format!("guest/{kernel}"));
+    Image {
+        vmlinuz: dir.join("vmlinuz"),
+        root: dir.join("root.ext4"),
+    }
+}
+
+/// Makes the image unless it is there.
+pub(super) fn ensure(cache: &Cache, kernel: Kernel) -> Result<()> {
+    let files: String = FILES
+        .iter()
+        .map(|(path, content, _)| format!("{path}\n{content}"))
+        .collect();
+    let key = format!("4 {USERLAND} {} {files}", PACKAGES.join(" "));
+    cache.once(&format!("guest-{kernel}"), &key, || make(cache, kernel))
+}
+
+fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
+    let userland = Apt::open(cache, USERLAND)?;
+    let mut debs = userland.download(&PACKAGES, &cache.dir("debs/userland")?)?;
+    debs.extend(kernel_packages(cache, kernel)?);
+
+    let dir = cache.dir(&format!("guest/{kernel}"))?;
+    let tree = tempfile::tempdir_in(&dir).context("making a directory to unpack in")?;
+    unpack(&debs, tree.path())?;
+    for (path, content, program) in FILES {
+        let path = tree.path().join(path);
+        fs::create_dir_all(path.parent().context("a file of ours has no directory")?)?;
+        fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        let mode = if program { 0o755 } else { 0o644 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+    }
+    link_busybox(tree.path())?;
+    let version = only_entry(&tree.path().join("usr/lib/modules"))?;
+    let depmod = find_program("depmod").context("depmod is missing")?;
+    Cmd::new(depmod)
+        .arg("-b")
+        .arg(tree.path())
+        .arg(&version)
+        .run()?;
+
+    let image = image(cache, kernel);
+    // Kernel packages put it into /boot, from 7.3 on also beside the modules.
+    let places = [
+        format!("boot/vmlinuz-{version}"),
+        format!("usr/lib/modules/{version}/vmlinuz"),
+    ];
+    let vmlinuz = places
+        .iter()
+        .map(|place| tree.path().join(place))
+        .find(|file| file.exists());
+    let vmlinuz = vmlinuz.with_context(|| format!("the packages of {kernel} hold no kernel"))?;
+    fs::copy(vmlinuz, &image.vmlinuz).context("copying the kernel")?;
+
+    let progress = Progress::spinner(format!("making the root disk of the {kernel} guest"));
+    let new = dir.join("root.new");
+    let _ = fs::remove_file(&new);
+    Cmd::new("mke2fs")
+        .args([
+            "-q",
+            "-t",
+            "ext4",
+            "-E",
+            "root_owner=0:0",
+            "-O",
+            "^has_journal",
+            "-d",
+        ])
+        .arg(tree.path())
+        .arg(&new)
+        .arg("1G")
+        .run()?;
+    fs::rename(&new, &image.root).context("putting the root disk in place")?;
+    progress.done();
+    Ok(())
+}
+
+fn kernel_packages(cache: &Cache, kernel: Kernel) -> Result<Vec<PathBuf>> {
+    let suite = Apt::open(cache, kernel.suite())?;
+    let into = cache.dir(&format!("debs/linux-{kernel}"))?;
+    let closure = suite.download(&["linux-image-cloud-amd64"], &into)?;
+    // What a kernel package depends on serves its installation; the guest needs what it holds.
+    let parts = [
+        "linux-image-",
+        "linux-binary-",
+        "linux-modules-",
+        "linux-base-",
+    ];
+    let is_part = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        parts.iter().any(|part| name.starts_with(part))
+    };
+    Ok(closure.into_iter().filter(is_part).collect())
+}
+
+fn unpack(debs: &[PathBuf], into: &Path) -> Result<()> {
+    let progress = Progress::bytes("unpacking", debs.len() as u64);
+    // base-files first: it makes /lib and its like links into /usr.
+    let mut debs: Vec<_> = debs.iter().collect();
+    debs.sort_by_key(|deb| {
+        let name = deb
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        (!name.starts_with("base-files"), name)
+    });
+    for (done, deb) in (0..).zip(&debs) {
+        let unpacking = r#"dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --no-same-owner --keep-directory-symlink \
+            --exclude='./usr/share/doc*' --exclude='./usr/share/man*' --exclude='./usr/share/locale*' \
+            --exclude='./boot/System.map*' -f -"#;
+        Cmd::new("bash")
+            .args(["-euo", "pipefail", "-c", unpacking, "unpack"])
+            .arg(deb)
+            .arg(into)
+            .run()?;
+        progress.at(done + 1);
+    }
+    progress.done();
+    Ok(())
+}
+
+/// Busybox goes by the name it is called with: PID 1, and every command that no package brought.
+fn link_busybox(tree: &Path) -> Result<()> {
+    let busybox = "usr/bin/busybox";
+    let applets = Cmd::new(tree.join(busybox)).arg("--list").read()?;
+    let has = |name: &str| {
+        ["usr/bin", "usr/sbin"]
+            .iter()
+            .any(|dir| tree.join(dir).join(name).exists())
+    };
+    let missing = applets
+        .lines()
+        .filter(|name| !has(name))
+        .map(|name| format!("usr/bin/{name}"));
+    for link in std::iter::once("etc/weir/init".to_owned()).chain(missing) {
+        let made = std::os::unix::fs::symlink(format!("/{busybox}"), tree.join(&link));
+        made.with_context(|| format!("linking {link}"))?;
+    }
+    Ok(())
+}
+
+fn only_entry(dir: &Path) -> Result<String> {
+    let names: Vec<_> = fs::read_dir(dir)
+        .with_context(|| format!("reading {}", dir.display()))?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    match names.as_slice() {
+        [name] => Ok(name.clone()),
+        other => bail!(
+            "{} holds {other:?} instead of one kernel's modules",
+            dir.display()
+        ),
+    }
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask test`: every test there is, or one area of them.
+
+mod absence;
+mod kill;
+mod nvmet;
+mod pair;
+mod power;
+mod report;
+mod results;
+mod truth;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::cache::Cache;
+use crate::kernel::Kernel;
+use crate::setup;
+use crate::vm::machine::Lab;
+use crate::workspace::Workspace;
+use pair::Pair;
+use report::Report;
+
+/// A part of the tests that can be run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Area {
+    /// Unit and property tests of every crate
+    Unit,
+    /// The eBPF programs on this machine's own kernel (root)
+    Native,
+    /// The nvmet crate on a real kernel
+    Nvmet,
+    /// Weir's latencies and counts against fio's, with injected delays
+    Truth,
+    /// Requests and record vanish; volumes don't; nobody reads another's old data
+    Absence,
+    /// The agent is killed in mid-I/O
+    Kill,
+    /// The storage node loses power in mid-write
+    Power,
+}
+
+/// How much is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// Full counts instead of those that fit CI.
+    pub(crate) full: bool,
+    /// Seed of everything random.
+    pub(crate) seed: u64,
+}
+
+/// What the command line asks for.
+pub(crate) struct Wanted {
+    pub(crate) area: Option<Area>,
+    pub(crate) kernels: Vec<Kernel>,
+    pub(crate) scale: Scale,
+}
+
+impl Area {
+    /// Those that two VMs with a slow disk can share one boot for.
+    const PAIR: [Area; 4] = [Area::Nvmet, Area::Truth, Area::Absence, Area::Kill];
+}
+
+/// Runs them; an error if any failed.
+pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
+    let runs = |area: Area| wanted.area.is_none_or(|only| only == area);
+    let workspace = Workspace::open(cache)?;
+    let mut report = Report::new();
+    eprintln!("weir: seed {}", wanted.scale.seed);
+    if runs(Area::Unit) {
+        let cargo = workspace.cargo().args(["test", "--workspace", "--quiet"]);
+        report.case("unit", || cargo.show());
+    }
+    if runs(Area::Native) {
+        // One at a time: they share the machine's tracepoints and loop devices.
+        let cargo = workspace
+            .cargo()
+            .args(["test", "-p", "weir-agent", "--test", "native_probes"]);
+        report.case("native", || cargo.args(["--", "--test-threads=1"]).show());
+    }
+    if Area::PAIR.into_iter().chain([Area::Power]).any(runs) {
+        let payload = payload(&workspace)?;
+        setup::vms(cache, &wanted.kernels)?;
+        for kernel in &wanted.kernels {
+            let lab = Lab::new(cache, *kernel, &payload, &workspace.target().join("vm"))?;
+            eprintln!("weir: kernel {kernel}, {:?}", lab.accel());
+            if Area::PAIR.into_iter().any(runs) {
+                on_pair(&lab, &mut report, wanted.scale, runs);
+            }
+            if runs(Area::Power) {
+                power::run(&lab, &mut report, wanted.scale);
+            }
+        }
+    }
+    if let (Some(area), true) = (wanted.area, wanted.scale.full) {
+        results::write(
+            workspace.root(),
+            area,
+            &wanted.kernels,
+            wanted.scale.seed,
+            &report,
+        )?;
+    }
+    report.close()
+}
+
+fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> bool) {
+    let kernel = lab.kernel;
+    let Some(pair) = report.need(&format!("{kernel} boot"), || Pair::boot(lab)) else {
+        return;
+    };
+    if runs(Area::Nvmet) {
+        for program in nvmet::PROGRAMS {
+            report.case(&format!("{kernel} nvmet: {program}"), || {
+                nvmet::run(&pair, program)
+            });
+        }
+    }
+    if runs(Area::Truth) {
+        truth::run(&pair, report, scale);
+    }
+    if runs(Area::Absence) {
+        absence::run(&pair, report);
+    }
+    if runs(Area::Kill) {
+        report.case(&format!("{kernel} kill"), || kill::run(&pair));
+    }
+    report.case(&format!("{kernel} clean stop"), || pair.stop());
+}
+
+/// The disk with everything that runs inside guests.
+fn payload(workspace: &Workspace) -> Result<PathBuf> {
+    let mut programs = workspace.programs()?;
+    for test in nvmet::PROGRAMS {
+        programs.push(workspace.test_program("nvmet", test)?);
+    }
+    let image = workspace.target().join("vm/payload.ext4");
+    crate::vm::payload::make(&programs, &image)?;
+    Ok(image)
+}
+
+/// Fails unless `actual` is what a safety promise says, naming both.
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, actual: &T, wanted: &T) -> Result<()> {
+    if actual == wanted {
+        return Ok(());
+    }
+    bail!("{what} is {actual:?} instead of {wanted:?}")
+}

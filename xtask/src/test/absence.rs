@@ -1,0 +1,161 @@
+//! Absence is never an order, and nobody reads another's old data.
+
+use anyhow::{Result, ensure};
+
+use super::pair::Pair;
+use super::report::Report;
+use crate::scene::storage::{self, Agent, Wish};
+
+const KEPT: Wish<'_> = Wish {
+    name: "kept",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0011",
+    mib: 64,
+    thin: false,
+    attached: Some((storage::NODE, 1)),
+    deleted: false,
+};
+const KEPT_THIN: Wish<'_> = Wish {
+    name: "kept-thin",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0012",
+    thin: true,
+    ..KEPT
+};
+
+/// What one tenant wrote and no other may read.
+const SECRET: &str = "the first tenant's secret";
+
+/// Runs the cases on a pair with an agent and a pool, or brings both.
+pub(crate) fn run(pair: &Pair, report: &mut Report) {
+    let agent = pair.agent();
+    let kernel = pair.kernel;
+    report.case(
+        &format!("{kernel} absence: requests vanish, then the record"),
+        || vanish(pair, &agent),
+    );
+    for thin in [false, true] {
+        let kind = if thin { "thin" } else { "linear" };
+        report.case(
+            &format!("{kernel} absence: a new {kind} volume holds no old data"),
+            || no_old_data(pair, &agent, thin),
+        );
+    }
+}
+
+/// Seen red with: the plan taking a recorded volume without a request for a deleted one.
+fn vanish(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
+    pair.ensure_pool(agent)?;
+    for wish in [&KEPT, &KEPT_THIN] {
+        agent.ask(wish)?;
+        agent.wait_ready(wish)?;
+    }
+    let volumes = |what: &str| -> Result<Vec<String>> {
+        let list = pair
+            .storage
+            .guest
+            .sh("lvs --noheadings -o lv_name,lv_uuid,lv_active weir-fast")?;
+        let rows: Vec<_> = list.lines().map(|line| line.trim().to_owned()).collect();
+        ensure!(
+            rows.iter().filter(|row| row.starts_with("w_")).count() >= 2,
+            "{what}: {list}"
+        );
+        Ok(rows)
+    };
+    let before = volumes("before")?;
+    // Long enough for several rounds of the agent, each of which logs and reports.
+    let rounds = |what: &str| -> Result<()> {
+        agent.wait_resync()?;
+        let now = volumes(what)?;
+        ensure!(now == before, "{what}: {now:?} instead of {before:?}");
+        Ok(())
+    };
+    agent.empty_requests()?;
+    rounds("without requests")?;
+    agent.empty_record()?;
+    rounds("without requests and record")?;
+    // A restarted agent meets what looks like a new node whose disk is full of volumes.
+    agent.kill()?;
+    agent.start()?;
+    rounds("after a restart without requests and record")?;
+    pair.ensure_pool(agent)?;
+    for wish in [&KEPT, &KEPT_THIN] {
+        agent.ask(wish)?;
+        agent.wait_ready(wish)?;
+    }
+    rounds("after the requests came back")?;
+    for wish in [&KEPT, &KEPT_THIN] {
+        agent.ask(&Wish {
+            deleted: true,
+            attached: None,
+            ..wish.clone()
+        })?;
+        agent.wait_phase(wish.name, "Deleted")?;
+    }
+    Ok(())
+}
+
+/// Seen red with: the step that zeroes left out of the plan (linear), and the thin pool made with
+/// `-Zn` (thin).
+fn no_old_data(pair: &Pair, agent: &Agent<'_>, thin: bool) -> Result<()> {
+    pair.ensure_pool(agent)?;
+    let first = Wish {
+        name: "first",
+        id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0021",
+        thin,
+        ..KEPT
+    };
+    let second = Wish {
+        name: "second",
+        id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0022",
+        thin,
+        ..KEPT
+    };
+    let extents = |wish: &Wish<'_>| {
+        let name = format!("w_{}", wish.id.replace('-', ""));
+        pair.storage.guest.sh(&format!(
+            "lvs --noheadings -o seg_pe_ranges weir-fast/{name}"
+        ))
+    };
+    agent.ask(&first)?;
+    let device = agent.wait_ready(&first)?["devicePath"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    pair.storage
+        .guest
+        .sh(&format!("guest-io fill {device} \"{SECRET}\""))?;
+    let old = extents(&first)?;
+    agent.ask(&Wish {
+        deleted: true,
+        attached: None,
+        ..first
+    })?;
+    agent.wait_phase(first.name, "Deleted")?;
+
+    agent.ask(&second)?;
+    let device = agent.wait_ready(&second)?["devicePath"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    if !thin {
+        let new = extents(&second)?;
+        ensure!(
+            old == new,
+            "the second volume lies on {new} instead of {old}: this proves nothing"
+        );
+    } else {
+        // Force the pool to hand out the first volume's blocks: touch one sector of each.
+        pair.storage.guest.sh(&format!(
+            "size=$(blockdev --getsize64 {device}); for ((at = 0; at < size; at += 65536)); do echo $at; done | \
+             while read at; do dd if=/dev/zero of={device} bs=512 count=1 seek=$((at / 512)) oflag=direct conv=notrunc status=none; done"
+        ))?;
+    }
+    pair.storage
+        .guest
+        .sh(&format!("guest-io find {device} \"{SECRET}\""))?;
+    agent.ask(&Wish {
+        deleted: true,
+        attached: None,
+        ..second
+    })?;
+    agent.wait_phase(second.name, "Deleted").map(drop)
+}

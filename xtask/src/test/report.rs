@@ -1,0 +1,96 @@
+//! What ran and how it ended.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+/// Counts cases and prints each as it ends.
+pub(crate) struct Report {
+    begun: Instant,
+    lines: Vec<String>,
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Report {
+            begun: Instant::now(),
+            lines: Vec::new(),
+            passed: 0,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Runs one case.
+    pub(crate) fn case(&mut self, name: &str, run: impl FnOnce() -> Result<()>) {
+        self.need(name, run);
+    }
+
+    /// Runs a case whose result others need.
+    pub(crate) fn need<T>(&mut self, name: &str, run: impl FnOnce() -> Result<T>) -> Option<T> {
+        eprintln!("weir: {name} ...");
+        let begun = Instant::now();
+        let outcome = run();
+        let seconds = begun.elapsed().as_secs_f32();
+        match outcome {
+            Ok(value) => {
+                self.passed += 1;
+                self.line(format!("test {name} ... ok ({seconds:.1} s)"));
+                Some(value)
+            }
+            Err(error) => {
+                self.failed.push(name.to_owned());
+                self.line(format!("test {name} ... FAILED ({seconds:.1} s)"));
+                eprintln!("{error:#}");
+                None
+            }
+        }
+    }
+
+    /// A figure that a reader of the results will want.
+    pub(crate) fn figure(&mut self, line: String) {
+        self.line(line);
+    }
+
+    /// All lines so far, and the closing one.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = self.lines.clone();
+        lines.push(self.closing());
+        lines
+    }
+
+    /// Prints the closing line; an error if anything failed.
+    pub(crate) fn close(self) -> Result<()> {
+        for name in &self.failed {
+            eprintln!("weir: failed: {name}");
+        }
+        eprintln!("weir: {:.0} s", self.begun.elapsed().as_secs_f32());
+        print_line(&self.closing());
+        if self.failed.is_empty() && self.passed > 0 {
+            return Ok(());
+        }
+        bail!(
+            "{} of {} cases failed",
+            self.failed.len(),
+            self.passed + self.failed.len()
+        )
+    }
+
+    fn closing(&self) -> String {
+        format!("{} passed, {} failed", self.passed, self.failed.len())
+    }
+
+    fn line(&mut self, line: String) {
+        print_line(&line);
+        self.lines.push(line);
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a test runner's result is its standard output"
+)]
+fn print_line(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,72 @@
+//! RESULTS.md: the closing lines of full runs, with commit and date. Written by the command only.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Area;
+use super::report::Report;
+use crate::command::Cmd;
+use crate::kernel::Kernel;
+
+/// Replaces the section of this area, or adds it.
+pub(crate) fn write(
+    root: &Path,
+    area: Area,
+    kernels: &[Kernel],
+    seed: u64,
+    report: &Report,
+) -> Result<()> {
+    let path = root.join("RESULTS.md");
+    let old = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
+    let git = |args: &[&str]| Cmd::new("git").dir(root).args(args).read();
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changed = if git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty() {
+        ""
+    } else {
+        " with changes"
+    };
+    let date = Cmd::new("date").args(["-u", "+%Y-%m-%d"]).read()?;
+    let kernels: Vec<_> = kernels.iter().map(ToString::to_string).collect();
+    let title = format!("## {}\n", format!("{area:?}").to_lowercase());
+    let section = format!(
+        "{title}\n`cargo xtask test {} --full`, commit {}{changed}, {}, kernels {}, seed {seed}\n\n```\n{}\n```\n",
+        format!("{area:?}").to_lowercase(),
+        commit.trim(),
+        date.trim(),
+        kernels.join(", "),
+        report.lines().join("\n"),
+    );
+    let new = replace_section(&old, &title, &section);
+    fs::write(&path, new).with_context(|| format!("writing {}", path.display()))
+}
+
+const HEAD: &str =
+    "# Results\n\nClosing lines of full test runs, written by `cargo xtask test AREA --full`.\n";
+
+fn replace_section(text: &str, title: &str, section: &str) -> String {
+    let Some(start) = text.find(title) else {
+        return format!("{text}\n{section}");
+    };
+    let after = start + title.len();
+    let end = text[after..]
+        .find("\n## ")
+        .map_or(text.len(), |next| after + next + 1);
+    let rest = &text[end..];
+    let gap = if rest.is_empty() { "" } else { "\n" };
+    format!("{}{section}{gap}{rest}", &text[..start])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_added_once_and_then_replaced() {
+        let one = replace_section("# Results\n", "## a\n", "## a\n1\n");
+        let two = replace_section(&one, "## b\n", "## b\n1\n");
+        let three = replace_section(&two, "## a\n", "## a\n2\n");
+        assert_eq!(three, "# Results\n\n## a\n2\n\n## b\n1\n");
+    }
+}

@@ -1,0 +1,216 @@
+//! One VM, and the lab it stands in.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use super::accel::Accel;
+use super::disk::Disk;
+use super::guest::Guest;
+use super::network::Network;
+use crate::cache::Cache;
+use crate::kernel::Kernel;
+use crate::setup::guest::{Image, image};
+
+/// What the VMs of one run share: a kernel, a network, a directory, the binaries under test.
+pub(crate) struct Lab {
+    pub(crate) kernel: Kernel,
+    pub(crate) network: Network,
+    image: Image,
+    accel: Accel,
+    payload: PathBuf,
+    consoles: PathBuf,
+    dir: TempDir,
+}
+
+/// What a VM is.
+pub(crate) struct Spec<'a> {
+    /// Host name, also of its console log.
+    pub(crate) name: &'a str,
+    /// Last byte of its address in 10.77.0.0/24.
+    pub(crate) address: u8,
+    /// Memory in MiB.
+    pub(crate) memory_mib: u32,
+    /// Its disks, in the guest's order from vda on.
+    pub(crate) disks: &'a [&'a Disk],
+}
+
+/// A running VM. Dropped, it loses power.
+pub(crate) struct Machine {
+    pub(crate) guest: Guest,
+    qemu: Child,
+    console: PathBuf,
+}
+
+/// How long a guest may take to boot or power off; an emulated one needs about 6 s on a quiet host.
+const BOOT: Duration = Duration::from_secs(120);
+
+impl Lab {
+    /// An empty lab. `payload` is the disk with the binaries; consoles are logged below `logs`.
+    pub(crate) fn new(cache: &Cache, kernel: Kernel, payload: &Path, logs: &Path) -> Result<Self> {
+        let image = image(cache, kernel);
+        let accel = Accel::probe(cache, &image.vmlinuz)?;
+        let dir = tempfile::Builder::new().prefix("weir-lab-").tempdir()?;
+        let consoles = logs.join(kernel.to_string());
+        fs::create_dir_all(&consoles).with_context(|| format!("making {}", consoles.display()))?;
+        let network = Network::new(dir.path())?;
+        let payload = payload.to_owned();
+        Ok(Lab {
+            kernel,
+            network,
+            image,
+            accel,
+            payload,
+            consoles,
+            dir,
+        })
+    }
+
+    /// Where disks of this lab are kept.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// How its guests run.
+    pub(crate) fn accel(&self) -> Accel {
+        self.accel
+    }
+
+    /// Starts a VM and returns at once: see [`Machine::wait_ready`].
+    ///
+    /// QEMU is told to die with the thread that started it, so that a killed run leaves no VM:
+    /// start VMs on a thread that outlives them.
+    pub(crate) fn start(&self, spec: &Spec<'_>) -> Result<Machine> {
+        let agent = self.dir().join(format!("{}.agent", spec.name));
+        let console = self.consoles.join(format!("{}.console.log", spec.name));
+        let log = File::options().create(true).append(true).open(&console);
+        let log = log.with_context(|| format!("opening {}", console.display()))?;
+        let mut qemu = self.qemu(spec, "")?;
+        qemu.args(["-chardev"]).arg(format!(
+            "socket,id=agent,path={},server=on,wait=off",
+            agent.display()
+        ));
+        qemu.args(["-device", "virtio-serial-pci", "-device"]);
+        qemu.arg("virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+        qemu.args(["-serial", "stdio"]);
+        qemu.stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let qemu = qemu.spawn().context("starting qemu-system-x86_64")?;
+        Ok(Machine {
+            guest: Guest::new(spec.name, &agent),
+            qemu,
+            console,
+        })
+    }
+
+    /// QEMU with everything but a console.
+    pub(crate) fn qemu(&self, spec: &Spec<'_>, parameters: &str) -> Result<Command> {
+        let mut qemu = Command::new("setpriv");
+        qemu.args([
+            "--pdeathsig",
+            "KILL",
+            "qemu-system-x86_64",
+            "-M",
+            "q35",
+            "-nodefaults",
+        ]);
+        qemu.args([
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-smp",
+            "2",
+            "-m",
+        ]);
+        qemu.arg(spec.memory_mib.to_string())
+            .args(self.accel.arguments());
+        // Cloud kernels have NVMe built in: a root disk on it needs no initramfs.
+        let root = self.image.root.display();
+        qemu.args([
+            "-drive",
+            &format!("file={root},format=raw,if=none,id=root,snapshot=on,cache=unsafe"),
+        ]);
+        qemu.args([
+            "-device",
+            "nvme,drive=root,serial=root",
+            "-device",
+            "virtio-rng-pci",
+        ]);
+        for disk in spec.disks {
+            qemu.args(disk.arguments()?);
+        }
+        let payload = self.payload.display();
+        qemu.arg("-blockdev").arg(format!(
+            "driver=raw,node-name=payload,read-only=on,file.driver=file,file.filename={payload}"
+        ));
+        qemu.args(["-device", "virtio-blk-pci,drive=payload,serial=payload"]);
+        qemu.args(["-netdev", &self.network.join(spec.name), "-device"]);
+        qemu.arg(format!(
+            "virtio-net-pci,netdev=net0,mac=52:54:00:77:00:{:02x}",
+            spec.address
+        ));
+        qemu.arg("-kernel")
+            .arg(&self.image.vmlinuz)
+            .arg("-append")
+            .arg(format!(
+                "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 root=/dev/nvme0n1 rw \
+             init=/etc/weir/init weir.host={} weir.ip={}/24 {} {parameters}",
+                spec.name,
+                address(spec.address),
+                self.accel.kernel_parameters()?,
+            ));
+        Ok(qemu)
+    }
+}
+
+/// The address of a VM by the last byte of its [`Spec`].
+pub(crate) fn address(last: u8) -> String {
+    format!("10.77.0.{last}")
+}
+
+impl Machine {
+    /// Waits until commands can be run inside.
+    pub(crate) fn wait_ready(&mut self) -> Result<()> {
+        let ready = self.guest.wait_ready(Instant::now() + BOOT);
+        ready.with_context(|| format!("its console is in {}", self.console.display()))
+    }
+
+    /// Cuts the power: nothing in the guest gets to run again.
+    pub(crate) fn cut_power(mut self) -> Result<()> {
+        self.qemu.kill().context("killing QEMU")?;
+        self.qemu
+            .wait()
+            .context("waiting for QEMU to end")
+            .map(drop)
+    }
+
+    /// Shuts the guest down cleanly.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        // The answer may be lost: the guest is going down.
+        let _ = self.guest.run("poweroff");
+        let deadline = Instant::now() + BOOT;
+        while self.qemu.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                bail!(
+                    "a guest did not power off; its console is in {}",
+                    self.console.display()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}

@@ -1,0 +1,134 @@
+//! The clone this command was built from, and what is built in it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::cache::Cache;
+use crate::command::Cmd;
+use crate::setup::{self, BpfTools};
+
+/// The target triple of eBPF objects.
+const BPF_TARGET: &str = "bpfel-unknown-none";
+
+/// A clone, with what every cargo call in it must be given.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    probes: PathBuf,
+}
+
+impl Workspace {
+    /// Opens the clone and builds its eBPF object, which the agent embeds.
+    pub(crate) fn open(cache: &Cache) -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask has no parent")?;
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(dir) => root.join(dir),
+            None => root.join("target"),
+        };
+        let tools = setup::bpf_tools(cache)?;
+        let probes = target.join(BPF_TARGET).join("bpf/weir-probes");
+        let workspace = Workspace {
+            root: root.to_owned(),
+            target,
+            probes,
+        };
+        workspace.build_probes(&tools)?;
+        Ok(workspace)
+    }
+
+    /// The clone's directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where build results go.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A cargo call that embeds the eBPF object. All calls agree on it, so that none of them makes
+    /// another's results stale.
+    pub(crate) fn cargo(&self) -> Cmd {
+        Cmd::new("cargo")
+            .dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("WEIR_BPF_OBJECT", &self.probes)
+    }
+
+    /// Builds the programs that go into guests; returns their paths.
+    pub(crate) fn programs(&self) -> Result<Vec<PathBuf>> {
+        let packages = ["-p", "weir-agent", "-p", "nvmet", "-p", "xtask"];
+        self.cargo()
+            .arg("build")
+            .args(packages)
+            .arg("--bins")
+            .show()?;
+        let names = ["weir-agent", "nvmet", "guest-io"];
+        Ok(names
+            .map(|name| self.target.join("debug").join(name))
+            .into())
+    }
+
+    /// Builds an integration test; a copy of its program under the test's own name.
+    pub(crate) fn test_program(&self, package: &str, test: &str) -> Result<PathBuf> {
+        let flags = ["--no-run", "--message-format=json"];
+        let cargo = self
+            .cargo()
+            .args(["test", "-q", "-p", package, "--test", test])
+            .args(flags);
+        let built = cargo.read()?;
+        let messages = built
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mine = |message: &Value| {
+            message["target"]["name"] == test && message["executable"].is_string()
+        };
+        let built = messages
+            .filter(mine)
+            .next_back()
+            .context("cargo built no such test")?;
+        let program = built["executable"]
+            .as_str()
+            .context("cargo named no program")?;
+        let copy = self.target.join("vm").join(test);
+        std::fs::copy(program, &copy).with_context(|| format!("copying {program}"))?;
+        Ok(copy)
+    }
+
+    /// `core` has to be built for eBPF, which stable cargo does only when told that it is the
+    /// compiler's own build (RUSTC_BOOTSTRAP); see ARCHITECTURE.md.
+    fn build_probes(&self, tools: &BpfTools) -> Result<()> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(
+            std::iter::once(tools.bin.clone()).chain(std::env::split_paths(&path)),
+        )?;
+        Cmd::new("cargo")
+            .dir(&self.root)
+            .args([
+                "build",
+                "-p",
+                "weir-agent-ebpf",
+                "--bin",
+                "weir-probes",
+                "--features",
+                "bpf",
+            ])
+            .args([
+                "--profile",
+                "bpf",
+                "-Zbuild-std=core",
+                "--target",
+                BPF_TARGET,
+            ])
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-C debuginfo=2 -C link-arg=--btf")
+            .env("PATH", path)
+            .show()
+            .context("building the eBPF programs")
+    }
+}
