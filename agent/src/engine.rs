@@ -49,6 +49,8 @@ pub struct Engine {
     parts: Parts,
     gauges: Arc<Mutex<Gauges>>,
     published: BTreeMap<String, Vec<u8>>,
+    /// Failures of the last round, so that the same one is not logged again and again.
+    told: BTreeMap<Subject, String>,
 }
 
 /// How a round ended.
@@ -71,6 +73,7 @@ impl Engine {
             parts,
             gauges,
             published: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 

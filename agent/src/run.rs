@@ -128,7 +128,8 @@ fn wait(requests: &Path, seen: &Seen, until: Instant, woken: &Receiver<Wake>) ->
             return None;
         }
         match woken.recv_timeout(POLL.min(until - now)) {
-            Ok(wake) => return Some(wake),
+            // One look serves all that happened until now.
+            Ok(wake) => return Some(woken.try_iter().fold(wake, Wake::max)),
             Err(RecvTimeoutError::Timeout) if look(requests) != *seen => return None,
             Err(RecvTimeoutError::Timeout) => {}
             // Cannot happen: the engine's own zeroing holds a sender.
