@@ -464,7 +464,7 @@ fn a_subsystem_that_somebody_opened_to_others_is_made_anew() {
         .lock()
         .revoked
         .insert((id(1), host_nqn(&"app-1".parse().unwrap(), generation)));
-    world.engine.round().unwrap();
+    world.try_round().unwrap();
     world.sim.lock().violations.clear();
     world.settle();
     let target = world.sim.target();
