@@ -366,8 +366,8 @@ fn an_id_belongs_to_one_object() {
     );
 }
 
-/// Seen red with: `exports::fence` keeping the subsystem (`want.subsystems` cloned from `have`): A's
-/// connections could still reach it.
+/// Seen red with: `want.subsystems.clear()` in `exports::fence` left out: A's connections could still
+/// reach it.
 #[test]
 fn the_next_host_is_granted_a_subsystem_that_the_last_one_never_had() {
     let mut world = World::new();

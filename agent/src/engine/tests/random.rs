@@ -210,11 +210,12 @@ impl Story {
             self.world.put(volume.metadata.name.as_str(), &text);
         }
         self.world.sim.lock().local_users.clear();
-        self.world.settle();
-        self.look();
-        for volume in &self.current {
-            self.is_as_asked(volume);
-        }
+        self.comes_true();
+        // All of it is on stable storage, whichever agent made it.
+        self.write();
+        self.world.sim.power_cut();
+        self.world.restart();
+        self.comes_true();
         let before = self.world.sim.target();
         let (writes, commands) = (self.world.sim.fs.writes(), changes(&self.world.sim));
         self.world.round();
@@ -227,6 +228,14 @@ impl Story {
             (writes, commands),
             (self.world.sim.fs.writes(), changes(&self.world.sim))
         );
+    }
+
+    fn comes_true(&mut self) {
+        self.world.settle();
+        self.look();
+        for volume in &self.current {
+            self.is_as_asked(volume);
+        }
     }
 
     fn is_as_asked(&self, volume: &Volume) {
