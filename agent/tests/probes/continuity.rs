@@ -1,16 +1,11 @@
-//! Counters outlive the agent, slots change hands, lost starts are given up. Run by `cargo xtask
-//! test`; needs root, BTF and zram.
-
-#[path = "native/bench.rs"]
-mod bench;
-#[path = "native/device.rs"]
-mod device;
+//! Counters outlive the agent, slots change hands, lost starts are given up.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bench::{Pins, drops, in_flight, only, total, volume};
-use device::{Io, Zram};
+use crate::bench::{Pins, drops, in_flight, only, total, volume};
+use crate::device::Zram;
+use crate::io::Io;
 use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes};
 
 /// Seen red with: the links not pinned in `object::attach`.
