@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(fs.read(Path::new(PATH)).unwrap(), b"new");
     }
 
-    /// Seen red with: `replace` writing to `path` itself instead of `beside`.
+    /// Seen red with: `replace` writing to and syncing `path` itself, without the rename.
     #[test]
     fn a_power_cut_at_any_step_leaves_the_old_file_or_the_new() {
         for steps in 0.. {

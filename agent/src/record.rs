@@ -4,6 +4,7 @@
 //! the intent that every change to the node follows. A file that can't be understood is reported
 //! by name and never taken for one that is not there: something is recorded, we don't know what.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -152,34 +153,45 @@ pub struct RecordError {
 pub struct Store {
     fs: Box<dyn Fs>,
     dir: PathBuf,
+    /// Whether what is read may be lost in a power cut: an agent that was killed between a rename
+    /// and the sync that follows it leaves a record that can be read and is not on the disk.
+    unsynced: Cell<bool>,
 }
 
 impl Store {
     /// The record in `dir`, which must exist.
     #[must_use]
     pub fn new(fs: Box<dyn Fs>, dir: PathBuf) -> Self {
-        Store { fs, dir }
+        Store {
+            fs,
+            dir,
+            unsynced: Cell::new(true),
+        }
     }
 
-    /// Everything recorded, broken files named.
+    /// Everything recorded, on stable storage; broken files named.
     ///
     /// # Errors
-    /// The directory, or a file in it, can't be read: nothing at all is known then.
+    /// The directory, or a file in it, can't be read or synced: nothing at all is known then.
     pub fn load(&self) -> Result<Records, RecordError> {
         let failed = |path: &PathBuf, source| RecordError {
             path: path.clone(),
             verb: "read",
             source,
         };
+        let names = self.fs.list(&self.dir);
+        let names = names.map_err(|error| failed(&self.dir, error))?;
+        let paths: Vec<PathBuf> = names.iter().map(|name| self.dir.join(name)).collect();
+        if self.unsynced.get() {
+            for path in paths.iter().chain([&self.dir]) {
+                self.fs.sync(path).map_err(|error| failed(path, error))?;
+            }
+            self.unsynced.set(false);
+        }
         let mut records = Records::default();
-        for name in self
-            .fs
-            .list(&self.dir)
-            .map_err(|error| failed(&self.dir, error))?
-        {
-            let path = self.dir.join(&name);
+        for (name, path) in names.iter().zip(paths) {
             let bytes = self.fs.read(&path).map_err(|error| failed(&path, error))?;
-            records.add(path, &name, &bytes);
+            records.add(path, name, &bytes);
         }
         Ok(records)
     }
@@ -221,20 +233,19 @@ impl Store {
         let bytes = serde_json::to_vec_pretty(record).map_err(io::Error::other);
         bytes
             .and_then(|bytes| durable::replace(self.fs.as_ref(), &path, &bytes))
-            .map_err(|source| RecordError {
-                path,
-                verb: "write",
-                source,
-            })
+            .map_err(|source| self.failed(path, "write", source))
     }
 
     fn remove(&self, name: String) -> Result<(), RecordError> {
         let path = self.dir.join(name);
-        durable::remove(self.fs.as_ref(), &path).map_err(|source| RecordError {
-            path,
-            verb: "remove",
-            source,
-        })
+        durable::remove(self.fs.as_ref(), &path)
+            .map_err(|source| self.failed(path, "remove", source))
+    }
+
+    fn failed(&self, path: PathBuf, verb: &'static str, source: io::Error) -> RecordError {
+        // It may have got as far as being readable.
+        self.unsynced.set(true);
+        RecordError { path, verb, source }
     }
 }
 
@@ -325,6 +336,7 @@ fn typed<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, String> {
 mod tests {
     use super::*;
     use crate::durable::fake::MemFs;
+    use crate::fuse::Fuse;
     use std::path::Path;
 
     const DIR: &str = "/record";
@@ -356,6 +368,23 @@ mod tests {
         assert_eq!(store.load().unwrap().volumes[&volume().id], volume());
         store.remove_volume(volume().id).unwrap();
         assert_eq!(store.load().unwrap(), Records::default());
+    }
+
+    /// Seen red with: `unsynced` beginning as `false` in `Store::new`.
+    #[test]
+    fn what_is_read_survives_a_power_cut_whoever_wrote_it() {
+        for steps in 0.. {
+            let (fs, store) = store();
+            fs.fuse(Fuse::after(steps));
+            let done = store.write_volume(&volume()).is_ok();
+            fs.fuse(Fuse::default());
+            let read = Store::new(Box::new(fs.clone()), DIR.into()).load().unwrap();
+            fs.power_cut();
+            assert_eq!(store.load().unwrap(), read, "after {steps} steps");
+            if done {
+                return;
+            }
+        }
     }
 
     /// Seen red with: `broken_volumes.insert` in the `Err` arm of `add` removed.

@@ -56,6 +56,13 @@ impl MemFs {
             .retain(|path, _| path.parent() != Some(dir));
     }
 
+    /// Whether a file would be there after a power cut.
+    pub(crate) fn is_durable(&self, path: &Path) -> bool {
+        let state = self.0.lock().unwrap();
+        let inode = state.names_on_disk.get(path);
+        inode.is_some_and(|inode| !state.inodes[*inode].1.is_empty())
+    }
+
     /// How many files were written so far.
     pub(crate) fn writes(&self) -> usize {
         self.0.lock().unwrap().writes
@@ -87,7 +94,8 @@ impl Fs for MemFs {
         state.fuse.burn()?;
         state.writes += 1;
         if let Ok(inode) = state.inode(path) {
-            state.inodes[inode].0 = bytes.to_vec();
+            // The truncation may reach the disk before the data does, or without it.
+            state.inodes[inode] = (bytes.to_vec(), Vec::new());
         } else {
             state.inodes.push((bytes.to_vec(), Vec::new()));
             let inode = state.inodes.len() - 1;

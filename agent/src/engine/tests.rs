@@ -176,6 +176,12 @@ impl World {
         (condition.status, condition.reason.clone())
     }
 
+    fn records(&self) -> crate::record::Records {
+        Store::new(Box::new(self.sim.fs.clone()), RECORD.into())
+            .load()
+            .unwrap()
+    }
+
     fn content(&self, id: VolumeId) -> Option<Content> {
         let lv = self.sim.lvs("vg0").get(&id.lv_name()).cloned()?;
         self.sim.lock().content.get(&lv.uuid).copied()

@@ -170,13 +170,7 @@ impl Planner<'_> {
                 None
             }
             Wish::Grant(attachment) => {
-                // One without hosts may be what an interrupted fence left of somebody else's.
-                let is_its_own = exported.is_some_and(|exported| {
-                    !is_local(&attachment)
-                        && !exported.allowed_hosts.is_empty()
-                        && exports::is_part_of(exported, &wanted(&attachment))
-                });
-                if volume.attachment.is_some() || (exported.is_some() && !is_its_own) {
+                if volume.attachment.is_some() || exported.is_some() {
                     let revoked = VolumeRecord {
                         attachment: None,
                         revoked: true,
@@ -188,7 +182,7 @@ impl Planner<'_> {
                     }
                     return Err(fencing);
                 }
-                if exported.is_none() && lv.is_open {
+                if lv.is_open {
                     return Err(in_use(lv));
                 }
                 verdict.record(VolumeRecord {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -22,6 +23,14 @@ impl Runner for Sim {
         };
         let args: Vec<&str> = cmd.args.iter().map(String::as_str).collect();
         state.commands.push(cmd.to_string());
+        if args[0] == "lvcreate"
+            && let Some(id) = id_in(&cmd.args)
+            && !self
+                .fs
+                .is_durable(Path::new(&format!("/record/volume-{id}.json")))
+        {
+            state.violation(format!("the LV of {id} is made before its record"));
+        }
         let reads = matches!(args.as_slice(), ["pvs" | "lvs" | "--no-act", ..]);
         if state.fuse.is_blown() {
             state.fuse.burn().map_err(stopped)?;

@@ -157,7 +157,7 @@ fn a_broken_request_changes_nothing_and_names_the_field() {
     assert!(said.contains("spec.capacityBytes"), "{said}");
 }
 
-/// Seen red with: `is_its_own` in `attach` replaced by `false`.
+/// Seen red with: `attachment: attachment.cloned()` in `claim` replaced by `attachment: None`.
 #[test]
 fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
     let mut world = World::new();
@@ -170,6 +170,10 @@ fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
     assert_eq!(world.hosts_of(id(1)).len(), 1);
     assert_eq!(world.content(id(1)), Some(Content::Written));
     assert_eq!(world.phase("a"), Some(Phase::Ready));
+    assert_eq!(
+        world.reason("a", EXPORTED),
+        said(Truth::True, reason::AS_ASKED)
+    );
 
     // Neither record nor request: an LV that nobody knows is reported, and left alone.
     world.vanish("a");
@@ -181,6 +185,27 @@ fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
     );
     assert_eq!(world.gauges.lock().unwrap().orphan_lvs, 1);
     assert_eq!(world.content(id(1)), Some(Content::Written));
+    assert_eq!(world.hosts_of(id(1)).len(), 1);
+}
+
+/// A record that was made anew and names nobody is no order to end the export that is there.
+///
+/// Seen red with: `exported.is_some() && volume.revoked` in `attach` without its second half.
+#[test]
+fn a_record_without_an_order_ends_no_export() {
+    let mut world = World::new();
+    let generation = world.next();
+    world.ask(&attached(volume("a", 1), "app-1", generation));
+    world.settle();
+    world.vanish("a");
+    let mut record = world.records().volumes[&id(1)].clone();
+    record.attachment = None;
+    let path = Path::new(RECORD).join(format!("volume-{}.json", id(1)));
+    world
+        .sim
+        .fs
+        .put(&path, &serde_json::to_vec(&record).unwrap());
+    world.settle();
     assert_eq!(world.hosts_of(id(1)).len(), 1);
 }
 
@@ -200,7 +225,7 @@ fn an_lv_that_was_never_zeroed_is_claimed_as_such() {
     assert_eq!(world.content(id(1)), Some(Content::Zero));
 }
 
-/// Seen red with: the `DATA_MISSING` branch of `ready_as` calling `self.create`.
+/// Seen red with: the `DATA_MISSING` branch of `ready_as` returning `self.creating(volume)`.
 #[test]
 fn a_volume_whose_lv_is_gone_has_failed_and_is_not_made_again() {
     let mut world = World::new();
@@ -330,9 +355,8 @@ fn an_id_belongs_to_one_object() {
     );
 }
 
-/// Seen red with: the first `fence(verdict)` in the `Grant` arm of `attach` removed, together with
-/// the `return` after it (host B is added to A's subsystem); and with `exports::fence` keeping the
-/// subsystem (A's controllers would still reach it).
+/// Seen red with: `exports::fence` keeping the subsystem (`want.subsystems` cloned from `have`): A's
+/// connections could still reach it.
 #[test]
 fn the_next_host_is_granted_a_subsystem_that_the_last_one_never_had() {
     let mut world = World::new();
@@ -512,8 +536,5 @@ fn a_volume_that_does_not_fit_waits_and_is_not_recorded() {
         said(Truth::False, reason::NO_SPACE)
     );
     assert_eq!(world.phase("b"), Some(Phase::Ready));
-    let records = Store::new(Box::new(world.sim.fs.clone()), RECORD.into())
-        .load()
-        .unwrap();
-    assert_eq!(records.volumes.len(), 1);
+    assert_eq!(world.records().volumes.len(), 1);
 }

@@ -138,6 +138,7 @@ fn a_group_of_another_pool_is_refused() {
     foreign_group(&world, Some("weir.pool=slow"));
     world.put("fast", &POOL.replace("\"/dev/vdb\"", ""));
     world.settle();
+    assert!(world.records().pools.is_empty());
     assert_eq!(
         world.pool_reason("fast", READY),
         said(Truth::False, reason::VOLUME_GROUP_TAKEN)
