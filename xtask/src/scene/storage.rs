@@ -170,9 +170,7 @@ impl<'a> Agent<'a> {
 
     /// Removes the whole record.
     pub(crate) fn empty_record(&self) -> Result<()> {
-        self.guest
-            .sh(&format!("find {RECORD} -type f -delete"))
-            .map(drop)
+        self.guest.sh(&format!("rm -rf {RECORD}/*")).map(drop)
     }
 }
 
