@@ -24,11 +24,9 @@ use crate::zero::Zeroing;
 pub struct Parts {
     /// This node.
     pub node: Node,
-    /// Where requests are.
-    pub requests: PathBuf,
     /// Where status is published.
     pub status: PathBuf,
-    /// Where requests and status files are.
+    /// Where status files are.
     pub fs: Box<dyn Fs>,
     /// The record.
     pub store: Store,
@@ -49,6 +47,8 @@ pub struct Engine {
     parts: Parts,
     gauges: Arc<Mutex<Gauges>>,
     published: BTreeMap<String, Vec<u8>>,
+    /// Failures of the last round, so that the same one is not logged again and again.
+    told: BTreeMap<Subject, String>,
 }
 
 /// How a round ended.
@@ -71,24 +71,25 @@ impl Engine {
             parts,
             gauges,
             published: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
-    /// Plans and applies until nothing is left to do, and reports.
+    /// Plans and applies `requests` until nothing is left to do, and reports.
     ///
     /// # Errors
     /// The record could not be read: nothing was done, since nobody knows what is served.
-    pub fn round(&mut self) -> Result<Round, RecordError> {
+    pub fn round(&mut self, requests: &Requests) -> Result<Round, RecordError> {
         let mut failures: BTreeMap<Subject, String> = BTreeMap::new();
         for _ in 0..MOST_PLANS {
-            let (records, requests, plan) = self.look()?;
+            let (records, plan) = self.look(requests)?;
             let work: Vec<_> = plan
                 .work
                 .iter()
                 .filter(|work| !failures.contains_key(&work.subject))
                 .collect();
             if work.is_empty() {
-                self.report(&requests, &records, plan, &failures);
+                self.report(requests, &records, plan, &failures);
                 let settled = failures.is_empty();
                 return Ok(if settled {
                     Round::Settled
@@ -101,17 +102,16 @@ impl Engine {
             }
         }
         tracing::error!("plans don't come to an end");
-        let (records, requests, plan) = self.look()?;
-        self.report(&requests, &records, plan, &failures);
+        let (records, plan) = self.look(requests)?;
+        self.report(requests, &records, plan, &failures);
         Ok(Round::Failed)
     }
 
-    fn look(&mut self) -> Result<(Records, Requests, Looked), RecordError> {
+    fn look(&mut self, requests: &Requests) -> Result<(Records, Looked), RecordError> {
         let records = self.parts.store.load()?;
-        let requests = Requests::read(self.parts.fs.as_ref(), &self.parts.requests);
-        let observed = self.observe(&requests, &records);
-        let plan = plan(&self.parts.node, &requests, &records, &observed);
-        Ok((records, requests, Looked { plan, observed }))
+        let observed = self.observe(requests, &records);
+        let plan = plan(&self.parts.node, requests, &records, &observed);
+        Ok((records, Looked { plan, observed }))
     }
 }
 

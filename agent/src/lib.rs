@@ -41,6 +41,7 @@ pub mod status;
 pub mod step;
 pub mod target;
 pub mod wake;
+pub mod watch;
 pub mod zero;
 
 /// An error and its sources, as one line.

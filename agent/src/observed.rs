@@ -18,6 +18,9 @@ pub struct Observed {
     pub pools: BTreeMap<ObjectName, PoolView>,
     /// Every physical volume of the node, where a pool has to be found or made.
     pub scan: Result<Vec<Pv>, String>,
+    /// Volume groups that are marked as pools of which nothing is recorded, as far as a scan was
+    /// made.
+    pub strays: BTreeMap<ObjectName, GroupView>,
     /// Devices that pools name.
     pub devices: BTreeMap<String, DeviceView>,
     /// Numbers of every device mentioned above, as far as it is there.
@@ -42,6 +45,8 @@ pub enum PoolView {
 /// A volume group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupView {
+    /// Its name.
+    pub name: String,
     /// LVM's UUID of it.
     pub uuid: String,
     /// All extents.
@@ -75,6 +80,7 @@ impl GroupView {
                 continue;
             };
             let group = found.get_or_insert_with(|| GroupView {
+                name: vg.name.clone(),
                 uuid: vg.uuid.clone(),
                 size: vg.size,
                 free: vg.free,

@@ -20,7 +20,7 @@ mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nvmet::{PortId, Target};
+use nvmet::{Nqn, PortId, Target};
 use weir_api::condition::{Condition, Truth, reason};
 use weir_api::names::{NodeName, ObjectName};
 use weir_api::pool::PoolStatus;
@@ -51,6 +51,8 @@ pub struct Plan {
     pub pools: BTreeMap<ObjectName, PoolStatus>,
     /// Status of every volume that is asked for or recorded.
     pub volumes: BTreeMap<ObjectName, VolumeStatus>,
+    /// Pools that only their volume group's mark tells of.
+    pub strays: BTreeMap<ObjectName, GroupView>,
     /// How many LVs carry a volume's mark without being recorded.
     pub orphan_lvs: usize,
 }
@@ -70,9 +72,12 @@ pub fn plan(node: &Node, requests: &Requests, records: &Records, observed: &Obse
         taken_groups: BTreeSet::new(),
         taken_ports: ports::taken(records, observed),
         planned_ports: BTreeSet::new(),
+        wanted_hosts: BTreeSet::new(),
     };
     planner.pools();
+    planner.strays();
     planner.volumes();
+    planner.unused_hosts();
     let Planner { mut plan, .. } = planner;
     plan.work.retain(|work| !work.steps.is_empty());
     plan.work
@@ -93,6 +98,8 @@ struct Planner<'a> {
     taken_groups: BTreeSet<String>,
     taken_ports: BTreeSet<PortId>,
     planned_ports: BTreeSet<PortId>,
+    /// Hosts that volumes of this plan are exported to.
+    wanted_hosts: BTreeSet<Nqn>,
 }
 
 fn free_space(observed: &Observed) -> BTreeMap<ObjectName, Bytes> {

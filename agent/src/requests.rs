@@ -36,9 +36,10 @@ pub struct Invalid {
 }
 
 impl Requests {
-    /// Reads every `*.yaml`, `*.yml` and `*.json` file in `dir`.
+    /// Reads every `*.yaml`, `*.yml` and `*.json` file in `dir`. `is_steady` is asked of each file
+    /// once it was read: whether that was all of it.
     #[must_use]
-    pub fn read(fs: &dyn Fs, dir: &Path) -> Self {
+    pub fn read(fs: &dyn Fs, dir: &Path, is_steady: &dyn Fn(&str) -> bool) -> Self {
         let mut requests = Requests::default();
         let names = match fs.list(dir) {
             Ok(names) => names,
@@ -63,6 +64,16 @@ impl Requests {
                     continue;
                 }
             };
+            if !is_steady(&file) {
+                let error = "it is being written; it will be read again".to_owned();
+                let object = std::str::from_utf8(&bytes).ok().and_then(peek);
+                requests.invalid.push(Invalid {
+                    file,
+                    object,
+                    error,
+                });
+                continue;
+            }
             match std::str::from_utf8(&bytes) {
                 Err(_) => {
                     let error = "not UTF-8".to_owned();
@@ -157,7 +168,7 @@ mod tests {
         for (name, text) in files {
             fs.put(&Path::new("/requests").join(name), text.as_bytes());
         }
-        Requests::read(&fs, Path::new("/requests"))
+        Requests::read(&fs, Path::new("/requests"), &|_| true)
     }
 
     #[test]

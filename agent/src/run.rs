@@ -1,10 +1,10 @@
 //! `weir-agent run`: the loop around the engine.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nvmet::Configfs;
@@ -19,17 +19,13 @@ use crate::measure::Measure;
 use crate::plan::Node;
 use crate::prepare::prepare;
 use crate::record::Store;
-use crate::requests::is_request;
 use crate::target::{KernelTarget, is_nvmet_loaded};
 use crate::wake::Wake;
+use crate::watch::{self, SETTLE, Seen, look};
 use crate::zero::ZeroThreads;
 
 /// How often the request directory is looked at. Reading names and times costs microseconds.
 const POLL: Duration = Duration::from_millis(500);
-/// How long after its last change the request directory is taken to be complete.
-const SETTLE: Duration = Duration::from_millis(300);
-/// A directory that never settles is read all the same.
-const LONGEST_SETTLE: Duration = Duration::from_secs(5);
 /// The first pause after a failure; each further one doubles it, up to the resync interval.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
@@ -75,7 +71,6 @@ pub fn run(
             name: args.node.clone(),
             max_volumes: usize::try_from(args.max_volumes).unwrap_or(usize::MAX),
         },
-        requests: args.requests.clone(),
         status: args.status.clone(),
         fs: Box::new(HostFs),
         store: Store::new(Box::new(HostFs), args.record.clone()),
@@ -92,9 +87,9 @@ pub fn run(
     let resync = Duration::from_secs(args.resync.into());
     let mut pause = BACK_OFF.min(resync);
     loop {
-        let seen = settled(&args.requests);
         let started = Instant::now();
-        let until = match engine.round() {
+        let read = watch::read(&args.requests);
+        let mut until = match engine.round(&read.requests) {
             Ok(Round::Settled) => {
                 pause = BACK_OFF.min(resync);
                 started + resync
@@ -105,7 +100,10 @@ pub fn run(
                 Instant::now() + back_off(&mut pause, resync)
             }
         };
-        if wait(&args.requests, &seen, until, &woken) == Some(Wake::Stop) {
+        if read.is_partial {
+            until = until.min(Instant::now() + SETTLE);
+        }
+        if wait(&args.requests, &read.seen, until, &woken) == Some(Wake::Stop) {
             return Ok(());
         }
     }
@@ -117,9 +115,6 @@ fn back_off(pause: &mut Duration, longest: Duration) -> Duration {
     now
 }
 
-/// Names, sizes and times of the request files.
-type Seen = Vec<(PathBuf, u64, Option<SystemTime>)>;
-
 /// Waits for a change of the requests, a wake-up, or `until`.
 fn wait(requests: &Path, seen: &Seen, until: Instant, woken: &Receiver<Wake>) -> Option<Wake> {
     loop {
@@ -128,42 +123,14 @@ fn wait(requests: &Path, seen: &Seen, until: Instant, woken: &Receiver<Wake>) ->
             return None;
         }
         match woken.recv_timeout(POLL.min(until - now)) {
-            Ok(wake) => return Some(wake),
+            // One look serves all that happened until now.
+            Ok(wake) => return Some(woken.try_iter().fold(wake, Wake::max)),
             Err(RecvTimeoutError::Timeout) if look(requests) != *seen => return None,
             Err(RecvTimeoutError::Timeout) => {}
             // Cannot happen: the engine's own zeroing holds a sender.
             Err(RecvTimeoutError::Disconnected) => return Some(Wake::Stop),
         }
     }
-}
-
-/// Waits until nobody is writing to the request directory: half of a request could still be a valid
-/// one, without its attachments for example, and that would be an order.
-fn settled(requests: &Path) -> Seen {
-    let give_up = Instant::now() + LONGEST_SETTLE;
-    loop {
-        let seen = look(requests);
-        let youngest = seen.iter().filter_map(|(_, _, time)| *time).max();
-        let age = youngest.and_then(|time| SystemTime::now().duration_since(time).ok());
-        // No age: there are no files, or the clock was set back; either way there is nothing to wait for.
-        if age.is_none_or(|age| age >= SETTLE) || Instant::now() >= give_up {
-            return seen;
-        }
-        std::thread::sleep(SETTLE);
-    }
-}
-
-fn look(requests: &Path) -> Seen {
-    let mut seen = Vec::new();
-    for entry in std::fs::read_dir(requests).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(is_request)
-            && let Ok(meta) = std::fs::metadata(entry.path())
-        {
-            seen.push((entry.path(), meta.len(), meta.modified().ok()));
-        }
-    }
-    seen.sort();
-    seen
 }
 
 /// A channel for [`run`].

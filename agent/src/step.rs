@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nvmet::{PortId, Target};
+use nvmet::{Nqn, PortId, Target};
 use weir_api::names::{ObjectName, VolumeId};
 use weir_api::units::Bytes;
 
@@ -19,13 +19,15 @@ pub struct Work {
     pub steps: Vec<Step>,
 }
 
-/// What steps are about. Ordered as they are applied: pools, ports, volumes, links.
+/// What steps are about. Ordered as they are applied: pools, ports, hosts, volumes, links.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// A pool.
     Pool(ObjectName),
     /// A portal's port; the pool that asked first.
     Port(ObjectName, PortId),
+    /// A host's entry, which all subsystems that name it share.
+    Host(Nqn),
     /// A volume.
     Volume(ObjectName),
     /// A volume's export on one portal of its pool.

@@ -52,11 +52,11 @@ impl<T: Tree + Send> Exports for KernelTarget<T> {
 
     fn change(&self, have: &Target, want: &Target) -> Result<Outcome, TargetError> {
         let changes = nvmet::plan(have, want);
+        let outcome = self.configfs.apply(&changes);
+        let outcome = outcome.map_err(|error| TargetError(error.into()))?;
         for change in &changes {
             tracing::info!(%change, "nvmet");
         }
-        self.configfs
-            .apply(&changes)
-            .map_err(|error| TargetError(error.into()))
+        Ok(outcome)
     }
 }

@@ -1,7 +1,7 @@
 //! What wakes the agent's loop.
 
-/// A reason to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A reason to look again; the greater ones matter more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {
     /// A zeroing ended.
     Zeroed,

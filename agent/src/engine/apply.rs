@@ -88,7 +88,7 @@ fn need_of(subject: &Subject, failures: &BTreeMap<Subject, String>) -> Option<St
     let needed = |failed: &Subject| match failed {
         Subject::Volume(failed) => failed == volume,
         Subject::Port(_, failed) => failed == port,
-        Subject::Pool(_) | Subject::Link { .. } => false,
+        Subject::Pool(_) | Subject::Host(_) | Subject::Link { .. } => false,
     };
     let mut failures = failures.iter();
     failures

@@ -8,7 +8,7 @@ use weir_api::names::ObjectName;
 use super::{Engine, Parts};
 use crate::chain;
 use crate::lvm::report::Pv;
-use crate::lvm::{Group, Lvm};
+use crate::lvm::{Group, Lvm, pool_in};
 use crate::observed::{DeviceView, GroupView, Observed, PoolView};
 use crate::probe::DevT;
 use crate::record::{PoolRecord, PoolState, Records};
@@ -37,10 +37,16 @@ impl Engine {
             }
             scan.get();
         }
+        // An empty record may be a lost one.
+        if records.pools.is_empty() {
+            scan.get();
+        }
         let scan = scan.result.unwrap_or_else(|| Ok(Vec::new()));
         let numbers = numbers(parts, requests, records, &pools, &scan);
+        let strays = strays(&lvm, &scan, records);
         Observed {
             pools,
+            strays,
             scan,
             devices,
             numbers,
@@ -154,6 +160,41 @@ fn pool_view(lvm: &Lvm, scan: &mut Scan, pool: &PoolRecord) -> PoolView {
         }
         Err(error) => PoolView::Unknown(chain(&error)),
     }
+}
+
+/// A group that can't be looked into is left out: nothing but a report depends on it.
+fn strays(
+    lvm: &Lvm,
+    scan: &Result<Vec<Pv>, String>,
+    records: &Records,
+) -> BTreeMap<ObjectName, GroupView> {
+    let mut strays = BTreeMap::new();
+    let groups = scan.iter().flatten().filter_map(|pv| pv.vg.as_ref());
+    for vg in groups {
+        let pool = pool_in(&vg.tags).and_then(|pool| pool.parse::<ObjectName>().ok());
+        let (Some(pool), Ok(name)) = (pool, vg.name.parse()) else {
+            continue;
+        };
+        if records.pools.contains_key(&pool) || strays.contains_key(&pool) {
+            continue;
+        }
+        let view = scan
+            .as_ref()
+            .ok()
+            .map(|pvs| GroupView::find(pvs, |other| other.uuid == vg.uuid));
+        let Some(Ok(Some(mut view))) = view else {
+            continue;
+        };
+        let group = Group {
+            name,
+            devices: view.devices.clone(),
+        };
+        if let Ok(lvs) = lvm.lvs(&group, &view.uuid) {
+            view.lvs = lvs.into_iter().map(|lv| (lv.name.clone(), lv)).collect();
+            strays.insert(pool, view);
+        }
+    }
+    strays
 }
 
 fn device_view(parts: &Parts, device: &str) -> DeviceView {

@@ -11,7 +11,7 @@ use weir_api::volume::{Phase, Volume, VolumeSpec, VolumeStatus};
 use super::{Engine, Looked};
 use crate::durable;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
-use crate::observed::{Observed, PoolView, TargetView};
+use crate::observed::{GroupView, Observed, PoolView, TargetView};
 use crate::plan::Plan;
 use crate::probe::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
 use crate::record::{PoolRecord, Records, VolumeRecord, VolumeState};
@@ -29,9 +29,12 @@ impl Engine {
         let Looked { mut plan, observed } = looked;
         portals_condition(&mut plan, records, &observed, failures);
         for (subject, error) in failures {
-            tracing::warn!(?subject, error, "will be tried again");
+            if self.told.get(subject) != Some(error) {
+                tracing::warn!(?subject, error, "will be tried again");
+            }
             fail(&mut plan, records, subject, error);
         }
+        self.told.clone_from(failures);
         for broken in records.broken() {
             tracing::error!(path = %broken.path.display(), broken.reason, "broken record");
         }
@@ -51,7 +54,9 @@ impl Engine {
         for (name, status) in plan.pools {
             let request = requests.pools.get(&name);
             let recorded = records.pools.get(&name).map(|pool| pool_object(self, pool));
-            if let Some(mut object) = request.cloned().or(recorded) {
+            let stray = plan.strays.get(&name);
+            let stray = stray.and_then(|view| stray_object(self, &name, view));
+            if let Some(mut object) = request.cloned().or(recorded).or(stray) {
                 object.status = Some(status);
                 files.insert(format!("storagepool-{name}.json"), json(&object));
             }
@@ -135,6 +140,22 @@ fn pool_object(engine: &Engine, pool: &PoolRecord) -> StoragePool {
     Object::new("StoragePool", pool.name.clone(), spec)
 }
 
+/// The object of a pool that only its volume group's mark tells of.
+fn stray_object(engine: &Engine, name: &ObjectName, view: &GroupView) -> Option<StoragePool> {
+    let kernel = KernelPool {
+        volume_group: view.name.parse().ok()?,
+        devices: view.devices.clone(),
+        overwrite_signatures: false,
+        thin_pool: None,
+    };
+    let spec = PoolSpec {
+        node_name: engine.parts.node.name.clone(),
+        engine: PoolEngine { kernel },
+        portals: Vec::new(),
+    };
+    Some(Object::new("StoragePool", name.clone(), spec))
+}
+
 /// The object of a recorded volume that nobody asks for any more.
 fn volume_object(volume: &VolumeRecord) -> Volume {
     let spec = VolumeSpec {
@@ -161,6 +182,8 @@ fn fail(plan: &mut Plan, records: &Records, subject: &Subject, error: &str) {
                 set(&mut status.conditions, failed(condition::READY));
             }
         }
+        // A volume that needs the host fails too, and says so.
+        Subject::Host(_) => {}
         Subject::Volume(name) => {
             let Some(status) = plan.volumes.get_mut(name) else {
                 return;
@@ -244,7 +267,7 @@ fn portals_condition(
                 let portal = portals.iter().find(|portal| portal.port_id == port.0)?;
                 Some(format!("{}: {error}", portal.portal))
             }
-            Subject::Pool(_) | Subject::Volume(_) => None,
+            Subject::Pool(_) | Subject::Host(_) | Subject::Volume(_) => None,
         });
         let (truth, reason, message) = match failure {
             Some(message) => (Truth::False, reason::PORTAL_UNAVAILABLE, message),

@@ -21,7 +21,8 @@ use crate::gauges::Gauges;
 use crate::measure::Measure;
 use crate::plan::Node;
 use crate::probe::Wanted;
-use crate::record::Store;
+use crate::record::{RecordError, Store};
+use crate::requests::Requests;
 use crate::sim::{Content, EXTENT, Sim, name};
 use crate::target::KernelTarget;
 
@@ -116,8 +117,13 @@ impl World {
         Generation(self.generation)
     }
 
+    fn try_round(&mut self) -> Result<Round, RecordError> {
+        let requests = Requests::read(&self.sim.fs, Path::new(REQUESTS), &|_| true);
+        self.engine.round(&requests)
+    }
+
     fn round(&mut self) -> Round {
-        let round = self.engine.round();
+        let round = self.try_round();
         self.check();
         round.unwrap_or(Round::Failed)
     }
@@ -205,7 +211,6 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
             name: NODE.parse().unwrap(),
             max_volumes: 6,
         },
-        requests: REQUESTS.into(),
         status: STATUS.into(),
         fs: Box::new(sim.fs.clone()),
         store: Store::new(Box::new(sim.fs.clone()), RECORD.into()),

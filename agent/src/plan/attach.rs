@@ -245,6 +245,7 @@ impl Planner<'_> {
             let closed = Step::CheckClosed(group.clone(), lv.name.clone(), lv.uuid.clone());
             verdict.steps.push(closed);
         }
+        self.want_host(target, &exports::host_of(&attachment));
         verdict.steps.extend(exports::serve(target, &nqn, wanted));
         self.link(volume, pool);
         verdict.target = Some(TargetStatus {

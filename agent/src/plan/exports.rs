@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nvmet::{AnaGroupId, Namespace, Nqn, Nsid, Port, Subsystem, Target};
-use weir_api::names::{Generation, MODEL, NodeName, host_nqn};
+use weir_api::names::{Generation, MODEL, NQN_PREFIX, NodeName, host_nqn};
 use weir_api::volume::Attachment;
 
+use super::Planner;
 use crate::lvm::report::Lv;
 use crate::record::VolumeRecord;
-use crate::step::Step;
+use crate::step::{Step, Subject};
 
 /// The NQN of a volume's subsystem.
 pub(super) fn nqn_of(volume: &VolumeRecord) -> Nqn {
@@ -106,39 +107,24 @@ fn part(target: &Target, nqn: &Nqn) -> Target {
 }
 
 /// Ends an export: unlinked from its ports, its namespace removed (this waits for I/O that is on
-/// its way), the subsystem removed; and its hosts, unless another subsystem names them. A stale
-/// connection reaches nothing of what is made anew under the same name.
+/// its way), the subsystem removed. A stale connection reaches nothing of what is made anew under
+/// the same name.
 pub(super) fn fence(target: &Target, nqn: &Nqn) -> Step {
     let have = part(target, nqn);
-    let mut want = Target::default();
-    for (id, port) in &have.ports {
-        want.ports.insert(
-            *id,
-            Port {
-                subsystems: BTreeSet::new(),
-                ..port.clone()
-            },
-        );
+    let mut want = have.clone();
+    want.subsystems.clear();
+    for port in want.ports.values_mut() {
+        port.subsystems.clear();
     }
-    let others = target.subsystems.iter().filter(|(other, _)| *other != nqn);
-    let named: BTreeSet<&Nqn> = others.flat_map(|(_, other)| &other.allowed_hosts).collect();
-    let is_ours = |host: &Nqn| host.as_str().starts_with(weir_api::names::NQN_PREFIX);
-    let stays = |host: &&Nqn| named.contains(host) || !is_ours(host);
-    want.hosts = have.hosts.iter().filter(stays).cloned().collect();
     Step::Export { have, want }
 }
 
 /// Makes or completes an export, without its links; `None` where nothing is missing.
 pub(super) fn serve(target: &Target, nqn: &Nqn, want: Subsystem) -> Option<Step> {
     let mut have = part(target, nqn);
-    // A host that is there for another volume of the same grant is not made again.
-    have.hosts = want
-        .allowed_hosts
-        .intersection(&target.hosts)
-        .cloned()
-        .collect();
+    // Hosts are made before, by a step of their own: other volumes may name the same one.
+    have.hosts.extend(want.allowed_hosts.iter().cloned());
     let mut wanted = have.clone();
-    wanted.hosts.extend(want.allowed_hosts.iter().cloned());
     let mut subsystem = want;
     if !have.ports.is_empty()
         && let Some(had) = have.subsystems.get(nqn)
@@ -149,6 +135,41 @@ pub(super) fn serve(target: &Target, nqn: &Nqn, want: Subsystem) -> Option<Step>
     }
     wanted.subsystems.insert(nqn.clone(), subsystem);
     (have != wanted).then_some(Step::Export { have, want: wanted })
+}
+
+impl Planner<'_> {
+    /// Makes a host known, once for all volumes of this plan that name it.
+    pub(super) fn want_host(&mut self, target: &Target, host: &Nqn) {
+        if self.wanted_hosts.insert(host.clone()) && !target.hosts.contains(host) {
+            let (have, mut want) = (Target::default(), Target::default());
+            want.hosts.insert(host.clone());
+            self.work(
+                Subject::Host(host.clone()),
+                vec![Step::Export { have, want }],
+            );
+        }
+    }
+
+    /// Removes the entries of Weir's hosts that no subsystem names: what fences leave behind.
+    pub(super) fn unused_hosts(&mut self) {
+        let Ok(target) = self.target() else { return };
+        let named: BTreeSet<&Nqn> = target
+            .subsystems
+            .values()
+            .flat_map(|subsystem| &subsystem.allowed_hosts)
+            .collect();
+        for host in &target.hosts {
+            let is_ours = host.as_str().starts_with(&format!("{NQN_PREFIX}host:"));
+            if is_ours && !named.contains(host) && !self.wanted_hosts.contains(host) {
+                let (mut have, want) = (Target::default(), Target::default());
+                have.hosts.insert(host.clone());
+                self.work(
+                    Subject::Host(host.clone()),
+                    vec![Step::Export { have, want }],
+                );
+            }
+        }
+    }
 }
 
 /// Links a subsystem to a port that is there or is made before.

@@ -67,6 +67,28 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Reports volume groups that are marked as pools nobody asks for and nothing is recorded of.
+    pub(super) fn strays(&mut self) {
+        for (name, view) in &self.observed.strays {
+            self.plan.orphan_lvs += self.orphan_lvs(view).len();
+            if self.plan.pools.contains_key(name) {
+                continue;
+            }
+            let problem = Problem::new(
+                reason::NO_REQUEST,
+                format!(
+                    "volume group `{}` is kept; ask for the pool to use it",
+                    view.name
+                ),
+            );
+            let mut verdict = Verdict::of(problem);
+            verdict.view = Some(view.clone());
+            let status = self.pool_status(name, None, &verdict);
+            self.plan.pools.insert(name.clone(), status);
+            self.plan.strays.insert(name.clone(), view.clone());
+        }
+    }
+
     fn pool(&mut self, name: &ObjectName, request: Option<&'a StoragePool>) -> Verdict {
         if let Some(broken) = self.records.broken_pools.get(name) {
             return Verdict::of(Problem::new(
@@ -294,7 +316,7 @@ impl<'a> Planner<'a> {
                 Problem::new(reason::INVALID_REQUEST, message)
                     .condition(condition::REFUSED, Truth::True),
             );
-        } else if request.is_none() {
+        } else if request.is_none() && self.records.pools.contains_key(name) {
             let message = "nobody asks for it any more; it is served as recorded";
             conditions.push(
                 Problem::new(reason::NO_REQUEST, message)

@@ -185,6 +185,17 @@ fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
     );
     assert_eq!(world.gauges.lock().unwrap().orphan_lvs, 1);
     assert_eq!(world.content(id(1)), Some(Content::Written));
+
+    // Nor a pool.
+    world.vanish("fast");
+    world.sim.fs.empty(Path::new(RECORD));
+    world.settle();
+    assert_eq!(
+        world.pool_reason("fast", READY),
+        said(Truth::False, reason::NO_REQUEST)
+    );
+    assert_eq!(world.gauges.lock().unwrap().orphan_lvs, 1);
+    assert_eq!(world.content(id(1)), Some(Content::Written));
     assert_eq!(world.hosts_of(id(1)).len(), 1);
 }
 
@@ -453,7 +464,7 @@ fn a_subsystem_that_somebody_opened_to_others_is_made_anew() {
         .lock()
         .revoked
         .insert((id(1), host_nqn(&"app-1".parse().unwrap(), generation)));
-    world.engine.round().unwrap();
+    world.try_round().unwrap();
     world.sim.lock().violations.clear();
     world.settle();
     let target = world.sim.target();
@@ -463,6 +474,27 @@ fn a_subsystem_that_somebody_opened_to_others_is_made_anew() {
         target.hosts.iter().any(|host| host.as_str() == stranger),
         "not ours to remove"
     );
+}
+
+#[test]
+fn volumes_that_share_a_host_share_its_entry() {
+    let mut world = World::new();
+    let generation = world.next();
+    let ask = |world: &mut World, change: fn(Volume) -> Volume| {
+        for (name, number) in [("a", 1), ("b", 2), ("z", 3)] {
+            let volume = attached(volume(name, number), "app-1", generation);
+            world.ask(&change(volume));
+        }
+    };
+    ask(&mut world, |volume| volume);
+    world.settle();
+    assert_eq!(world.gauges.lock().unwrap().failed_steps_total, 0);
+    assert_eq!(world.sim.target().hosts.len(), 1);
+    assert_eq!(world.hosts_of(id(3)).len(), 1);
+    ask(&mut world, deleted);
+    world.settle();
+    assert_eq!(world.gauges.lock().unwrap().failed_steps_total, 0);
+    assert!(world.sim.target().hosts.is_empty());
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl Story {
             Event::Stop { after, how } => {
                 let fuse = Fuse::after(after);
                 world.sim.fuse(&fuse);
-                let _ = world.engine.round();
+                let _ = world.try_round();
                 world.check();
                 match how {
                     0 => world.sim.kill(),
@@ -331,7 +331,7 @@ fn a_stop_at_any_step_of_a_volumes_life_converges() {
                 }
                 let fuse = Fuse::after(after);
                 story.world.sim.fuse(&fuse);
-                let _ = story.world.engine.round();
+                let _ = story.world.try_round();
                 let blown = fuse.is_blown();
                 story.happen(&Event::Stop { after: 0, how });
                 for event in &events[at..] {
