@@ -69,7 +69,7 @@ impl Default for ProbeConfig {
 #[derive(Debug, Error)]
 pub enum ProbeError {
     /// This agent was built without the eBPF object.
-    #[error("built without probes: `cargo xtask bpf` builds them")]
+    #[error("built without probes: `cargo xtask` builds them in")]
     NotBuilt,
     /// Another agent measures on this node.
     #[error("another agent{} holds {path}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
@@ -227,5 +227,23 @@ impl Probes {
         };
         self.groups
             .attach(&object, &self.pins, &mut self.maps, &self.config.sysfs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_without_the_object_says_how_to_get_it() {
+        let error = Probes::start(ProbeConfig {
+            object: &[],
+            ..ProbeConfig::default()
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "built without probes: `cargo xtask` builds them in"
+        );
     }
 }

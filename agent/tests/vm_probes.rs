@@ -70,8 +70,8 @@ fn assert_stages_partition_the_total(before: &Snapshot, after: &Snapshot, op: Op
     assert_eq!(of(Stage::Total).sum_ns(), sum, "{op:?}");
 }
 
-/// Seen red with: `queued_ns` set by every bio of a request in `starts::target_queued`, and with
-/// `initiator_of` finding nobody.
+/// Seen red with: `response` counted from `queued_ns` in `target::completed`, with `announced` finding
+/// nobody, and with the `VOLUME_EXPORTED` branch of `bio::queued` never taken.
 #[test]
 fn every_request_of_an_initiator_is_counted_exactly_once_and_its_stages_sum_to_its_total() {
     let (pins, linear) = (Pins::new(), Linear::on(DISK));
@@ -149,7 +149,7 @@ fn a_host_that_was_not_announced_counts_for_the_volume_only() {
     assert_eq!(unknown(&after) - unknown(&before), 50);
 }
 
-/// Seen red with: the `VOLUME_EXPORTED` branch of `bio::queued` removed.
+/// Seen red with: `VOLUME_EXPORTED` taken for `VOLUME_LOCAL` in `resolve::volume`.
 #[test]
 fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
     let (pins, linear) = (Pins::new(), Linear::on(DISK));
