@@ -3,6 +3,7 @@
 mod absence;
 mod kill;
 mod pair;
+mod pools;
 mod power;
 mod program;
 mod report;
@@ -38,6 +39,8 @@ pub(crate) enum Area {
     Truth,
     /// Requests and record vanish; volumes don't; nobody reads another's old data
     Absence,
+    /// Disks and volume groups that hold somebody's data
+    Pools,
     /// The agent is killed in mid-I/O
     Kill,
     /// The storage node loses power in mid-write
@@ -62,11 +65,12 @@ pub(crate) struct Wanted {
 
 impl Area {
     /// Those that two VMs with a slow disk can share one boot for.
-    const PAIR: [Area; 5] = [
+    const PAIR: [Area; 6] = [
         Area::Nvmet,
         Area::Probes,
         Area::Truth,
         Area::Absence,
+        Area::Pools,
         Area::Kill,
     ];
 }
@@ -129,6 +133,17 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
     }
     if runs(Area::Absence) {
         absence::run(&pair, report);
+    }
+    if runs(Area::Pools) {
+        let agent = pair.agent();
+        report.case(
+            &format!("{kernel} pools: a disk with a signature is refused"),
+            || pools::a_disk_with_a_signature_is_refused(&pair, &agent),
+        );
+        report.case(
+            &format!("{kernel} pools: an existing group is taken over"),
+            || pools::an_existing_group_is_taken_over_with_its_lvs(&pair, &agent),
+        );
     }
     if runs(Area::Kill) {
         report.case(&format!("{kernel} kill"), || kill::run(&pair));
