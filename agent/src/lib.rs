@@ -1,7 +1,58 @@
-//! Weir's agent: one per node.
+//! Weir's agent: one per node. It keeps the node's pools and volumes as they are asked for, exports
+//! volumes to the nodes they are attached to, and measures their latency in the kernel.
+//!
+//! One thread does all the work, again and again: [`requests`] (what is asked for), [`record`] (what
+//! this node serves) and [`observed`] (what is there) go into [`plan`], which is pure; its steps are
+//! applied by the [`engine`] through [`lvm`], [`target`] and [`disk`]; the result is published as
+//! status files, gauges, and the list of what is to be measured ([`measure`]). Zeroing has threads of
+//! its own ([`zero`]), and so has HTTP: [`serve`] answers a scrape from what the [`probe`]s counted
+//! until that moment.
+//!
+//! Invariants:
+//! - absence is never an order: see [`plan`];
+//! - the record comes before the deed, and a record that can't be read stops whatever it is about;
+//! - stopping the agent, at any instruction, changes nothing for anybody who uses a volume.
 
+pub mod args;
 pub mod btf;
+pub mod cmd;
+pub mod disk;
+pub mod durable;
+pub mod engine;
+#[cfg(test)]
+mod fuse;
+pub mod gauges;
 pub mod histogram;
+pub mod lvm;
+pub mod measure;
 pub mod metrics;
+pub mod observed;
+pub mod plan;
+pub mod prepare;
 pub mod probe;
+pub mod record;
+pub mod requests;
+pub mod run;
 pub mod serve;
+pub mod signatures;
+#[cfg(test)]
+mod sim;
+pub mod status;
+pub mod step;
+pub mod target;
+pub mod wake;
+pub mod watch;
+pub mod zero;
+
+/// An error and its sources, as one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

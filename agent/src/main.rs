@@ -1,2 +1,88 @@
-//! The agent.
-fn main() {}
+//! The agent's program: parse the command line, and go.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use clap::Parser;
+use prometheus::Registry;
+use tracing_subscriber::EnvFilter;
+use weir_agent::args::{Cli, Command, Format, Run, Status};
+use weir_agent::gauges::{GaugeCollector, Gauges};
+use weir_agent::measure::SharedProbes;
+use weir_agent::metrics::{ProbeCollector, full_families};
+use weir_agent::probe::ProbeConfig;
+use weir_agent::{run, serve, status};
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Run(args) => agent(&args),
+        Command::Status(args) => show(&args),
+    }
+}
+
+fn agent(args: &Run) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let channel = run::channel();
+    run::stop_on_signals(channel.0.clone()).context("cannot wait for signals")?;
+    let probes = SharedProbes::start(ProbeConfig {
+        bpffs: args.bpffs.clone(),
+        max_volumes: args.max_volumes,
+        ..ProbeConfig::default()
+    })?;
+    let gauges = Arc::default();
+    serve_metrics(args, &probes, Arc::clone(&gauges))?;
+    run::run(args, Box::new(probes), gauges, channel).context("cannot make a directory")
+}
+
+/// Answers scrapes on a thread of its own: they must not wait for a slow lvm, nor it for them.
+fn serve_metrics(
+    args: &Run,
+    probes: &SharedProbes,
+    gauges: Arc<Mutex<Gauges>>,
+) -> anyhow::Result<()> {
+    let registry = Registry::new();
+    let (default, full) = (probes.clone(), probes.clone());
+    registry.register(Box::new(ProbeCollector::new(move || default.read())?))?;
+    registry.register(Box::new(GaugeCollector::new(gauges)?))?;
+    let router = serve::router(registry, move || full_families(&full.read()));
+    let listener = TcpListener::bind(args.listen)
+        .with_context(|| format!("cannot listen on {} (--listen)", args.listen))?;
+    listener
+        .set_nonblocking(true)
+        .context("cannot set up the listener")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("http".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let served = match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => axum::serve(listener, router).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = served {
+                    tracing::error!(%error, "metrics are not served any more");
+                }
+            });
+        })?;
+    Ok(())
+}
+
+fn show(args: &Status) -> anyhow::Result<()> {
+    let published = status::Published::read(&args.status)
+        .with_context(|| format!("cannot read `{}`", args.status.display()))?;
+    let text = match args.output {
+        Format::Table => published.table(),
+        Format::Json => format!("{:#}\n", published.json()),
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot print")
+}

@@ -5,7 +5,7 @@
 
 pub mod catalogue;
 mod coarse;
-mod family;
+pub(crate) mod family;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -33,15 +33,7 @@ impl ProbeCollector {
     ) -> Result<Self, prometheus::Error> {
         let descs = names::DEFAULT
             .iter()
-            .map(|entry| {
-                let labels = entry.labels.iter().map(|label| (*label).to_owned());
-                Desc::new(
-                    entry.name.to_owned(),
-                    entry.help.to_owned(),
-                    labels.collect(),
-                    Default::default(),
-                )
-            })
+            .map(names::Entry::desc)
             .collect::<Result<_, _>>()?;
         Ok(ProbeCollector {
             take_snapshot: Box::new(take_snapshot),

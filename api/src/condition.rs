@@ -33,6 +33,88 @@ pub const READY: &str = "Ready";
 /// Its request vanished without an order to delete it: it is kept and served as recorded.
 pub const ORPHANED: &str = "Orphaned";
 
+/// The nodes a volume is attached to can reach it.
+pub const EXPORTED: &str = "Exported";
+/// Every portal of a pool accepts connections, as far as an export tried it.
+pub const PORTALS_LISTENING: &str = "PortalsListening";
+/// Every disk of a pool is there.
+pub const DEVICES_PRESENT: &str = "DevicesPresent";
+/// A pool holds volumes of Weir's that nobody asks for.
+pub const ORPHANS: &str = "Orphans";
+/// What the spec asks for can't be done and was left as it is.
+pub const REFUSED: &str = "Refused";
+
+/// Reasons a program can match; each is said with a message for a person.
+pub mod reason {
+    /// All is as asked.
+    pub const AS_ASKED: &str = "AsAsked";
+    /// A step failed and is tried again; the message is the error.
+    pub const STEP_FAILED: &str = "StepFailed";
+    /// The request can't be read; what is recorded goes on.
+    pub const INVALID_REQUEST: &str = "InvalidRequest";
+    /// There is no request for what is recorded.
+    pub const NO_REQUEST: &str = "NoRequest";
+    /// This node's record of the object can't be read: nothing is done about the object.
+    pub const RECORD_BROKEN: &str = "RecordBroken";
+    /// Deletion was ordered and is done.
+    pub const DELETED: &str = "Deleted";
+    /// Something is waited for; the message says for what.
+    pub const WAITING: &str = "Waiting";
+    /// The LV is being zeroed.
+    pub const ZEROING: &str = "Zeroing";
+    /// The device is open, or holds data that is in use.
+    pub const IN_USE: &str = "InUse";
+
+    /// No pool of that name on this node.
+    pub const POOL_NOT_FOUND: &str = "PoolNotFound";
+    /// The pool can't be served now.
+    pub const POOL_UNAVAILABLE: &str = "PoolUnavailable";
+    /// The pool has no room, or the node has as many volumes as it may.
+    pub const NO_SPACE: &str = "NoSpace";
+    /// A thin volume in a pool without a usable thin pool.
+    pub const NO_THIN_POOL: &str = "NoThinPool";
+    /// Another volume has this name.
+    pub const NAME_IN_USE: &str = "NameInUse";
+    /// Another object has this id.
+    pub const ID_IN_USE: &str = "IdInUse";
+    /// A field was changed that never changes.
+    pub const IMMUTABLE_FIELD: &str = "ImmutableField";
+    /// The volume was asked to grow.
+    pub const RESIZE_NOT_SUPPORTED: &str = "ResizeNotSupported";
+    /// The volume was asked to shrink.
+    pub const SHRINK_REFUSED: &str = "ShrinkRefused";
+    /// A generation is asked for that was used, or is older than one that was.
+    pub const STALE_GENERATION: &str = "StaleGeneration";
+    /// An LV, a tag or a subsystem is in the way that is not Weir's or not this volume's.
+    pub const FOREIGN: &str = "Foreign";
+    /// The recorded LV is gone.
+    pub const DATA_MISSING: &str = "DataMissing";
+    /// The LV says it was never zeroed and the record says it was.
+    pub const NOT_ZEROED: &str = "NotZeroed";
+
+    /// The kernel's NVMe target can't be used.
+    pub const TARGET_UNAVAILABLE: &str = "TargetUnavailable";
+    /// The pool names no portal.
+    pub const NO_PORTAL: &str = "NoPortal";
+    /// A portal's address can't be listened on.
+    pub const PORTAL_UNAVAILABLE: &str = "PortalUnavailable";
+    /// No node is attached.
+    pub const NOT_ATTACHED: &str = "NotAttached";
+    /// Attached to the pool's own node, which uses the device itself.
+    pub const LOCAL_USE: &str = "LocalUse";
+
+    /// The volume group is not there.
+    pub const VOLUME_GROUP_MISSING: &str = "VolumeGroupMissing";
+    /// A volume group of that name is there and not this pool's.
+    pub const VOLUME_GROUP_TAKEN: &str = "VolumeGroupTaken";
+    /// A named device can't be used.
+    pub const DEVICE_REFUSED: &str = "DeviceRefused";
+    /// A disk of the pool is gone.
+    pub const DEVICE_MISSING: &str = "DeviceMissing";
+    /// The pool holds volumes.
+    pub const VOLUMES_EXIST: &str = "VolumesExist";
+}
+
 impl Condition {
     /// A condition of type `kind`.
     pub fn new(

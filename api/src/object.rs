@@ -33,3 +33,24 @@ pub struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<String>,
 }
+
+impl<S, T> Object<S, T> {
+    /// An object without status, as whoever asks for it writes it.
+    pub fn new(kind: &str, name: ObjectName, spec: S) -> Self {
+        Object {
+            api_version: crate::names::API_VERSION.to_owned(),
+            kind: kind.to_owned(),
+            metadata: Metadata {
+                name,
+                deletion_timestamp: None,
+            },
+            spec,
+            status: None,
+        }
+    }
+
+    /// Whether its deletion was ordered.
+    pub fn is_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}

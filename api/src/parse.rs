@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::names::API_VERSION;
+use crate::names::{API_VERSION, ObjectName};
 use crate::pool::StoragePool;
 use crate::units::Bytes;
 use crate::volume::Volume;
@@ -77,6 +77,23 @@ pub fn parse(text: &str) -> Result<Request, ParseError> {
             })
         }
     }
+}
+
+/// Kind and name of an object whose text may be wrong elsewhere, so that an error can be told to
+/// whom it concerns. `None` where not even these can be read.
+#[must_use]
+pub fn peek(text: &str) -> Option<(String, ObjectName)> {
+    #[derive(Deserialize)]
+    struct Peek {
+        kind: String,
+        metadata: Name,
+    }
+    #[derive(Deserialize)]
+    struct Name {
+        name: ObjectName,
+    }
+    let peek: Peek = serde_yaml_ng::from_str(text).ok()?;
+    Some((peek.kind, peek.metadata.name))
 }
 
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
@@ -210,6 +227,14 @@ spec:
         };
         let json = serde_json::to_string(&volume).unwrap();
         assert_eq!(parse(&json).unwrap(), Request::Volume(volume));
+    }
+
+    #[test]
+    fn a_wrong_object_still_has_a_name() {
+        let text = VOLUME.replace("1073741824", "lots");
+        let (kind, name) = peek(&text).unwrap();
+        assert_eq!((kind.as_str(), name.as_str()), ("Volume", "pg-data"));
+        assert_eq!(peek("kind: Volume"), None);
     }
 
     /// Each row: what is replaced in a good object, by what, and the field the error must name.

@@ -84,6 +84,16 @@ pub enum Transport {
     Tcp,
 }
 
+impl std::fmt::Display for Portal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let transport = match self.transport {
+            Transport::Tcp => "tcp",
+        };
+        let address = std::net::SocketAddr::new(self.address, self.port);
+        write!(f, "{transport}://{address}")
+    }
+}
+
 fn default_port() -> u16 {
     4420
 }

@@ -288,7 +288,7 @@ fn check_identities(target: &Target, found: &mut Vec<Violation>) {
                 let others = seen.entry((kind, identity)).or_default();
                 if let Some((other, other_nsid)) = others
                     .iter()
-                    .find(|(other, _)| *other == nqn || share_a_host(target, other, nqn))
+                    .find(|(other, _)| share_a_host(target, other, nqn))
                 {
                     found.push(Violation::SameIdentity {
                         kind,
@@ -303,7 +303,7 @@ fn check_identities(target: &Target, found: &mut Vec<Violation>) {
     }
 }
 
-/// Whether a host may be allowed on both. A subsystem that lists none could get any.
+/// Whether a host may be allowed on both, which may be one and the same. A subsystem that lists none could get any.
 fn share_a_host(target: &Target, one: &Nqn, other: &Nqn) -> bool {
     let (one, other) = (&target.subsystems[one], &target.subsystems[other]);
     let open =

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use thiserror::Error;
 
-use crate::change::{Change, Operation};
+use crate::change::{Change, Operation, SubsystemValue};
 use crate::model::Target;
 use crate::outcome::Outcome;
 use crate::tree::{Kernel, Tree};
@@ -227,8 +227,15 @@ fn hint(change: &Change, error: &io::Error) -> Option<&'static str> {
         (Change::AllowHost { .. }, Errno::EINVAL) => "the subsystem allows any host",
         (Change::SetPort { .. }, Errno::EACCES) => "the port is enabled: something is linked to it",
         (Change::SetNamespace { .. }, Errno::EBUSY) => "the namespace is enabled",
+        (
+            Change::SetSubsystem {
+                value: SubsystemValue::AllowAnyHost(_),
+                ..
+            },
+            Errno::EINVAL,
+        ) => "hosts are listed",
         (Change::SetSubsystem { .. }, Errno::EINVAL) => {
-            "not accepted once a host has connected, nor while the list of hosts contradicts it"
+            "not accepted once a host has connected, nor if it is too long or not printable"
         }
         (Change::Enable { .. }, Errno::EMFILE | Errno::ENOMEM) => {
             "the subsystem has as many namespaces as the kernel allows"

@@ -26,7 +26,8 @@ pub struct ConnectOptions {
     pub subsystem: Nqn,
     /// Who this host is.
     pub host: Nqn,
-    /// The host's id. Kernels since 6.5 refuse one host NQN with two ids; see [`host_id`].
+    /// The host's id. Newer kernels (seen on 6.12) refuse one host NQN with two ids, and
+    /// the other way round; see [`host_id`].
     pub host_id: Uuid,
     /// How long a lost controller is reconnected to. 600 s if unset; until then I/O waits.
     pub ctrl_loss_tmo: Option<LossTimeout>,
@@ -148,7 +149,7 @@ impl ConnectOptions {
         controller.state.is_alive()
             && controller.nqn == self.subsystem.as_str()
             && controller.host_nqn.as_deref() == Some(self.host.as_str())
-            // Kernels before 5.8 don't show it.
+            // Old kernels do not show it.
             && controller.host_id.is_none_or(|id| id == self.host_id)
             && controller.transport == self.transport.as_str()
             && controller.target_address() == Some(self.address)

@@ -2,9 +2,9 @@
 
 mod absence;
 mod kill;
-mod nvmet;
 mod pair;
 mod power;
+mod program;
 mod report;
 mod results;
 mod truth;
@@ -20,6 +20,7 @@ use crate::setup;
 use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 use pair::Pair;
+use program::PROGRAMS;
 use report::Report;
 
 /// A part of the tests that can be run by itself.
@@ -31,6 +32,8 @@ pub(crate) enum Area {
     Native,
     /// The nvmet crate on a real kernel
     Nvmet,
+    /// The eBPF programs under the kernel's target, in VMs
+    Probes,
     /// Weir's latencies and counts against fio's, with injected delays
     Truth,
     /// Requests and record vanish; volumes don't; nobody reads another's old data
@@ -59,7 +62,13 @@ pub(crate) struct Wanted {
 
 impl Area {
     /// Those that two VMs with a slow disk can share one boot for.
-    const PAIR: [Area; 4] = [Area::Nvmet, Area::Truth, Area::Absence, Area::Kill];
+    const PAIR: [Area; 5] = [
+        Area::Nvmet,
+        Area::Probes,
+        Area::Truth,
+        Area::Absence,
+        Area::Kill,
+    ];
 }
 
 /// Runs them; an error if any failed.
@@ -110,8 +119,10 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
     let Some(pair) = report.need(&format!("{kernel} boot"), || Pair::boot(lab)) else {
         return;
     };
-    if runs(Area::Nvmet) {
-        report.case(&format!("{kernel} nvmet"), || nvmet::run(&pair));
+    for program in PROGRAMS.iter().filter(|program| runs(program.area)) {
+        report.case(&format!("{kernel} {}", program.name), || {
+            program::run(&pair, program)
+        });
     }
     if runs(Area::Truth) {
         truth::run(&pair, report, scale);
@@ -128,7 +139,9 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
 /// The disk with everything that runs inside guests.
 fn payload(workspace: &Workspace) -> Result<PathBuf> {
     let mut programs = workspace.programs()?;
-    programs.push(workspace.test_program("nvmet", "vm_nvmet")?);
+    for program in &PROGRAMS {
+        programs.push(workspace.test_program(program.package, program.name)?);
+    }
     let image = workspace.target().join("vm/payload.ext4");
     crate::vm::payload::make(&programs, &image)?;
     Ok(image)

@@ -1,5 +1,9 @@
-//! Every metric that the probes export: name, type, labels, help. `METRICS.md` says the same at
+//! Every metric that the agent exports: name, type, labels, help. `METRICS.md` says the same at
 //! length, and a test compares the two.
+
+use std::collections::HashMap;
+
+use prometheus::core::Desc;
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,26 @@ pub enum Kind {
     Histogram,
     /// Here without quantiles: sum and count.
     Summary,
+}
+
+impl Entry {
+    /// As a registry wants it.
+    ///
+    /// # Errors
+    /// The name or a label is not one that Prometheus accepts.
+    pub fn desc(&self) -> Result<Desc, prometheus::Error> {
+        let labels = self
+            .labels
+            .iter()
+            .map(|label| (*label).to_owned())
+            .collect();
+        Desc::new(
+            self.name.to_owned(),
+            self.help.to_owned(),
+            labels,
+            HashMap::new(),
+        )
+    }
 }
 
 /// `total` of a volume's I/O.
@@ -140,3 +164,79 @@ pub const DEFAULT: [Entry; 11] = [
 
 /// What `?full=1` adds.
 pub const FULL: [Entry; 1] = [STAGE_LATENCY];
+
+/// Volumes by phase.
+pub const VOLUME_PHASE: Entry = Entry {
+    name: "weir_volume_phase",
+    kind: Kind::Gauge,
+    labels: &["volume", "pool", "phase"],
+    help: "1 for the phase that a volume is in.",
+};
+
+/// Size of pools.
+pub const POOL_CAPACITY: Entry = Entry {
+    name: "weir_pool_capacity_bytes",
+    kind: Kind::Gauge,
+    labels: &["pool"],
+    help: "Size of a pool's volume group.",
+};
+
+/// Room in pools.
+pub const POOL_FREE: Entry = Entry {
+    name: "weir_pool_free_bytes",
+    kind: Kind::Gauge,
+    labels: &["pool"],
+    help: "Extents of a pool that no LV uses.",
+};
+
+/// What nobody asks for.
+pub const ORPHANS: Entry = Entry {
+    name: "weir_orphan_volumes",
+    kind: Kind::Gauge,
+    labels: &["kind"],
+    help: "Volumes that are kept without a request: recorded ones are served, unrecorded LVs are not.",
+};
+
+/// What can't be understood.
+pub const INVALID_REQUESTS: Entry = Entry {
+    name: "weir_invalid_requests",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Request files that are no request.",
+};
+
+/// What can't be read.
+pub const BROKEN_RECORDS: Entry = Entry {
+    name: "weir_broken_records",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Record files that can't be read.",
+};
+
+/// What did not work.
+pub const FAILED_STEPS: Entry = Entry {
+    name: "weir_failed_steps_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Steps towards what is asked for that failed.",
+};
+
+/// Whether the engine goes round.
+pub const ROUNDS: Entry = Entry {
+    name: "weir_agent_rounds_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Times that the agent looked at its node and had nothing left to do.",
+};
+
+/// What the engine adds to every scrape.
+pub const ENGINE: [Entry; 8] = [
+    VOLUME_PHASE,
+    POOL_CAPACITY,
+    POOL_FREE,
+    ORPHANS,
+    INVALID_REQUESTS,
+    BROKEN_RECORDS,
+    FAILED_STEPS,
+    ROUNDS,
+];

@@ -11,32 +11,32 @@ use super::coarse::BOUNDS_NS;
 use crate::histogram::Histogram;
 
 /// A family that grows.
-pub(super) struct Family {
+pub(crate) struct Family {
     entry: &'static Entry,
     metrics: Vec<Metric>,
 }
 
 impl Family {
-    pub(super) fn new(entry: &'static Entry) -> Self {
+    pub(crate) fn new(entry: &'static Entry) -> Self {
         Family {
             entry,
             metrics: Vec::new(),
         }
     }
 
-    pub(super) fn gauge<const N: usize>(&mut self, labels: [&str; N], value: u64) {
+    pub(crate) fn gauge<const N: usize>(&mut self, labels: [&str; N], value: u64) {
         let mut gauge = Gauge::default();
         gauge.set_value(value as f64);
         self.add(labels).set_gauge(gauge);
     }
 
-    pub(super) fn counter<const N: usize>(&mut self, labels: [&str; N], value: u64) {
+    pub(crate) fn counter<const N: usize>(&mut self, labels: [&str; N], value: u64) {
         let mut counter = Counter::default();
         counter.set_value(value as f64);
         self.add(labels).set_counter(counter);
     }
 
-    pub(super) fn sum_and_count<const N: usize>(
+    pub(crate) fn sum_and_count<const N: usize>(
         &mut self,
         labels: [&str; N],
         histogram: &Histogram,
@@ -47,7 +47,7 @@ impl Family {
         self.add(labels).set_summary(summary);
     }
 
-    pub(super) fn coarse_histogram<const N: usize>(
+    pub(crate) fn coarse_histogram<const N: usize>(
         &mut self,
         labels: [&str; N],
         histogram: &Histogram,
@@ -59,7 +59,7 @@ impl Family {
     }
 
     /// Only the buckets that hold something: each is cumulative, so nothing is lost.
-    pub(super) fn full_histogram<const N: usize>(
+    pub(crate) fn full_histogram<const N: usize>(
         &mut self,
         labels: [&str; N],
         histogram: &Histogram,
@@ -79,7 +79,7 @@ impl Family {
     }
 
     /// `None` if it stayed empty: the text format has no way to write such a family.
-    pub(super) fn finish(self) -> Option<MetricFamily> {
+    pub(crate) fn finish(self) -> Option<MetricFamily> {
         if self.metrics.is_empty() {
             return None;
         }

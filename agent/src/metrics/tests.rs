@@ -7,8 +7,12 @@ use uuid::Uuid;
 use weir_agent_ebpf::scale::upper_bound_ns;
 use weir_api::names::VolumeId;
 
-use super::catalogue::{DEFAULT, Entry, FULL, Kind};
+use weir_api::units::Bytes;
+use weir_api::volume::Phase;
+
+use super::catalogue::{DEFAULT, ENGINE, Entry, FULL, Kind};
 use super::*;
+use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
 use crate::histogram::Histogram;
 use crate::probe::{DiskFigures, InitiatorFigures, Loss, Op, OpFigures, StageOff, VolumeFigures};
 
@@ -180,6 +184,24 @@ fn what_is_exported_is_what_is_catalogued_and_described() {
         catalogued(&DEFAULT)
     );
     assert_eq!(documented("## With `?full=1`\n"), catalogued(&FULL));
+    let gauges = Gauges {
+        volumes: vec![VolumeGauge {
+            name: "v".to_owned(),
+            pool: "p".to_owned(),
+            phase: Phase::Ready,
+        }],
+        pools: vec![PoolGauge {
+            name: "p".to_owned(),
+            capacity: Bytes(1),
+            free: Bytes(1),
+        }],
+        ..Gauges::default()
+    };
+    assert_eq!(
+        exported(&crate::gauges::families(&gauges)),
+        catalogued(&ENGINE)
+    );
+    assert_eq!(documented("## Of the agent itself\n"), catalogued(&ENGINE));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn device_paths_that_could_mean_another_device_are_refused() {
     assert_eq!(unfinished, "ok");
 }
 
-/// Seen red with: `share_a_host` always false, and with `*other == nqn` left out.
+/// Seen red with: `open` left out of `share_a_host`.
 #[test]
 fn an_identity_that_one_host_could_see_twice_is_refused() {
     let in_one = said(|target| {

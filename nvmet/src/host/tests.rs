@@ -184,7 +184,7 @@ fn a_namespace_that_appears_while_it_is_waited_for_is_found() {
 }
 
 /// Opening a device that has gone with O_CREAT leaves a plain file in /dev. Seen red with:
-/// `is_block_device` in `examine` replaced by `is_file() || true`.
+/// `is_block_device` in `examine` not looked at.
 #[test]
 fn a_plain_file_in_its_place_is_not_used() {
     let machine = Machine::new();

@@ -61,7 +61,7 @@ impl<'a> Agent<'a> {
             .sh(&format!("mkdir -p {REQUESTS} {RECORD} {STATUS}"))?;
         let command = format!(
             "{}weir-agent run --node {NODE} --requests {REQUESTS} --record {RECORD} \
-             --status {STATUS} --listen {LISTEN}",
+             --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64",
             self.prefix
         );
         self.guest.spawn(&command, LOG)?;
@@ -170,9 +170,7 @@ impl<'a> Agent<'a> {
 
     /// Removes the whole record.
     pub(crate) fn empty_record(&self) -> Result<()> {
-        self.guest
-            .sh(&format!("find {RECORD} -type f -delete"))
-            .map(drop)
+        self.guest.sh(&format!("rm -rf {RECORD}/*")).map(drop)
     }
 }
 

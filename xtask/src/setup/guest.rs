@@ -76,7 +76,7 @@ pub(super) fn ensure(cache: &Cache, kernel: Kernel) -> Result<()> {
         .iter()
         .map(|(path, content, _)| format!("{path}\n{content}"))
         .collect();
-    let key = format!("3 {USERLAND} {} {files}", PACKAGES.join(" "));
+    let key = format!("4 {USERLAND} {} {files}", PACKAGES.join(" "));
     cache.once(&format!("guest-{kernel}"), &key, || make(cache, kernel))
 }
 
@@ -95,10 +95,7 @@ fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
         let mode = if program { 0o755 } else { 0o644 };
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     }
-    // Busybox goes by the name it is called with.
-    for name in ["etc/weir/init", "usr/sbin/poweroff", "usr/sbin/reboot"] {
-        std::os::unix::fs::symlink("/usr/bin/busybox", tree.path().join(name))?;
-    }
+    link_busybox(tree.path())?;
     let version = only_entry(&tree.path().join("usr/lib/modules"))?;
     let depmod = find_program("depmod").context("depmod is missing")?;
     Cmd::new(depmod)
@@ -185,6 +182,26 @@ fn unpack(debs: &[PathBuf], into: &Path) -> Result<()> {
         progress.at(done + 1);
     }
     progress.done();
+    Ok(())
+}
+
+/// Busybox goes by the name it is called with: PID 1, and every command that no package brought.
+fn link_busybox(tree: &Path) -> Result<()> {
+    let busybox = "usr/bin/busybox";
+    let applets = Cmd::new(tree.join(busybox)).arg("--list").read()?;
+    let has = |name: &str| {
+        ["usr/bin", "usr/sbin"]
+            .iter()
+            .any(|dir| tree.join(dir).join(name).exists())
+    };
+    let missing = applets
+        .lines()
+        .filter(|name| !has(name))
+        .map(|name| format!("usr/bin/{name}"));
+    for link in std::iter::once("etc/weir/init".to_owned()).chain(missing) {
+        let made = std::os::unix::fs::symlink(format!("/{busybox}"), tree.join(&link));
+        made.with_context(|| format!("linking {link}"))?;
+    }
     Ok(())
 }
 

@@ -4,10 +4,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -43,9 +44,6 @@ impl Guest {
     /// Waits until the guest answers.
     pub(crate) fn wait_ready(&self, deadline: Instant) -> Result<()> {
         loop {
-            // A fresh connection each time: what the guest did not read yet is dropped with the old
-            // one, so that no answer is taken for another's.
-            *self.lock() = None;
             match self.ask("guest-ping", &json!({}), Duration::from_millis(500)) {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
@@ -174,7 +172,7 @@ impl Guest {
         limit: Duration,
     ) -> Result<Value> {
         if line.is_none() {
-            *line = Some(BufReader::new(UnixStream::connect(&self.socket)?));
+            *line = Some(connect(&self.socket, limit)?);
         }
         let reader = line.as_mut().context("not connected")?;
         reader.get_ref().set_read_timeout(Some(limit))?;
@@ -193,6 +191,30 @@ impl Guest {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<BufReader<UnixStream>>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connects, past answers that an earlier connection did not wait for: the guest's agent doesn't
+/// notice that the other end changed.
+fn connect(socket: &Path, limit: Duration) -> Result<BufReader<UnixStream>> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut reader = BufReader::new(UnixStream::connect(socket)?);
+    reader.get_ref().set_read_timeout(Some(limit))?;
+    let question = json!({ "execute": "guest-sync", "arguments": { "id": id } });
+    reader
+        .get_mut()
+        .write_all(format!("{question}\n").as_bytes())?;
+    loop {
+        let mut answer = String::new();
+        ensure!(
+            reader.read_line(&mut answer)? > 0,
+            "the guest's port was closed"
+        );
+        let answer: Result<Value, _> = serde_json::from_str(&answer);
+        if answer.is_ok_and(|answer| answer["return"] == id) {
+            return Ok(reader);
+        }
     }
 }
 

@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use weir_api::names::NodeName;
+
+/// Weir's agent: keeps this node's volumes and their exports as asked, and measures their latency.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "weir-agent", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Keep volumes as asked, until SIGTERM; then leave everything as it is.
+    #[command(after_help = "\
+Example, on a node named storage-1 with an empty disk /dev/vdb:
+
+  mkdir -p /etc/weir/requests
+  cat > /etc/weir/requests/fast.yaml <<EOF
+  apiVersion: weir.dev/v1alpha1
+  kind: StoragePool
+  metadata: {name: fast}
+  spec:
+    nodeName: storage-1
+    engine: {kernel: {volumeGroup: fast, devices: [/dev/vdb], thinPool: {capacityBytes: 10737418240}}}
+    portals: [{address: 10.0.0.1}]
+  EOF
+  weir-agent run --node storage-1 --requests /etc/weir/requests
+
+A volume in it, for node app-1 (a new generation each time it is attached):
+
+  apiVersion: weir.dev/v1alpha1
+  kind: Volume
+  metadata: {name: pg-data}
+  spec:
+    id: 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90
+    capacityBytes: 1073741824
+    poolName: fast
+    attachments: [{nodeName: app-1, generation: 1}]
+
+Removing a file orders nothing: the object goes on as an orphan. To delete an object and its data,
+set metadata.deletionTimestamp in its file. Write a file under another name (one that begins with a
+dot) and rename it, so that it is never read by half.")]
+    Run(Run),
+    /// Show the objects that the agent published, for people or as JSON.
+    #[command(after_help = "Example:\n\n  weir-agent status -o json | jq '.items[].status.phase'")]
+    Status(Status),
+}
+
+/// `weir-agent run`
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// This node's name, as pools and attachments give it.
+    #[arg(long)]
+    pub node: NodeName,
+    /// Directory with one YAML or JSON file per object that is asked for.
+    #[arg(long, value_name = "DIR", default_value = "/etc/weir/requests")]
+    pub requests: PathBuf,
+    /// Directory for the durable record of what this node serves. Made if absent.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
+    pub record: PathBuf,
+    /// Directory where each object's status is published. Made if absent.
+    #[arg(long, value_name = "DIR", default_value = STATUS)]
+    pub status: PathBuf,
+    /// Where to serve /metrics and /healthz.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9809")]
+    pub listen: SocketAddr,
+    /// Where configfs is, or is to be mounted.
+    #[arg(long, value_name = "DIR", default_value = "/sys/kernel/config")]
+    pub configfs: PathBuf,
+    /// The bpf file system, or where it is to be mounted: probes are pinned there, so that their
+    /// counters survive the agent.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
+    pub bpffs: PathBuf,
+    /// How many volumes this node may hold.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_volumes: u32,
+    /// Seconds after which the node is looked at even though nothing called for it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    pub resync: u16,
+    /// LVM's tool, if it isn't where programs are.
+    #[arg(long, value_name = "PATH")]
+    pub lvm: Option<PathBuf>,
+}
+
+/// `weir-agent status`
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Directory where the agent publishes.
+    #[arg(long, value_name = "DIR", default_value = STATUS)]
+    pub status: PathBuf,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+const STATUS: &str = "/run/weir/status";
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    Table,
+    /// One object: `{"items": [...]}`, each as the agent published it.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// The examples in the help are requests that the agent accepts.
+    #[test]
+    fn the_help_shows_valid_requests() {
+        let mut command = Cli::command();
+        let run = command.find_subcommand_mut("run").unwrap();
+        let help = run.render_long_help().to_string();
+        let objects: Vec<&str> = help.split("apiVersion:").skip(1).collect();
+        assert_eq!(objects.len(), 2);
+        for object in objects {
+            let end = object.find("EOF").or(object.find("\n\n")).unwrap();
+            // Indented by two; the first line has lost its own.
+            let text = format!("apiVersion:{}", object[..end].replace("\n  ", "\n"));
+            weir_api::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        }
+    }
+}

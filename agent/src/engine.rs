@@ -1,0 +1,132 @@
+//! The engine: `observe -> plan -> apply -> report`, until there is nothing left to do.
+
+mod apply;
+mod observe;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use crate::cmd::Runner;
+use crate::disk::Disks;
+use crate::durable::Fs;
+use crate::gauges::Gauges;
+use crate::measure::Measure;
+use crate::plan::{Node, Plan, plan};
+use crate::record::{RecordError, Records, Store};
+use crate::requests::Requests;
+use crate::step::Subject;
+use crate::target::Exports;
+use crate::zero::Zeroing;
+
+/// Everything that the engine touches.
+pub struct Parts {
+    /// This node.
+    pub node: Node,
+    /// Where status is published.
+    pub status: PathBuf,
+    /// Where status files are.
+    pub fs: Box<dyn Fs>,
+    /// The record.
+    pub store: Store,
+    /// Commands.
+    pub runner: Box<dyn Runner>,
+    /// Block devices.
+    pub disks: Box<dyn Disks>,
+    /// Zeroing.
+    pub zeroing: Box<dyn Zeroing>,
+    /// The NVMe target.
+    pub exports: Box<dyn Exports>,
+    /// Probes.
+    pub measure: Box<dyn Measure>,
+}
+
+/// The engine. It keeps nothing between two rounds that it could not read again.
+pub struct Engine {
+    parts: Parts,
+    gauges: Arc<Mutex<Gauges>>,
+    published: BTreeMap<String, Vec<u8>>,
+    /// Failures of the last round, so that the same one is not logged again and again.
+    told: BTreeMap<Subject, String>,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// All is as asked, or waits for somebody else.
+    Settled,
+    /// Something failed and has to be tried again.
+    Failed,
+}
+
+/// More plans in a row than any change needs; a bug may not spin.
+const MOST_PLANS: usize = 16;
+
+impl Engine {
+    /// An engine over `parts`, which tells `gauges` what it saw.
+    #[must_use]
+    pub fn new(parts: Parts, gauges: Arc<Mutex<Gauges>>) -> Self {
+        Engine {
+            parts,
+            gauges,
+            published: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// Plans and applies `requests` until nothing is left to do, and reports.
+    ///
+    /// # Errors
+    /// The record could not be read: nothing was done, since nobody knows what is served.
+    pub fn round(&mut self, requests: &Requests) -> Result<Round, RecordError> {
+        let mut failures: BTreeMap<Subject, String> = BTreeMap::new();
+        for _ in 0..MOST_PLANS {
+            let (records, plan) = self.look(requests)?;
+            let work: Vec<_> = plan
+                .work
+                .iter()
+                .filter(|work| !failures.contains_key(&work.subject))
+                .collect();
+            if work.is_empty() {
+                self.report(requests, &records, plan, &failures);
+                let settled = failures.is_empty();
+                return Ok(if settled {
+                    Round::Settled
+                } else {
+                    Round::Failed
+                });
+            }
+            for work in work {
+                self.apply(work, &mut failures);
+            }
+        }
+        tracing::error!("plans don't come to an end");
+        let (records, plan) = self.look(requests)?;
+        self.report(requests, &records, plan, &failures);
+        Ok(Round::Failed)
+    }
+
+    fn look(&mut self, requests: &Requests) -> Result<(Records, Looked), RecordError> {
+        let records = self.parts.store.load()?;
+        let observed = self.observe(requests, &records);
+        let plan = plan(&self.parts.node, requests, &records, &observed);
+        Ok((records, Looked { plan, observed }))
+    }
+}
+
+/// A plan and what it was made from.
+struct Looked {
+    plan: Plan,
+    observed: crate::observed::Observed,
+}
+
+impl std::ops::Deref for Looked {
+    type Target = Plan;
+    fn deref(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,387 @@
+//! Reporting: what is the case, to whoever asked, to Prometheus, and to the probes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_api::condition::{self, Condition, Truth, reason};
+use weir_api::names::{ObjectName, host_nqn};
+use weir_api::object::Object;
+use weir_api::pool::{KernelPool, PoolEngine, PoolSpec, StoragePool, ThinPool};
+use weir_api::volume::{Phase, Volume, VolumeSpec, VolumeStatus};
+
+use super::{Engine, Looked};
+use crate::durable;
+use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
+use crate::observed::{GroupView, Observed, PoolView, TargetView};
+use crate::plan::Plan;
+use crate::probe::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use crate::record::{PoolRecord, Records, VolumeRecord, VolumeState};
+use crate::requests::Requests;
+use crate::step::Subject;
+
+impl Engine {
+    pub(super) fn report(
+        &mut self,
+        requests: &Requests,
+        records: &Records,
+        looked: Looked,
+        failures: &BTreeMap<Subject, String>,
+    ) {
+        let Looked { mut plan, observed } = looked;
+        portals_condition(&mut plan, records, &observed, failures);
+        for (subject, error) in failures {
+            if self.told.get(subject) != Some(error) {
+                tracing::warn!(?subject, error, "will be tried again");
+            }
+            fail(&mut plan, records, subject, error);
+        }
+        self.told.clone_from(failures);
+        for broken in records.broken() {
+            tracing::error!(path = %broken.path.display(), broken.reason, "broken record");
+        }
+        if let Some(error) = &requests.unreadable {
+            tracing::warn!(error, "requests can't be read; everything recorded goes on");
+        }
+        self.parts
+            .measure
+            .sync(&wanted(&self.parts.node.name, records, &observed));
+        let failed = failures.len();
+        *crate::gauges::lock(&self.gauges) = gauges(requests, records, &plan, failed, &self.gauges);
+        self.publish(requests, records, plan);
+    }
+
+    fn publish(&mut self, requests: &Requests, records: &Records, plan: Plan) {
+        let mut files = BTreeMap::new();
+        for (name, status) in plan.pools {
+            let request = requests.pools.get(&name);
+            let recorded = records.pools.get(&name).map(|pool| pool_object(self, pool));
+            let stray = plan.strays.get(&name);
+            let stray = stray.and_then(|view| stray_object(self, &name, view));
+            if let Some(mut object) = request.cloned().or(recorded).or(stray) {
+                object.status = Some(status);
+                files.insert(format!("storagepool-{name}.json"), json(&object));
+            }
+        }
+        for (name, status) in plan.volumes {
+            let request = requests.volumes.get(&name);
+            let mut recorded = records
+                .volumes
+                .values()
+                .filter(|volume| volume.name == name);
+            let recorded = recorded.next().map(volume_object);
+            if let Some(mut object) = request.cloned().or(recorded) {
+                object.status = Some(status);
+                files.insert(format!("volume-{name}.json"), json(&object));
+            }
+        }
+        for invalid in &requests.invalid {
+            let (kind, name) = invalid.object.clone().unzip();
+            let said = serde_json::json!({
+                "file": invalid.file,
+                "kind": kind,
+                "name": name,
+                "error": invalid.error,
+            });
+            files.insert(format!("invalid-{}.json", invalid.file), json(&said));
+        }
+        let (fs, dir) = (self.parts.fs.as_ref(), &self.parts.status);
+        // Only our own kinds of files: the directory may be shared.
+        let is_ours = |name: &String| {
+            let kinds = ["storagepool-", "volume-", "invalid-"];
+            kinds.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".json")
+        };
+        let listed = fs.list(dir).unwrap_or_default();
+        let there: BTreeSet<String> = listed.into_iter().filter(is_ours).collect();
+        let mut published = BTreeMap::new();
+        for (name, bytes) in files {
+            let is_new = self.published.get(&name) != Some(&bytes) || !there.contains(&name);
+            let result = if is_new {
+                durable::publish(fs, &dir.join(&name), &bytes)
+            } else {
+                Ok(())
+            };
+            match result {
+                Ok(()) => {
+                    published.insert(name, bytes);
+                }
+                Err(error) => tracing::warn!(name, %error, "status could not be published"),
+            }
+        }
+        for name in there.iter().filter(|name| !published.contains_key(*name)) {
+            if let Err(error) = fs.unlink(&dir.join(name)) {
+                tracing::warn!(name, %error, "an old status file could not be removed");
+            }
+        }
+        self.published = published;
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The object of a recorded pool that nobody asks for any more.
+fn pool_object(engine: &Engine, pool: &PoolRecord) -> StoragePool {
+    let kernel = KernelPool {
+        volume_group: pool.volume_group.clone(),
+        devices: pool.devices.clone(),
+        overwrite_signatures: false,
+        thin_pool: pool
+            .thin_pool
+            .map(|capacity_bytes| ThinPool { capacity_bytes }),
+    };
+    let portals = pool.portals.iter().filter(|portal| !portal.retiring);
+    let spec = PoolSpec {
+        node_name: engine.parts.node.name.clone(),
+        engine: PoolEngine { kernel },
+        portals: portals.map(|portal| portal.portal.clone()).collect(),
+    };
+    Object::new("StoragePool", pool.name.clone(), spec)
+}
+
+/// The object of a pool that only its volume group's mark tells of.
+fn stray_object(engine: &Engine, name: &ObjectName, view: &GroupView) -> Option<StoragePool> {
+    let kernel = KernelPool {
+        volume_group: view.name.parse().ok()?,
+        devices: view.devices.clone(),
+        overwrite_signatures: false,
+        thin_pool: None,
+    };
+    let spec = PoolSpec {
+        node_name: engine.parts.node.name.clone(),
+        engine: PoolEngine { kernel },
+        portals: Vec::new(),
+    };
+    Some(Object::new("StoragePool", name.clone(), spec))
+}
+
+/// The object of a recorded volume that nobody asks for any more.
+fn volume_object(volume: &VolumeRecord) -> Volume {
+    let spec = VolumeSpec {
+        id: volume.id,
+        capacity_bytes: volume.capacity_bytes,
+        pool_name: volume.pool.clone(),
+        provisioning: volume.provisioning,
+        attachments: volume.attachment.iter().cloned().collect(),
+    };
+    Object::new("Volume", volume.name.clone(), spec)
+}
+
+fn set(conditions: &mut Vec<Condition>, condition: Condition) {
+    conditions.retain(|other| other.kind != condition.kind);
+    conditions.push(condition);
+}
+
+/// Tells of a failed step where it belongs.
+fn fail(plan: &mut Plan, records: &Records, subject: &Subject, error: &str) {
+    let failed = |kind: &str| Condition::new(kind, Truth::False, reason::STEP_FAILED, error);
+    match subject {
+        Subject::Pool(name) | Subject::Port(name, _) => {
+            if let Some(status) = plan.pools.get_mut(name) {
+                set(&mut status.conditions, failed(condition::READY));
+            }
+        }
+        // A volume that needs the host fails too, and says so.
+        Subject::Host(_) => {}
+        Subject::Volume(name) => {
+            let Some(status) = plan.volumes.get_mut(name) else {
+                return;
+            };
+            // A volume whose data is fine stays Ready if only its export could not be changed.
+            let kind = if status.phase == Phase::Ready {
+                condition::EXPORTED
+            } else {
+                condition::READY
+            };
+            set(&mut status.conditions, failed(kind));
+            not_reachable(status);
+        }
+        Subject::Link { volume, pool, port } => {
+            let Some(status) = plan.volumes.get_mut(volume) else {
+                return;
+            };
+            let portals = records
+                .pools
+                .get(pool)
+                .into_iter()
+                .flat_map(|pool| &pool.portals);
+            let mut portals = portals.filter(|portal| portal.port_id == port.0);
+            let portal = portals.next().map(|record| record.portal.clone());
+            if let Some(target) = &mut status.target {
+                target
+                    .portals
+                    .retain(|other| Some(other) != portal.as_ref());
+                if !target.portals.is_empty() {
+                    return;
+                }
+            }
+            let kind = condition::EXPORTED;
+            // The volume's own failure says more than that of its link.
+            if !status
+                .conditions
+                .iter()
+                .any(|c| c.kind == kind && c.status == Truth::False)
+            {
+                let said = Condition::new(kind, Truth::False, reason::PORTAL_UNAVAILABLE, error);
+                set(&mut status.conditions, said);
+            }
+            not_reachable(status);
+        }
+    }
+}
+
+fn not_reachable(status: &mut VolumeStatus) {
+    status.device_path = None;
+    status.target = None;
+}
+
+/// Whether each pool's portals accept connections. The kernel binds a port with its first link.
+fn portals_condition(
+    plan: &mut Plan,
+    records: &Records,
+    observed: &Observed,
+    failures: &BTreeMap<Subject, String>,
+) {
+    for (name, status) in &mut plan.pools {
+        let Some(pool) = records.pools.get(name) else {
+            continue;
+        };
+        let portals: Vec<_> = pool
+            .portals
+            .iter()
+            .filter(|portal| !portal.retiring)
+            .collect();
+        if portals.is_empty() {
+            continue;
+        }
+        let is_bound = |port_id: u16| match &observed.target {
+            TargetView::Present(target) => {
+                let port = target.ports.get(&nvmet::PortId(port_id));
+                port.is_some_and(|port| !port.subsystems.is_empty())
+            }
+            TargetView::Absent(_) | TargetView::Unknown(_) => false,
+        };
+        let failure = failures.iter().find_map(|(subject, error)| match subject {
+            Subject::Port(_, port) | Subject::Link { port, .. } => {
+                let portal = portals.iter().find(|portal| portal.port_id == port.0)?;
+                Some(format!("{}: {error}", portal.portal))
+            }
+            Subject::Pool(_) | Subject::Host(_) | Subject::Volume(_) => None,
+        });
+        let (truth, reason, message) = match failure {
+            Some(message) => (Truth::False, reason::PORTAL_UNAVAILABLE, message),
+            None if portals.iter().all(|portal| is_bound(portal.port_id)) => (
+                Truth::True,
+                reason::AS_ASKED,
+                "all portals listen".to_owned(),
+            ),
+            None => {
+                let message = "a portal listens from its first export on".to_owned();
+                (Truth::Unknown, reason::WAITING, message)
+            }
+        };
+        let said = Condition::new(condition::PORTALS_LISTENING, truth, reason, message);
+        set(&mut status.conditions, said);
+    }
+}
+
+fn wanted(node: &weir_api::names::NodeName, records: &Records, observed: &Observed) -> Wanted {
+    let mut wanted = Wanted::default();
+    for (pool, view) in &observed.pools {
+        let PoolView::Present(group) = view else {
+            continue;
+        };
+        for disk in &group.devices {
+            if let Some(&dev) = observed.numbers.get(disk) {
+                let (pool, disk) = (pool.clone(), disk.clone());
+                wanted.disks.push(MeasuredDisk { pool, disk, dev });
+            }
+        }
+        let volumes = records
+            .volumes
+            .values()
+            .filter(|volume| volume.pool == *pool);
+        for volume in volumes.filter(|volume| volume.state == VolumeState::Ready) {
+            let lv = group.lvs.get(&volume.id.lv_name());
+            let Some(dev) = lv.and_then(|lv| lv.number) else {
+                continue;
+            };
+            let remote = volume
+                .attachment
+                .as_ref()
+                .filter(|grant| grant.node_name != *node);
+            let mode = remote.map_or(Mode::Local, |grant| Mode::Exported {
+                initiators: vec![(
+                    host_nqn(&grant.node_name, grant.generation),
+                    grant.node_name.clone(),
+                )],
+            });
+            wanted.volumes.push(MeasuredVolume {
+                id: volume.id,
+                name: volume.name.clone(),
+                pool: pool.clone(),
+                dev,
+                mode,
+            });
+        }
+    }
+    wanted
+}
+
+fn gauges(
+    requests: &Requests,
+    records: &Records,
+    plan: &Plan,
+    failed: usize,
+    before: &std::sync::Mutex<Gauges>,
+) -> Gauges {
+    let is_orphan = |volume: &&VolumeRecord| {
+        let request = requests.volumes.get(&volume.name);
+        request.is_none_or(|request| request.spec.id != volume.id)
+    };
+    let pool_of = |name: &ObjectName| {
+        let request = requests
+            .volumes
+            .get(name)
+            .map(|volume| volume.spec.pool_name.clone());
+        let mut recorded = records
+            .volumes
+            .values()
+            .filter(|volume| volume.name == *name);
+        request.or_else(|| recorded.next().map(|volume| volume.pool.clone()))
+    };
+    let (errors, rounds) = {
+        let before = crate::gauges::lock(before);
+        (before.failed_steps_total, before.rounds_total)
+    };
+    Gauges {
+        volumes: plan
+            .volumes
+            .iter()
+            .filter_map(|(name, status)| {
+                let (name, pool) = (name.to_string(), pool_of(name)?.to_string());
+                Some(VolumeGauge {
+                    name,
+                    pool,
+                    phase: status.phase,
+                })
+            })
+            .collect(),
+        pools: plan
+            .pools
+            .iter()
+            .map(|(name, status)| PoolGauge {
+                name: name.to_string(),
+                capacity: status.capacity_bytes,
+                free: status.free_bytes,
+            })
+            .collect(),
+        orphan_volumes: records.volumes.values().filter(is_orphan).count(),
+        orphan_lvs: plan.orphan_lvs,
+        invalid_requests: requests.invalid.len(),
+        broken_records: records.broken().count(),
+        failed_steps_total: errors + failed as u64,
+        rounds_total: rounds + 1,
+    }
+}

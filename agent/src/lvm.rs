@@ -1,0 +1,328 @@
+//! LVM through its own tools: JSON reports in, exact commands out.
+//!
+//! Every call names the devices it may look at, so that what a tenant wrote into a volume, or
+//! another disk of the node holds, is never taken for a part of a pool. The one exception is
+//! [`Lvm::scan`], which looks for volume groups and changes nothing.
+
+pub mod report;
+
+use std::time::Duration;
+
+use uuid::Uuid;
+use weir_api::names::{ObjectName, VgName, VolumeId};
+use weir_api::units::Bytes;
+
+use crate::cmd::{Cmd, CmdError, Program, Runner};
+use report::{Lv, Pv};
+
+/// The thin pool of a Weir pool.
+pub const THIN_POOL: &str = "weir_thin";
+
+/// Marks the thin pool as Weir's.
+pub const THIN_TAG: &str = "weir.thin";
+
+/// On an LV whose old data was not zeroed yet: nobody may see it.
+pub const UNZEROED_TAG: &str = "weir.unzeroed";
+
+/// Marks a volume group as a pool's.
+#[must_use]
+pub fn pool_tag(pool: &ObjectName) -> String {
+    format!("weir.pool={pool}")
+}
+
+/// The pool that a volume group's tags name.
+pub fn pool_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
+    tags.into_iter()
+        .find_map(|tag| tag.strip_prefix("weir.pool="))
+}
+
+/// Marks an LV as a volume's.
+#[must_use]
+pub fn id_tag(id: VolumeId) -> String {
+    format!("weir.id={id}")
+}
+
+/// The volume that an LV's tags name.
+pub fn id_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<VolumeId> {
+    let id = tags
+        .into_iter()
+        .find_map(|tag| tag.strip_prefix("weir.id="))?;
+    Uuid::try_parse(id).ok().map(VolumeId)
+}
+
+/// Tells a person whose LV it is; nothing depends on it.
+#[must_use]
+pub fn name_tag(name: &ObjectName) -> String {
+    format!("weir.name={name}")
+}
+
+/// A volume group and the devices it consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: VgName,
+    /// What every call names.
+    pub devices: Vec<String>,
+}
+
+/// LVM's verbs.
+pub struct Lvm<'a>(pub &'a dyn Runner);
+
+/// Long enough for a busy node; a report that takes longer is worth an error.
+const READ: Duration = Duration::from_secs(60);
+/// A change may wait for other users of the volume group's lock.
+const CHANGE: Duration = Duration::from_secs(180);
+
+impl Lvm<'_> {
+    /// Every physical volume the node has, with its volume group.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn scan(&self) -> Result<Vec<Pv>, CmdError> {
+        self.pvs(Vec::new(), "scan")
+    }
+
+    /// The physical volumes among a group's devices.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn group(&self, group: &Group) -> Result<Vec<Pv>, CmdError> {
+        self.pvs(devices(group), group.name.as_str())
+    }
+
+    /// A group's LVs.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn lvs(&self, group: &Group, vg_uuid: &str) -> Result<Vec<Lv>, CmdError> {
+        let mut args = vec!["lvs".to_owned()];
+        args.extend(devices(group));
+        args.extend(json(report::LV_FIELDS));
+        args.push(group.name.to_string());
+        let cmd = command(args, READ, group.name.as_str());
+        let text = self.0.run(&cmd)?;
+        report::lvs(&text, vg_uuid).map_err(|reason| CmdError::Output {
+            cmd: cmd.to_string(),
+            reason,
+        })
+    }
+
+    /// Makes a volume group with `tag` from the group's devices, physical volumes included.
+    ///
+    /// # Errors
+    /// See [`CmdError`]; devices may have become physical volumes without a group.
+    pub fn create_group(&self, group: &Group, tag: &str) -> Result<(), CmdError> {
+        let mut args = words(&["--yes", "--addtag", tag, group.name.as_str()]);
+        args.extend(group.devices.iter().cloned());
+        self.change("vgcreate", group, args)
+    }
+
+    /// Adds a tag to a group.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn tag_group(&self, group: &Group, tag: &str) -> Result<(), CmdError> {
+        self.change(
+            "vgchange",
+            group,
+            words(&["--addtag", tag, group.name.as_str()]),
+        )
+    }
+
+    /// Removes a tag from a group.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn untag_group(&self, group: &Group, tag: &str) -> Result<(), CmdError> {
+        self.change(
+            "vgchange",
+            group,
+            words(&["--deltag", tag, group.name.as_str()]),
+        )
+    }
+
+    /// Makes the thin pool. Blocks are zeroed when they are handed to a volume.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn create_thin_pool(&self, group: &Group, extents: u64) -> Result<(), CmdError> {
+        let extents = extents.to_string();
+        let args = words(&[
+            "--yes",
+            "--type",
+            "thin-pool",
+            "--zero",
+            "y",
+            "--addtag",
+            THIN_TAG,
+            "--name",
+            THIN_POOL,
+            "--extents",
+            &extents,
+            group.name.as_str(),
+        ]);
+        self.change("lvcreate", group, args)
+    }
+
+    /// Makes a volume's linear LV, active and marked as not zeroed. LVM must not touch its content:
+    /// wiping would need the device node, which zeroing opens anyway.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn create_linear(
+        &self,
+        group: &Group,
+        id: VolumeId,
+        name: &ObjectName,
+        extents: u64,
+    ) -> Result<(), CmdError> {
+        let extents = extents.to_string();
+        let (id_tag, name_tag) = (id_tag(id), name_tag(name));
+        let args = words(&[
+            "--yes",
+            "--type",
+            "linear",
+            "-Wn",
+            "-Zn",
+            "-ay",
+            "--addtag",
+            &id_tag,
+            "--addtag",
+            &name_tag,
+            "--addtag",
+            UNZEROED_TAG,
+            "--name",
+            &id.lv_name(),
+            "--extents",
+            &extents,
+            group.name.as_str(),
+        ]);
+        self.change("lvcreate", group, args)
+    }
+
+    /// Makes a volume's thin LV, active.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn create_thin(
+        &self,
+        group: &Group,
+        id: VolumeId,
+        name: &ObjectName,
+        size: Bytes,
+    ) -> Result<(), CmdError> {
+        let size = format!("{}b", size.0);
+        let (id_tag, name_tag) = (id_tag(id), name_tag(name));
+        let args = words(&[
+            "--yes",
+            "--type",
+            "thin",
+            "-Wn",
+            "-ay",
+            "--addtag",
+            &id_tag,
+            "--addtag",
+            &name_tag,
+            "--name",
+            &id.lv_name(),
+            "--virtualsize",
+            &size,
+            "--thinpool",
+            THIN_POOL,
+            group.name.as_str(),
+        ]);
+        self.change("lvcreate", group, args)
+    }
+
+    /// Makes an LV's device node appear.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn activate(&self, group: &Group, lv: &str) -> Result<(), CmdError> {
+        self.change(
+            "lvchange",
+            group,
+            words(&["--yes", "-ay", &path(group, lv)]),
+        )
+    }
+
+    /// Says of an LV that it was zeroed.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn mark_zeroed(&self, group: &Group, lv: &str) -> Result<(), CmdError> {
+        let args = words(&["--deltag", UNZEROED_TAG, &path(group, lv)]);
+        self.change("lvchange", group, args)
+    }
+
+    /// Destroys the LV that has this name and this UUID and carries `tag`; no other. LVM refuses
+    /// while it is open.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn remove(&self, group: &Group, lv: &str, uuid: &str, tag: &str) -> Result<(), CmdError> {
+        let select = format!("lv_uuid=\"{uuid}\" && lv_tags={{\"{tag}\"}}");
+        let args = words(&["--yes", "--select", &select, &path(group, lv)]);
+        self.change("lvremove", group, args)
+    }
+
+    fn pvs(&self, devices: Vec<String>, lock: &str) -> Result<Vec<Pv>, CmdError> {
+        let mut args = vec!["pvs".to_owned()];
+        args.extend(devices);
+        args.extend(json(report::PV_FIELDS));
+        let cmd = command(args, READ, lock);
+        let text = self.0.run(&cmd)?;
+        report::pvs(&text).map_err(|reason| CmdError::Output {
+            cmd: cmd.to_string(),
+            reason,
+        })
+    }
+
+    fn change(&self, verb: &str, group: &Group, args: Vec<String>) -> Result<(), CmdError> {
+        let mut all = vec![verb.to_owned()];
+        all.extend(devices(group));
+        all.extend(args);
+        let cmd = command(all, CHANGE, group.name.as_str());
+        tracing::info!(%cmd, "run");
+        self.0.run(&cmd).map(|_| ())
+    }
+}
+
+/// The whole extents that hold `size`; `None` where the extent size is zero.
+#[must_use]
+pub fn extents(size: Bytes, extent: Bytes) -> Option<u64> {
+    size.round_up(extent).map(|size| size.0 / extent.0)
+}
+
+fn command(args: Vec<String>, deadline: Duration, lock: &str) -> Cmd {
+    Cmd {
+        program: Program::Lvm,
+        args,
+        deadline,
+        lock: lock.to_owned(),
+    }
+}
+
+fn devices(group: &Group) -> Vec<String> {
+    vec!["--devices".to_owned(), group.devices.join(",")]
+}
+
+fn json(fields: &str) -> Vec<String> {
+    words(&[
+        "--reportformat",
+        "json",
+        "--units",
+        "b",
+        "--nosuffix",
+        "--options",
+        fields,
+    ])
+}
+
+fn path(group: &Group, lv: &str) -> String {
+    format!("{}/{lv}", group.name)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}

@@ -1,0 +1,131 @@
+//! What is on the node now, as data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nvmet::Target;
+use weir_api::names::{ObjectName, VolumeId};
+use weir_api::units::Bytes;
+
+use crate::lvm;
+use crate::lvm::report::{Lv, Pv};
+use crate::probe::DevT;
+use crate::zero::{ZeroJob, ZeroState};
+
+/// Everything the plan looks at besides requests and records.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Recorded pools that were made.
+    pub pools: BTreeMap<ObjectName, PoolView>,
+    /// Every physical volume of the node, where a pool has to be found or made.
+    pub scan: Result<Vec<Pv>, String>,
+    /// Volume groups that are marked as pools of which nothing is recorded, as far as a scan was
+    /// made.
+    pub strays: BTreeMap<ObjectName, GroupView>,
+    /// Devices that pools name.
+    pub devices: BTreeMap<String, DeviceView>,
+    /// Numbers of every device mentioned above, as far as it is there.
+    pub numbers: BTreeMap<String, DevT>,
+    /// The kernel's NVMe target.
+    pub target: TargetView,
+    /// Zeroing, running or ended.
+    pub zeroing: BTreeMap<ZeroJob, ZeroState>,
+}
+
+/// What was seen of a recorded pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolView {
+    /// It could not be found out.
+    Unknown(String),
+    /// LVM answered, and the volume group is on none of the node's disks.
+    Missing,
+    /// It is there.
+    Present(GroupView),
+}
+
+/// A volume group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupView {
+    /// Its name.
+    pub name: String,
+    /// LVM's UUID of it.
+    pub uuid: String,
+    /// All extents.
+    pub size: Bytes,
+    /// Unused extents.
+    pub free: Bytes,
+    /// Size of one.
+    pub extent: Bytes,
+    /// Its tags.
+    pub tags: BTreeSet<String>,
+    /// Its disks.
+    pub devices: Vec<String>,
+    /// How many of its disks are gone.
+    pub missing: usize,
+    /// Its LVs by name.
+    pub lvs: BTreeMap<String, Lv>,
+}
+
+impl GroupView {
+    /// The group without LVs, if the rows have one of this name: all of its rows together.
+    ///
+    /// # Errors
+    /// Two groups have this name.
+    pub fn find(
+        pvs: &[Pv],
+        wanted: impl Fn(&lvm::report::Vg) -> bool,
+    ) -> Result<Option<Self>, String> {
+        let mut found: Option<GroupView> = None;
+        for pv in pvs {
+            let Some(vg) = pv.vg.as_ref().filter(|vg| wanted(vg)) else {
+                continue;
+            };
+            let group = found.get_or_insert_with(|| GroupView {
+                name: vg.name.clone(),
+                uuid: vg.uuid.clone(),
+                size: vg.size,
+                free: vg.free,
+                extent: vg.extent,
+                tags: vg.tags.clone(),
+                devices: Vec::new(),
+                missing: 0,
+                lvs: BTreeMap::new(),
+            });
+            if group.uuid != vg.uuid {
+                return Err(format!("two volume groups are named `{}`", vg.name));
+            }
+            match &pv.path {
+                Some(path) => group.devices.push(path.clone()),
+                None => group.missing += 1,
+            }
+        }
+        Ok(found)
+    }
+
+    /// The LV that carries a volume's mark, whatever its name.
+    #[must_use]
+    pub fn marked(&self, id: VolumeId) -> Option<&Lv> {
+        self.lvs
+            .values()
+            .find(|lv| lvm::id_in(&lv.tags) == Some(id))
+    }
+}
+
+/// A device that a pool is to be made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Why it can't be used at all.
+    pub refusal: Option<String>,
+    /// Signatures on it, as wipefs(8) names them.
+    pub signatures: Vec<String>,
+}
+
+/// What was seen of the kernel's NVMe target.
+#[derive(Clone, Debug)]
+pub enum TargetView {
+    /// It could not be found out.
+    Unknown(String),
+    /// It is not loaded: nothing is exported, and nothing can be.
+    Absent(String),
+    /// It is there.
+    Present(Target),
+}

@@ -1,0 +1,413 @@
+//! The durable record of what this node serves: one JSON file per pool and per volume.
+//!
+//! The record is what exports are restored from after a reboot, before and without any request, and
+//! the intent that every change to the node follows. A file that can't be understood is reported
+//! by name and never taken for one that is not there: something is recorded, we don't know what.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+use weir_api::names::{Generation, ObjectName, VgName, VolumeId};
+use weir_api::pool::Portal;
+use weir_api::units::Bytes;
+use weir_api::volume::{Attachment, Provisioning};
+
+use crate::durable::{self, Fs};
+
+/// The record format this agent writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+
+/// What this node keeps of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The object's name.
+    pub name: ObjectName,
+    /// Where in its life it is.
+    pub state: PoolState,
+    /// The volume group's name.
+    pub volume_group: VgName,
+    /// The volume group's UUID, once it was seen. A group of the same name with another UUID, one
+    /// inside a tenant's volume for example, is never taken for it.
+    pub vg_uuid: Option<String>,
+    /// The disks that every LVM call of this pool names.
+    pub devices: Vec<String>,
+    /// Whether the request that this pool was made for allowed to overwrite signatures.
+    #[serde(default)]
+    pub overwrite_signatures: bool,
+    /// Size of the thin pool, once one was asked for.
+    #[serde(default)]
+    pub thin_pool: Option<Bytes>,
+    /// Where its exports listen.
+    #[serde(default)]
+    pub portals: Vec<PortalRecord>,
+}
+
+/// Where in its life a recorded pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PoolState {
+    /// Its volume group is being made from its devices, which were free when this was recorded.
+    Making,
+    /// Its volume group was seen.
+    Ready,
+    /// It is to be given up: the volume group stays, without Weir's tag.
+    Deleting,
+}
+
+/// A portal and the kernel's port that listens there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortalRecord {
+    /// Where it listens.
+    pub portal: Portal,
+    /// The port's number below `nvmet/ports`.
+    pub port_id: u16,
+    /// The request gave it up: its links and, unless another pool uses it, the port are removed.
+    #[serde(default)]
+    pub retiring: bool,
+}
+
+/// What this node keeps of a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VolumeRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Its identity.
+    pub id: VolumeId,
+    /// The object's name.
+    pub name: ObjectName,
+    /// The pool that holds it.
+    pub pool: ObjectName,
+    /// Its real size: what was asked for, rounded up to whole extents.
+    pub capacity_bytes: Bytes,
+    /// How it takes its space.
+    pub provisioning: Provisioning,
+    /// Where in its life it is.
+    pub state: VolumeState,
+    /// Who may use it now.
+    #[serde(default)]
+    pub attachment: Option<Attachment>,
+    /// The highest generation ever granted: none up to it is granted again.
+    #[serde(default)]
+    pub highest_generation: Option<Generation>,
+    /// The last attachment was ordered away: its export must not exist.
+    #[serde(default)]
+    pub revoked: bool,
+}
+
+/// Where in its life a recorded volume is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolumeState {
+    /// Its LV is being made or zeroed: nobody may use it.
+    Creating,
+    /// Its LV was made and shows no old data.
+    Ready,
+    /// Its deletion was ordered.
+    Deleting,
+}
+
+/// A record file that is there and can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Everything recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Pools by name.
+    pub pools: BTreeMap<ObjectName, PoolRecord>,
+    /// Volumes by id.
+    pub volumes: BTreeMap<VolumeId, VolumeRecord>,
+    /// Pools whose file is broken.
+    pub broken_pools: BTreeMap<ObjectName, Broken>,
+    /// Volumes whose file is broken.
+    pub broken_volumes: BTreeMap<VolumeId, Broken>,
+    /// Files that belong to nothing we know: not ours, or their names were damaged.
+    pub strange: Vec<Broken>,
+}
+
+/// The record could not be read or written.
+#[derive(Debug, Error)]
+#[error("failed to {verb} record `{path}`")]
+pub struct RecordError {
+    /// The file or directory.
+    pub path: PathBuf,
+    verb: &'static str,
+    #[source]
+    source: io::Error,
+}
+
+/// The directory that holds the record.
+pub struct Store {
+    fs: Box<dyn Fs>,
+    dir: PathBuf,
+    /// Whether what is read may be lost in a power cut: an agent that was killed between a rename
+    /// and the sync that follows it leaves a record that can be read and is not on the disk.
+    unsynced: Cell<bool>,
+}
+
+impl Store {
+    /// The record in `dir`, which must exist.
+    #[must_use]
+    pub fn new(fs: Box<dyn Fs>, dir: PathBuf) -> Self {
+        Store {
+            fs,
+            dir,
+            unsynced: Cell::new(true),
+        }
+    }
+
+    /// Everything recorded, on stable storage; broken files named.
+    ///
+    /// # Errors
+    /// The directory, or a file in it, can't be read or synced: nothing at all is known then.
+    pub fn load(&self) -> Result<Records, RecordError> {
+        let failed = |path: &PathBuf, source| RecordError {
+            path: path.clone(),
+            verb: "read",
+            source,
+        };
+        let names = self.fs.list(&self.dir);
+        let names = names.map_err(|error| failed(&self.dir, error))?;
+        let paths: Vec<PathBuf> = names.iter().map(|name| self.dir.join(name)).collect();
+        if self.unsynced.get() {
+            for path in paths.iter().chain([&self.dir]) {
+                self.fs.sync(path).map_err(|error| failed(path, error))?;
+            }
+            self.unsynced.set(false);
+        }
+        let mut records = Records::default();
+        for (name, path) in names.iter().zip(paths) {
+            let bytes = self.fs.read(&path).map_err(|error| failed(&path, error))?;
+            records.add(path, name, &bytes);
+        }
+        Ok(records)
+    }
+
+    /// Records a pool durably.
+    ///
+    /// # Errors
+    /// It may or may not be recorded.
+    pub fn write_pool(&self, pool: &PoolRecord) -> Result<(), RecordError> {
+        self.write(pool_file(&pool.name), pool)
+    }
+
+    /// Records a volume durably.
+    ///
+    /// # Errors
+    /// It may or may not be recorded.
+    pub fn write_volume(&self, volume: &VolumeRecord) -> Result<(), RecordError> {
+        self.write(volume_file(volume.id), volume)
+    }
+
+    /// Forgets a pool durably.
+    ///
+    /// # Errors
+    /// It may or may not be forgotten.
+    pub fn remove_pool(&self, name: &ObjectName) -> Result<(), RecordError> {
+        self.remove(pool_file(name))
+    }
+
+    /// Forgets a volume durably.
+    ///
+    /// # Errors
+    /// It may or may not be forgotten.
+    pub fn remove_volume(&self, id: VolumeId) -> Result<(), RecordError> {
+        self.remove(volume_file(id))
+    }
+
+    fn write(&self, name: String, record: &impl Serialize) -> Result<(), RecordError> {
+        let path = self.dir.join(name);
+        let bytes = serde_json::to_vec_pretty(record).map_err(io::Error::other);
+        bytes
+            .and_then(|bytes| durable::replace(self.fs.as_ref(), &path, &bytes))
+            .map_err(|source| self.failed(path, "write", source))
+    }
+
+    fn remove(&self, name: String) -> Result<(), RecordError> {
+        let path = self.dir.join(name);
+        durable::remove(self.fs.as_ref(), &path)
+            .map_err(|source| self.failed(path, "remove", source))
+    }
+
+    fn failed(&self, path: PathBuf, verb: &'static str, source: io::Error) -> RecordError {
+        // It may have got as far as being readable.
+        self.unsynced.set(true);
+        RecordError { path, verb, source }
+    }
+}
+
+impl Records {
+    fn add(&mut self, path: PathBuf, file: &str, bytes: &[u8]) {
+        let broken = |reason: String| Broken {
+            path: path.clone(),
+            reason,
+        };
+        if let Some(name) = name_in(file, "pool-") {
+            let Ok(name) = name.parse::<ObjectName>() else {
+                self.strange.push(broken("not a pool's name".to_owned()));
+                return;
+            };
+            match typed::<PoolRecord>(bytes) {
+                Ok(pool) if pool.name == name => {
+                    self.pools.insert(name, pool);
+                }
+                Ok(pool) => {
+                    let reason = format!("holds the record of pool `{}`", pool.name);
+                    self.broken_pools.insert(name, broken(reason));
+                }
+                Err(reason) => {
+                    self.broken_pools.insert(name, broken(reason));
+                }
+            }
+        } else if let Some(id) = name_in(file, "volume-") {
+            let Ok(id) = Uuid::try_parse(id).map(VolumeId) else {
+                self.strange.push(broken("not a volume's id".to_owned()));
+                return;
+            };
+            match typed::<VolumeRecord>(bytes) {
+                Ok(volume) if volume.id == id => {
+                    self.volumes.insert(id, volume);
+                }
+                Ok(volume) => {
+                    let reason = format!("holds the record of volume {}", volume.id);
+                    self.broken_volumes.insert(id, broken(reason));
+                }
+                Err(reason) => {
+                    self.broken_volumes.insert(id, broken(reason));
+                }
+            }
+        } else {
+            self.strange
+                .push(broken("not a record file's name".to_owned()));
+        }
+    }
+
+    /// Every broken file.
+    pub fn broken(&self) -> impl Iterator<Item = &Broken> {
+        let named = self
+            .broken_pools
+            .values()
+            .chain(self.broken_volumes.values());
+        named.chain(&self.strange)
+    }
+}
+
+fn pool_file(name: &ObjectName) -> String {
+    format!("pool-{name}.json")
+}
+
+fn volume_file(id: VolumeId) -> String {
+    format!("volume-{id}.json")
+}
+
+fn name_in<'a>(file: &'a str, prefix: &str) -> Option<&'a str> {
+    file.strip_prefix(prefix)?.strip_suffix(".json")
+}
+
+fn typed<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, String> {
+    // The version comes first: a newer format would fail with an error about some field.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if version != VERSION {
+        return Err(format!(
+            "has version {version}, and this agent knows {VERSION} only"
+        ));
+    }
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::fake::MemFs;
+    use crate::fuse::Fuse;
+    use std::path::Path;
+
+    const DIR: &str = "/record";
+
+    fn volume() -> VolumeRecord {
+        VolumeRecord {
+            version: VERSION,
+            id: VolumeId(Uuid::from_u128(7)),
+            name: "a".parse().unwrap(),
+            pool: "p".parse().unwrap(),
+            capacity_bytes: Bytes::GIB,
+            provisioning: Provisioning::Thick,
+            state: VolumeState::Ready,
+            attachment: None,
+            highest_generation: Some(Generation(3)),
+            revoked: false,
+        }
+    }
+
+    fn store() -> (MemFs, Store) {
+        let fs = MemFs::default();
+        (fs.clone(), Store::new(Box::new(fs), DIR.into()))
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (_, store) = store();
+        store.write_volume(&volume()).unwrap();
+        assert_eq!(store.load().unwrap().volumes[&volume().id], volume());
+        store.remove_volume(volume().id).unwrap();
+        assert_eq!(store.load().unwrap(), Records::default());
+    }
+
+    /// Seen red with: `unsynced` beginning as `false` in `Store::new`.
+    #[test]
+    fn what_is_read_survives_a_power_cut_whoever_wrote_it() {
+        for steps in 0.. {
+            let (fs, store) = store();
+            fs.fuse(Fuse::after(steps));
+            let done = store.write_volume(&volume()).is_ok();
+            fs.fuse(Fuse::default());
+            let read = Store::new(Box::new(fs.clone()), DIR.into()).load().unwrap();
+            fs.power_cut();
+            assert_eq!(store.load().unwrap(), read, "after {steps} steps");
+            if done {
+                return;
+            }
+        }
+    }
+
+    /// Seen red with: `broken_volumes.insert` in the `Err` arm of `add` removed.
+    #[test]
+    fn a_broken_file_is_named_and_never_taken_for_absent() {
+        let good = serde_json::to_string(&volume()).unwrap();
+        let rows = [
+            (String::new(), "EOF"),
+            (good.replace("\"version\":1", "\"version\":2"), "version 2"),
+            (good[..good.len() / 2].to_owned(), "EOF"),
+            (good.replace("\"revoked\"", "\"revokd\""), "revokd"),
+            (good.replace("Ready", "Redy"), "Redy"),
+            (good.replace("07\"", "08\""), "holds the record of"),
+        ];
+        for (text, reason) in rows {
+            let (fs, store) = store();
+            let path = Path::new(DIR).join(volume_file(volume().id));
+            fs.put(&path, text.as_bytes());
+            let records = store.load().unwrap();
+            assert!(records.volumes.is_empty());
+            let broken = &records.broken_volumes[&volume().id];
+            assert_eq!(broken.path, path);
+            assert!(broken.reason.contains(reason), "{broken:?}");
+        }
+    }
+}

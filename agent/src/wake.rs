@@ -1,0 +1,10 @@
+//! What wakes the agent's loop.
+
+/// A reason to look again; the greater ones matter more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wake {
+    /// A zeroing ended.
+    Zeroed,
+    /// SIGTERM or SIGINT: stop, leaving every export in place.
+    Stop,
+}
