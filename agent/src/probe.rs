@@ -22,6 +22,7 @@ mod object;
 mod pins;
 mod plan;
 mod resolve;
+mod skips;
 mod slots;
 mod snapshot;
 mod sync;
@@ -193,12 +194,7 @@ impl Probes {
     /// # Errors
     /// If a map can't be read.
     pub fn read(&self) -> Result<Snapshot, ProbeError> {
-        snapshot::read(
-            &self.maps,
-            &self.measured,
-            self.max_volumes,
-            self.groups.off(),
-        )
+        snapshot::read(&self.maps, &self.measured, self.max_volumes, &self.groups)
     }
 
     /// Gives up starts older than `limit`, whose completion was lost, so that in-flight counts fall
