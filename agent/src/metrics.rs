@@ -130,6 +130,10 @@ fn probe_families(snapshot: &Snapshot) -> Vec<Family> {
     for (why, count) in &snapshot.dropped {
         dropped.counter([why.label()], *count);
     }
+    let mut skipped = Family::new(&names::SKIPPED);
+    for (program, count) in &snapshot.skipped {
+        skipped.counter([program.as_str()], *count);
+    }
     let mut aged = Family::new(&names::AGED);
     aged.counter([], snapshot.aged);
     let mut bytes = Family::new(&names::MAP_BYTES);
@@ -140,7 +144,7 @@ fn probe_families(snapshot: &Snapshot) -> Vec<Family> {
     }
     let mut build = Family::new(&names::BUILD_INFO);
     build.gauge([env!("CARGO_PKG_VERSION")], 1);
-    vec![dropped, aged, bytes, off, build]
+    vec![dropped, skipped, aged, bytes, off, build]
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod object;
 mod pins;
 mod plan;
 mod resolve;
+mod skips;
 mod slots;
 mod snapshot;
 mod sync;
@@ -69,7 +70,7 @@ impl Default for ProbeConfig {
 #[derive(Debug, Error)]
 pub enum ProbeError {
     /// This agent was built without the eBPF object.
-    #[error("built without probes: `cargo xtask bpf` builds them")]
+    #[error("built without probes: `cargo xtask` builds them in")]
     NotBuilt,
     /// Another agent measures on this node.
     #[error("another agent{} holds {path}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
@@ -193,12 +194,7 @@ impl Probes {
     /// # Errors
     /// If a map can't be read.
     pub fn read(&self) -> Result<Snapshot, ProbeError> {
-        snapshot::read(
-            &self.maps,
-            &self.measured,
-            self.max_volumes,
-            self.groups.off(),
-        )
+        snapshot::read(&self.maps, &self.measured, self.max_volumes, &self.groups)
     }
 
     /// Gives up starts older than `limit`, whose completion was lost, so that in-flight counts fall
@@ -227,5 +223,23 @@ impl Probes {
         };
         self.groups
             .attach(&object, &self.pins, &mut self.maps, &self.config.sysfs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_without_the_object_says_how_to_get_it() {
+        let error = Probes::start(ProbeConfig {
+            object: &[],
+            ..ProbeConfig::default()
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "built without probes: `cargo xtask` builds them in"
+        );
     }
 }

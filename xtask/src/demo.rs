@@ -140,6 +140,7 @@ fn make_volumes(agent: &Agent<'_>, consumer: &Guest) -> Result<Vec<Volume>> {
     let wish = |name, id, thin, node| Wish {
         name,
         id,
+        pool: storage::POOL,
         mib: 128,
         thin,
         attached: Some((node, 1)),

@@ -39,6 +39,8 @@ enum Command {
         #[arg(long, default_value_t = Kernel::DEFAULT.to_string())]
         kernel: String,
     },
+    /// Build weir-agent, its probes embedded, and nvmet, optimised
+    Build,
     /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
     Demo {
@@ -120,6 +122,21 @@ fn run(command: Command) -> Result<()> {
             setup::bpf_tools(&cache)?;
             setup::vms(&cache, &kernel.parse::<Kernels>()?.list())?;
             progress::say("everything is here");
+            Ok(())
+        }
+        Command::Build => {
+            let workspace = Workspace::open(&cache)?;
+            let packages = ["-p", "weir-agent", "-p", "nvmet"];
+            workspace
+                .cargo()
+                .args(["build", "--release"])
+                .args(packages)
+                .show()?;
+            let release = workspace.target().join("release");
+            progress::say(format!(
+                "built {0}/weir-agent and {0}/nvmet",
+                release.display()
+            ));
             Ok(())
         }
         Command::Demo { kernel, output } => {

@@ -2,9 +2,10 @@
 
 mod absence;
 mod kill;
-mod nvmet;
 mod pair;
+mod pools;
 mod power;
+mod program;
 mod report;
 mod results;
 mod truth;
@@ -20,6 +21,7 @@ use crate::setup;
 use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 use pair::Pair;
+use program::PROGRAMS;
 use report::Report;
 
 /// A part of the tests that can be run by itself.
@@ -31,10 +33,14 @@ pub(crate) enum Area {
     Native,
     /// The nvmet crate on a real kernel
     Nvmet,
+    /// The eBPF programs under the kernel's target, in VMs
+    Probes,
     /// Weir's latencies and counts against fio's, with injected delays
     Truth,
     /// Requests and record vanish; volumes don't; nobody reads another's old data
     Absence,
+    /// Disks and volume groups that hold somebody's data
+    Pools,
     /// The agent is killed in mid-I/O
     Kill,
     /// The storage node loses power in mid-write
@@ -59,7 +65,14 @@ pub(crate) struct Wanted {
 
 impl Area {
     /// Those that two VMs with a slow disk can share one boot for.
-    const PAIR: [Area; 4] = [Area::Nvmet, Area::Truth, Area::Absence, Area::Kill];
+    const PAIR: [Area; 6] = [
+        Area::Nvmet,
+        Area::Probes,
+        Area::Truth,
+        Area::Absence,
+        Area::Pools,
+        Area::Kill,
+    ];
 }
 
 /// Runs them; an error if any failed.
@@ -110,18 +123,27 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
     let Some(pair) = report.need(&format!("{kernel} boot"), || Pair::boot(lab)) else {
         return;
     };
-    if runs(Area::Nvmet) {
-        for program in nvmet::PROGRAMS {
-            report.case(&format!("{kernel} nvmet: {program}"), || {
-                nvmet::run(&pair, program)
-            });
-        }
+    for program in PROGRAMS.iter().filter(|program| runs(program.area)) {
+        report.case(&format!("{kernel} {}", program.name), || {
+            program::run(&pair, program)
+        });
     }
     if runs(Area::Truth) {
         truth::run(&pair, report, scale);
     }
     if runs(Area::Absence) {
         absence::run(&pair, report);
+    }
+    if runs(Area::Pools) {
+        let agent = pair.agent();
+        report.case(
+            &format!("{kernel} pools: a disk with a signature is refused"),
+            || pools::a_disk_with_a_signature_is_refused(&pair, &agent),
+        );
+        report.case(
+            &format!("{kernel} pools: an existing group is taken over"),
+            || pools::an_existing_group_is_taken_over_with_its_lvs(&pair, &agent),
+        );
     }
     if runs(Area::Kill) {
         report.case(&format!("{kernel} kill"), || kill::run(&pair));
@@ -132,8 +154,8 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
 /// The disk with everything that runs inside guests.
 fn payload(workspace: &Workspace) -> Result<PathBuf> {
     let mut programs = workspace.programs()?;
-    for test in nvmet::PROGRAMS {
-        programs.push(workspace.test_program("nvmet", test)?);
+    for program in &PROGRAMS {
+        programs.push(workspace.test_program(program.package, program.name)?);
     }
     let image = workspace.target().join("vm/payload.ext4");
     crate::vm::payload::make(&programs, &image)?;

@@ -81,16 +81,13 @@ impl Workspace {
             .args(["test", "-q", "-p", package, "--test", test])
             .args(flags);
         let built = cargo.read()?;
-        let messages = built
+        let mut messages = built
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mine = |message: &Value| {
             message["target"]["name"] == test && message["executable"].is_string()
         };
-        let built = messages
-            .filter(mine)
-            .next_back()
-            .context("cargo built no such test")?;
+        let built = messages.rfind(mine).context("cargo built no such test")?;
         let program = built["executable"]
             .as_str()
             .context("cargo named no program")?;

@@ -115,8 +115,10 @@ fn add(histograms: &Array<RawHistogram>, index: u32, ns: u64) {
     }
     // SAFETY: the verifier has checked the element's pointer.
     atomic_add(unsafe { &raw mut (*histogram).sum_ns }, ns);
+    // SAFETY: as above.
+    let buckets = unsafe { &raw mut (*histogram).buckets };
     // SAFETY: `bucket` is below BUCKETS, the array's length.
-    let counter = unsafe { (&raw mut (*histogram).buckets).cast::<u64>().add(bucket) };
+    let counter = unsafe { buckets.cast::<u64>().add(bucket) };
     one_more(counter);
 }
 

@@ -21,6 +21,9 @@ static HOSTS: HashMap<HostKey, Place> = HashMap::with_max_entries(1, 0);
 #[map]
 static SCRATCH: PerCpuArray<HostKey> = PerCpuArray::with_max_entries(1, 0);
 
+#[expect(clippy::cast_possible_truncation, reason = "224")]
+const ROOM: u32 = NQN_BYTES as u32;
+
 // struct nvme_command, fixed by the NVMe Base and NVM Command Set specifications.
 const COMMAND_OPCODE: u64 = 0;
 const COMMAND_DSM_ATTRIBUTES: u64 = 44;
@@ -166,14 +169,10 @@ fn announced(queue: u64, volume: Place) -> Option<Place> {
             nqn: [0; NQN_BYTES],
         }
     };
-    // SAFETY: as above; NQN_BYTES is the room there.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(
-            (&raw mut (*key).nqn).cast(),
-            NQN_BYTES as u32,
-            name as *const _,
-        )
-    };
+    // SAFETY: as above.
+    let room = unsafe { &raw mut (*key).nqn };
+    // SAFETY: the helper checks the source, and the room is NQN_BYTES long.
+    let length = unsafe { bpf_probe_read_kernel_str(room.cast(), ROOM, name as *const _) };
     if length <= 0 {
         return None;
     }

@@ -107,6 +107,14 @@ pub const DROPPED: Entry = Entry {
     help: "I/Os, or attributions of I/Os, that the probes lost.",
 };
 
+/// What was skipped.
+pub const SKIPPED: Entry = Entry {
+    name: "weir_probe_skipped_total",
+    kind: Kind::Counter,
+    labels: &["program"],
+    help: "Events of any device that the kernel did not show to a program.",
+};
+
 /// What was given up.
 pub const AGED: Entry = Entry {
     name: "weir_probe_aged_total",
@@ -140,13 +148,14 @@ pub const BUILD_INFO: Entry = Entry {
 };
 
 /// What every scrape gets.
-pub const DEFAULT: [Entry; 10] = [
+pub const DEFAULT: [Entry; 11] = [
     LATENCY,
     STAGE,
     IN_FLIGHT,
     INITIATOR_LATENCY,
     DISK_LATENCY,
     DROPPED,
+    SKIPPED,
     AGED,
     MAP_BYTES,
     STAGE_OFF,

@@ -48,6 +48,7 @@ fn everything() -> Snapshot {
         }],
         dropped: Loss::ALL.map(|why| (why, 2)).to_vec(),
         aged: 1,
+        skipped: vec![("bio_queue".to_owned(), 4)],
         map_bytes: 4096,
         off: vec![StageOff {
             stage: "disk".to_owned(),

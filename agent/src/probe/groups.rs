@@ -4,7 +4,7 @@
 //! that never end.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use weir_agent_ebpf::kernel::{self, Fact};
 
@@ -12,6 +12,7 @@ use super::ProbeError;
 use super::maps::Maps;
 use super::object::{self, Object, one_line};
 use super::pins::Pins;
+use super::skips;
 use super::snapshot::StageOff;
 use crate::btf::{self, Btf};
 
@@ -61,6 +62,7 @@ const GROUPS: [Group; 3] = [
 pub(super) struct Groups {
     states: [State; GROUPS.len()],
     initiator_off: Option<String>,
+    links: PathBuf,
 }
 
 #[derive(Debug, Default)]
@@ -95,8 +97,7 @@ impl Groups {
             if !due {
                 continue;
             }
-            let pinned = |(program, _): &(&str, &str)| links.join(program).exists();
-            if group.programs.iter().all(pinned) {
+            if group.is_attached(&links) {
                 *state = State::Attached;
                 continue;
             }
@@ -125,7 +126,15 @@ impl Groups {
         if pins.remove_links_but(object.number())? {
             tracing::info!("the programs of another build were replaced, the counters go on");
         }
+        self.links = links;
         Ok(())
+    }
+
+    /// How often the kernel skipped each program, since it was loaded.
+    pub(super) fn skipped(&self) -> Vec<(String, u64)> {
+        let programs = GROUPS.iter().flat_map(|group| group.programs);
+        let pins = programs.map(|(program, _)| (*program, self.links.join(program)));
+        skips::of_links(pins.filter(|(_, pin)| pin.exists()).collect())
     }
 
     /// What is not measured, and why.
@@ -182,6 +191,11 @@ impl Group {
         }
         *types = Some(kernel);
         Ok((facts, initiator_off))
+    }
+
+    fn is_attached(&self, links: &Path) -> bool {
+        let mut programs = self.programs.iter();
+        programs.all(|(program, _)| links.join(program).exists())
     }
 
     fn attach(&self, object: &Object<'_>, links: &Path, facts: &Facts) -> State {

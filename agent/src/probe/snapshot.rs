@@ -4,6 +4,7 @@ use weir_agent_ebpf::layout::{self, Counts, Loss, Op, Place, per_op, volume_hist
 use weir_agent_ebpf::shapes::map_bytes;
 use weir_api::names::{NodeName, ObjectName, VolumeId};
 
+use super::groups::Groups;
 use super::maps::{Elements, Maps};
 use super::{Measured, ProbeError};
 use crate::histogram::Histogram;
@@ -21,6 +22,9 @@ pub struct Snapshot {
     pub dropped: Vec<(Loss, u64)>,
     /// I/Os given up by [`super::Probes::age`] since the maps were made.
     pub aged: u64,
+    /// How often the kernel skipped each program since it was loaded, for any device: the I/Os that may be
+    /// missing from all other figures.
+    pub skipped: Vec<(String, u64)>,
     /// Kernel memory that the maps take, in bytes (computed).
     pub map_bytes: u64,
     /// What is not measured.
@@ -152,11 +156,13 @@ pub(super) fn read(
     maps: &Maps,
     measured: &Measured,
     max_volumes: u32,
-    mut off: Vec<StageOff>,
+    groups: &Groups,
 ) -> Result<Snapshot, ProbeError> {
+    let mut off = groups.off();
     off.extend(measured.off.iter().cloned());
     let mut snapshot = Snapshot {
         aged: maps.meta()?.aged,
+        skipped: groups.skipped(),
         map_bytes: map_bytes(max_volumes, possible_cpus()),
         off,
         ..Snapshot::default()

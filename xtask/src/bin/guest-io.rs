@@ -8,6 +8,9 @@
 //! `guest-io check DEVICE BLOCKS` reads the first BLOCKS blocks back and fails on the first that
 //! does not hold what was written.
 //!
+//! `guest-io touch DEVICE STRIDE` zeroes one sector in every STRIDE bytes, which makes a thin volume
+//! allocate all its blocks.
+//!
 //! `guest-io find DEVICE TEXT` fails where TEXT stands anywhere on the device; `guest-io fill
 //! DEVICE TEXT` writes it everywhere.
 
@@ -18,6 +21,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// Size of a sector in bytes: what O_DIRECT can write.
+const SECTOR: usize = 512;
 /// Size of a block in bytes.
 const BLOCK: usize = 4096;
 /// How much is read or written at once where it is the whole device.
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["write", device, log, blocks, every] => write(device, log, blocks, every),
         ["check", device, blocks] => check(device, blocks),
+        ["touch", device, stride] => touch(device, stride),
         ["fill", device, text] => fill(device, text.as_bytes()),
         ["find", device, text] => find(device, text.as_bytes()),
         _ => Err(anyhow::anyhow!("usage: see the source")),
@@ -90,7 +96,17 @@ fn fill(device: &str, text: &[u8]) -> Result<()> {
         .iter_mut()
         .zip(pattern)
         .for_each(|(byte, letter)| *byte = letter);
-    for at in chunks(&file)? {
+    for at in offsets(&file, CHUNK)? {
+        file.write_all_at(memory.bytes(), at)
+            .with_context(|| format!("writing at {at}"))?;
+    }
+    file.sync_data().context("flushing")
+}
+
+fn touch(device: &str, stride: &str) -> Result<()> {
+    let file = open(device)?;
+    let mut memory = Aligned::new(SECTOR);
+    for at in offsets(&file, stride.parse()?)? {
         file.write_all_at(memory.bytes(), at)
             .with_context(|| format!("writing at {at}"))?;
     }
@@ -100,7 +116,7 @@ fn fill(device: &str, text: &[u8]) -> Result<()> {
 fn find(device: &str, text: &[u8]) -> Result<()> {
     let file = open(device)?;
     let mut memory = Aligned::new(CHUNK);
-    for at in chunks(&file)? {
+    for at in offsets(&file, CHUNK)? {
         file.read_exact_at(memory.bytes(), at)
             .with_context(|| format!("reading at {at}"))?;
         let found = memory
@@ -118,17 +134,17 @@ fn find(device: &str, text: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Every chunk's offset; a device's size is a multiple of LVM's extents, hence of a chunk.
-fn chunks(file: &File) -> Result<impl Iterator<Item = u64> + use<>> {
+/// Offsets of all pieces; a device's size is a multiple of LVM's extents, hence of a piece.
+fn offsets(file: &File, piece: usize) -> Result<impl Iterator<Item = u64> + use<>> {
     use std::io::{Seek, SeekFrom};
     let size = (&*file)
         .seek(SeekFrom::End(0))
         .context("sizing the device")?;
     ensure!(
-        size % CHUNK as u64 == 0,
-        "the device's size {size} is no multiple of {CHUNK}"
+        size % piece as u64 == 0,
+        "the device's size {size} is no multiple of {piece}"
     );
-    Ok((0..size).step_by(CHUNK))
+    Ok((0..size).step_by(piece))
 }
 
 /// Opens a device past the page cache. Without O_CREAT: a device that went away must not become a

@@ -11,6 +11,9 @@ use crate::vm::guest::Guest;
 /// The name of the storage node.
 pub(crate) const NODE: &str = "storage";
 
+/// The pool that most tests use.
+pub(crate) const POOL: &str = "fast";
+
 /// Where the agent of a storage node keeps what.
 const REQUESTS: &str = "/run/weir/requests";
 const RECORD: &str = "/var/lib/weir/record";
@@ -33,6 +36,8 @@ pub(crate) struct Agent<'a> {
 pub(crate) struct Wish<'a> {
     pub(crate) name: &'a str,
     pub(crate) id: &'a str,
+    /// The pool that is to hold it.
+    pub(crate) pool: &'a str,
     pub(crate) mib: u64,
     pub(crate) thin: bool,
     /// The node it is attached to, and the grant's generation.
@@ -74,17 +79,39 @@ impl<'a> Agent<'a> {
         self.guest.sh("pid=$(pidof weir-agent) && kill -9 $pid && while kill -0 $pid 2>/dev/null; do sleep 0.02; done").map(drop)
     }
 
-    /// Asks for a pool over these devices, reachable at this address.
+    /// Asks for the pool that most tests use: with a thin pool, over these devices, reachable at
+    /// this address.
     pub(crate) fn ask_pool(&self, devices: &[&str], address: &str, thin_mib: u64) -> Result<()> {
-        let pool = format!(
-            "apiVersion: weir.dev/v1alpha1\nkind: StoragePool\nmetadata: {{name: fast}}\nspec:\n  \
-             nodeName: {NODE}\n  engine:\n    kernel:\n      volumeGroup: weir-fast\n      \
-             devices: [{}]\n      thinPool: {{capacityBytes: {}}}\n  portals: [{{address: {address}}}]\n",
+        let kernel = format!(
+            "{{volumeGroup: weir-{POOL}, devices: [{}], thinPool: {{capacityBytes: {}}}}}",
             devices.join(", "),
             thin_mib << 20
         );
+        self.write_pool(POOL, &kernel, &format!("[{{address: {address}}}]"))
+    }
+
+    /// Asks for a pool for volumes that are used on the node alone.
+    pub(crate) fn ask_local_pool(
+        &self,
+        name: &str,
+        group: &str,
+        devices: &[&str],
+        overwrite: bool,
+    ) -> Result<()> {
+        let devices = devices.join(", ");
+        let kernel = format!(
+            "{{volumeGroup: {group}, devices: [{devices}], overwriteSignatures: {overwrite}}}"
+        );
+        self.write_pool(name, &kernel, "[]")
+    }
+
+    fn write_pool(&self, name: &str, kernel: &str, portals: &str) -> Result<()> {
+        let pool = format!(
+            "apiVersion: weir.dev/v1alpha1\nkind: StoragePool\nmetadata: {{name: {name}}}\n\
+             spec:\n  nodeName: {NODE}\n  engine: {{kernel: {kernel}}}\n  portals: {portals}\n"
+        );
         self.guest
-            .write(&format!("{REQUESTS}/pool-fast.yaml"), &pool)
+            .write(&format!("{REQUESTS}/pool-{name}.yaml"), &pool)
     }
 
     /// Asks for a volume, or for another state of it.
@@ -95,17 +122,22 @@ impl<'a> Agent<'a> {
 
     /// Waits until a volume is in this phase; its status.
     pub(crate) fn wait_phase(&self, volume: &str, phase: &str) -> Result<Value> {
-        let file = format!("{STATUS}/volume-{volume}.json");
+        self.wait_status(
+            &format!("volume-{volume}"),
+            &format!("\"phase\": *\"{phase}\""),
+        )
+    }
+
+    /// Waits until the status file of an object matches a regular expression; its status.
+    pub(crate) fn wait_status(&self, object: &str, pattern: &str) -> Result<Value> {
+        let file = format!("{STATUS}/{object}.json");
         // The status file is replaced whole: what is read is one state.
-        let script = format!("grep -q '\"phase\": *\"{phase}\"' {file} && cat {file}");
+        let script = format!("grep -q '{pattern}' {file} && cat {file}");
         let text = self.guest.wait_for(&script, PATIENCE).map_err(|error| {
-            let seen = self
-                .guest
-                .run(&format!("cat {STATUS}/*.json"))
-                .map(|output| output.stdout);
+            let seen = self.guest.run(&format!("cat {STATUS}/*.json"));
+            let seen = seen.map(|output| output.stdout).unwrap_or_default();
             error.context(format!(
-                "volume {volume} is not {phase}: {}\n{}",
-                seen.unwrap_or_default(),
+                "{object} never said {pattern}: {seen}\n{}",
                 self.log()
             ))
         })?;
@@ -117,16 +149,10 @@ impl<'a> Agent<'a> {
     pub(crate) fn wait_ready(&self, wish: &Wish<'_>) -> Result<Value> {
         let status = self.wait_phase(wish.name, "Ready")?;
         match wish.attached {
-            Some((node, generation)) if node != NODE => {
-                let file = format!("{STATUS}/volume-{}.json", wish.name);
-                let script = format!("grep -q ':host:{node}:{generation}\"' {file} && cat {file}");
-                let text = self
-                    .guest
-                    .wait_for(&script, PATIENCE)
-                    .with_context(|| self.log())?;
-                let object: Value = serde_json::from_str(&text).context("reading a status file")?;
-                Ok(object["status"].clone())
-            }
+            Some((node, generation)) if node != NODE => self.wait_status(
+                &format!("volume-{}", wish.name),
+                &format!(":host:{node}:{generation}\""),
+            ),
             _ => Ok(status),
         }
     }
@@ -170,9 +196,7 @@ impl<'a> Agent<'a> {
 
     /// Removes the whole record.
     pub(crate) fn empty_record(&self) -> Result<()> {
-        self.guest
-            .sh(&format!("find {RECORD} -type f -delete"))
-            .map(drop)
+        self.guest.sh(&format!("rm -rf {RECORD}/*")).map(drop)
     }
 }
 
@@ -189,11 +213,12 @@ impl Wish<'_> {
         };
         format!(
             "apiVersion: weir.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {}{deletion}}}\nspec:\n  \
-             id: {}\n  capacityBytes: {}\n  poolName: fast\n  provisioning: {}\n  \
+             id: {}\n  capacityBytes: {}\n  poolName: {}\n  provisioning: {}\n  \
              attachments: [{attachment}]\n",
             self.name,
             self.id,
             self.mib << 20,
+            self.pool,
             if self.thin { "thin" } else { "thick" },
         )
     }

@@ -9,6 +9,7 @@ use crate::scene::storage::{self, Agent, Wish};
 const KEPT: Wish<'_> = Wish {
     name: "kept",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0011",
+    pool: storage::POOL,
     mib: 64,
     thin: false,
     attached: Some((storage::NODE, 1)),
@@ -143,11 +144,10 @@ fn no_old_data(pair: &Pair, agent: &Agent<'_>, thin: bool) -> Result<()> {
             "the second volume lies on {new} instead of {old}: this proves nothing"
         );
     } else {
-        // Force the pool to hand out the first volume's blocks: touch one sector of each.
-        pair.storage.guest.sh(&format!(
-            "size=$(blockdev --getsize64 {device}); for ((at = 0; at < size; at += 65536)); do echo $at; done | \
-             while read at; do dd if=/dev/zero of={device} bs=512 count=1 seek=$((at / 512)) oflag=direct conv=notrunc status=none; done"
-        ))?;
+        // The pool hands out the first volume's blocks again, 64 KiB at a time.
+        pair.storage
+            .guest
+            .sh(&format!("guest-io touch {device} 65536"))?;
     }
     pair.storage
         .guest

@@ -4,14 +4,15 @@ use anyhow::{Result, ensure};
 
 use super::expect;
 use super::pair::Pair;
-use crate::scene::consumer;
 use crate::scene::fio::{Load, Outcome, Until};
 use crate::scene::storage::Wish;
+use crate::scene::{consumer, storage};
 use crate::vm::guest::PATIENCE;
 
 const VOLUME: Wish<'_> = Wish {
     name: "survivor",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0031",
+    pool: storage::POOL,
     mib: 64,
     thin: false,
     attached: Some((consumer::NODE, 1)),

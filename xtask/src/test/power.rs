@@ -20,6 +20,7 @@ use crate::vm::write_log::Unflushed;
 const VOLUME: Wish<'_> = Wish {
     name: "durable",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0041",
+    pool: storage::POOL,
     mib: 64,
     thin: false,
     attached: Some((consumer::NODE, 1)),
@@ -43,7 +44,7 @@ enum Sabotage {
 
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
-    let rounds = if scale.full { 5 } else { 1 };
+    let rounds = if scale.full { 3 } else { 1 };
     for round in 0..rounds {
         let seed = scale.seed.wrapping_add(round);
         let unflushed = Unflushed::Random { seed };

@@ -6,11 +6,15 @@ use weir_agent_ebpf::scale::bucket_of;
 use super::pair::{Pair, READ_DELAY_MS, WRITE_DELAY_MS};
 use super::report::Report;
 use super::{Scale, expect};
-use crate::exposition::Exposition;
+use crate::exposition::{Buckets, Exposition};
 use crate::scene::fio::{Load, Outcome, Seen, Until};
 use crate::scene::storage::{Agent, Wish};
 use crate::scene::{consumer, storage};
 use crate::vm::guest::PATIENCE;
+
+/// A host that is busy with something else stretches single I/Os between fio's clock and the target's:
+/// then percentiles (never counts) get another chance.
+const ATTEMPTS: u32 = 3;
 
 /// Stages of all volumes, as the full exposition has them.
 const STAGES: &str = "weir_volume_io_stage_latency_seconds";
@@ -18,6 +22,7 @@ const STAGES: &str = "weir_volume_io_stage_latency_seconds";
 const LOCAL: Wish<'_> = Wish {
     name: "linear-local",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0001",
+    pool: storage::POOL,
     mib: 64,
     thin: false,
     attached: Some((storage::NODE, 1)),
@@ -61,9 +66,8 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
                     .as_str()
                     .context("no devicePath")?
                     .to_owned(),
-                _ => consumer::connect(&pair.consumer.guest, status)?,
+                _ => consumer::connect(&pair.storage.guest, status)?,
             };
-            pair.delay(true)?;
             let line = compare(pair, &agent, wish, device, scale);
             pair.delay(false)?;
             line
@@ -73,7 +77,7 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
         }
         if wish.attached != LOCAL.attached {
             report.case(&format!("{name} disconnects"), || {
-                consumer::disconnect(&pair.consumer.guest, status)
+                consumer::disconnect(&pair.storage.guest, status)
             });
         }
     }
@@ -97,73 +101,115 @@ fn compare(
     scale: Scale,
 ) -> Result<Vec<String>> {
     let local = wish.attached == LOCAL.attached;
-    let guest = if local {
-        &pair.storage.guest
-    } else {
-        &pair.consumer.guest
+    let guest = &pair.storage.guest;
+    if wish.thin {
+        // A block that was never written is read without asking the disk.
+        guest.sh_within(&format!("guest-io fill {device} data"), PATIENCE)?;
+    }
+    pair.delay(true)?;
+    // What fio times includes the way to the target and back, Weir's `total` does not: the storage
+    // node is its own initiator here, one I/O at a time, so that this way is short even in an
+    // emulated guest.
+    let (jobs, ios) = match (local, scale.full) {
+        (true, false) => (8, 64),
+        (true, true) => (8, 256),
+        (false, false) => (1, 160),
+        (false, true) => (1, 512),
     };
-    let ios = if scale.full { 256 } else { 64 };
     let load = Load {
         device,
-        jobs: 8,
+        jobs,
         until: Until::Ios(ios),
     };
-    let before = agent.scrape()?;
-    let fio = Outcome::parse(&guest.sh_within(&load.command(), PATIENCE * 3)?)?;
-    let after = agent.scrape()?;
-    expect("fio's errors", &fio.errors, &0)?;
-    expect(
-        "fio's I/Os",
-        &(fio.read.ios + fio.write.ios),
-        &u64::from(8 * ios),
-    )?;
-    let mut lines = Vec::new();
-    for (op, seen, delay_ms) in [
-        ("read", fio.read, READ_DELAY_MS),
-        ("write", fio.write, WRITE_DELAY_MS),
-    ] {
-        let line = compare_op(wish.name, op, seen, delay_ms, &before, &after);
-        lines.push(line.with_context(|| format!("{op}s of {}", wish.name))?);
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let attempt = attempts.next().unwrap_or(ATTEMPTS);
+        let before = agent.scrape()?;
+        let fio = Outcome::parse(&guest.sh_within(&load.command(), PATIENCE * 3)?)?;
+        let after = agent.scrape()?;
+        expect("fio's errors", &fio.errors, &0)?;
+        let total = fio.read.ios + fio.write.ios;
+        expect("fio's I/Os", &total, &u64::from(jobs * ios))?;
+        check_counts(wish, &fio, &before, &after)?;
+        let ops = [
+            ("read", fio.read, READ_DELAY_MS),
+            ("write", fio.write, WRITE_DELAY_MS),
+        ];
+        let lines = ops.map(|(op, seen, delay_ms)| {
+            compare_percentiles(
+                &since(wish.name, op, &before, &after),
+                wish.name,
+                op,
+                seen,
+                delay_ms,
+            )
+        });
+        match lines.into_iter().collect() {
+            Err(error) if attempt < ATTEMPTS => eprintln!("weir: once more, since {error:#}"),
+            outcome => return outcome,
+        }
     }
+}
+
+/// fio's I/Os are all counted, exactly, and none was lost on the way.
+///
+/// Seen red with: a bio's completion counted only if its pointer is odd in bit 9.
+fn check_counts(
+    wish: &Wish<'_>,
+    fio: &Outcome,
+    before: &Exposition,
+    after: &Exposition,
+) -> Result<()> {
+    for (op, seen) in [("read", fio.read), ("write", fio.write)] {
+        let weir = since(wish.name, op, before, after).count();
+        expect(&format!("Weir's count of {op}s"), &weir, &seen.ios)?;
+    }
+    let in_flight = after.sum("weir_volume_io_in_flight", &[("volume", wish.name)]);
+    expect("I/Os in flight", &in_flight, &0.0)?;
     expect(
         "dropped I/Os",
         &after.sum("weir_probe_dropped_total", &[]),
         &0.0,
     )?;
-    expect(
-        "I/Os in flight",
-        &after.sum("weir_volume_io_in_flight", &[("volume", wish.name)]),
-        &0.0,
-    )?;
-    if !local {
-        // The one host that is attached did it all.
-        let initiator = [("volume", wish.name), ("initiator", consumer::NODE)];
-        let count =
-            |scrape: &Exposition| scrape.sum("weir_initiator_io_latency_seconds_count", &initiator);
-        #[expect(clippy::cast_precision_loss, reason = "a count of I/Os")]
-        let ios = (fio.read.ios + fio.write.ios) as f64;
-        ensure!(
-            count(&after) - count(&before) >= ios,
-            "the initiator did fewer I/Os than fio"
-        );
+    if wish.attached == LOCAL.attached {
+        return Ok(());
     }
-    Ok(lines)
+    // The one host that is attached did it all.
+    for (op, seen) in [("read", fio.read), ("write", fio.write)] {
+        let labels = [
+            ("volume", wish.name),
+            ("initiator", consumer::NODE),
+            ("op", op),
+        ];
+        let count =
+            |scrape: &Exposition| scrape.sum("weir_initiator_io_latency_seconds_count", &labels);
+        #[expect(clippy::cast_precision_loss, reason = "a count of I/Os")]
+        let ios = seen.ios as f64;
+        expect(
+            &format!("the initiator's {op}s"),
+            &(count(after) - count(before)),
+            &ios,
+        )?;
+    }
+    Ok(())
 }
 
-/// Weir's count equals fio's exactly; its percentiles lie within one bucket (12.5 %) of fio's.
-fn compare_op(
+/// What came to `total` of a volume between two scrapes.
+fn since(volume: &str, op: &str, before: &Exposition, after: &Exposition) -> Buckets {
+    let labels = [("volume", volume), ("op", op), ("stage", "total")];
+    after
+        .buckets(STAGES, &labels)
+        .since(&before.buckets(STAGES, &labels))
+}
+
+/// Weir's percentiles lie within one bucket (12.5 %) of fio's.
+fn compare_percentiles(
+    weir: &Buckets,
     volume: &str,
     op: &str,
     fio: Seen,
     delay_ms: u64,
-    before: &Exposition,
-    after: &Exposition,
 ) -> Result<String> {
-    let labels = [("volume", volume), ("op", op), ("stage", "total")];
-    let weir = after
-        .buckets(STAGES, &labels)
-        .since(&before.buckets(STAGES, &labels));
-    expect("Weir's count", &weir.count(), &fio.ios)?;
     let mut line = format!("  {volume} {op}: {} I/Os", fio.ios);
     for (quantile, name, fio_ns) in [(0.5, "p50", fio.p50_ns), (0.99, "p99", fio.p99_ns)] {
         let weir_ns = weir.quantile_ns(quantile).context("no finite quantile")?;

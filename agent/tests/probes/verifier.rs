@@ -1,12 +1,9 @@
 //! This kernel's verifier accepts every program, whether or not its tracepoint and its types exist
-//! here. Run by `cargo xtask test`; needs root.
+//! here.
 
-#[path = "native/bench.rs"]
-mod bench;
-
+use crate::bench::{Pins, chain, only, volume};
 use aya::EbpfLoader;
 use aya::programs::RawTracePoint;
-use bench::{Pins, chain};
 use weir_agent::probe::{DevT, EMBEDDED, Wanted};
 use weir_agent_ebpf::kernel;
 
@@ -54,9 +51,7 @@ fn what_is_off_says_why() {
         major: 4095,
         minor: 1,
     };
-    probes
-        .sync(&bench::only(bench::volume(1, nowhere)))
-        .unwrap();
+    probes.sync(&only(volume(1, nowhere))).unwrap();
     let off = probes.read().unwrap().off;
     assert!(off.iter().any(|off| off.reason.contains("4095:1")));
 }

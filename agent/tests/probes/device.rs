@@ -1,19 +1,12 @@
 //! Block devices for the tests, which disappear with their values, also when a test fails.
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test binary uses a part of this"
-)]
 
-use std::fs::{self, File, OpenOptions};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use weir_agent::probe::DevT;
 
-const BLOCK: usize = 4096;
+use crate::io::dev_of;
 
 /// A zram device: bio-based, as logical volumes are.
 pub(crate) struct Zram {
@@ -94,61 +87,5 @@ impl Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         let _ = Command::new("losetup").arg("-d").arg(&self.path).status();
-    }
-}
-
-fn dev_of(path: &Path) -> DevT {
-    let metadata = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(metadata.file_type().is_block_device());
-    DevT::of_rdev(metadata.rdev())
-}
-
-/// Does I/O that bypasses the page cache, one block at a time: one call, one bio.
-pub(crate) struct Io {
-    file: File,
-    buffer: Vec<u8>,
-    start: usize,
-}
-
-impl Io {
-    pub(crate) fn open(path: &Path) -> Self {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(nix::libc::O_DIRECT)
-            .open(path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let buffer = vec![0x5a; 2 * BLOCK];
-        let start = buffer.as_ptr().align_offset(BLOCK);
-        Io {
-            file,
-            buffer,
-            start,
-        }
-    }
-
-    pub(crate) fn write(&mut self, times: u64) {
-        let block = &self.buffer[self.start..self.start + BLOCK];
-        for i in 0..times {
-            self.file
-                .write_all_at(block, i % 1024 * BLOCK as u64)
-                .unwrap();
-        }
-    }
-
-    pub(crate) fn read(&mut self, times: u64) {
-        let block = &mut self.buffer[self.start..self.start + BLOCK];
-        for i in 0..times {
-            self.file
-                .read_exact_at(block, i % 1024 * BLOCK as u64)
-                .unwrap();
-        }
-    }
-
-    /// Blocks that are longer than one bio of this device may be.
-    pub(crate) fn discard(&mut self, bytes: u64) {
-        nix::ioctl_write_ptr_bad!(blkdiscard, 0x1277, [u64; 2]);
-        // SAFETY: BLKDISCARD reads two u64 from the pointer: offset and length.
-        unsafe { blkdiscard(self.file.as_raw_fd(), &[0, bytes]) }.unwrap();
     }
 }

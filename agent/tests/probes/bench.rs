@@ -1,9 +1,4 @@
 //! Probes on a BPF file system of their own, so that tests don't disturb each other or an agent.
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test binary uses a part of this"
-)]
 
 use std::path::Path;
 
@@ -98,14 +93,19 @@ pub(crate) fn only(volume: MeasuredVolume) -> Wanted {
     }
 }
 
-/// What was counted for the only volume.
+/// All that was counted for the only volume.
 pub(crate) fn total(snapshot: &Snapshot, op: Op) -> Histogram {
+    stage(snapshot, op, Stage::Total)
+}
+
+/// A stage of the only volume.
+pub(crate) fn stage(snapshot: &Snapshot, op: Op, stage: Stage) -> Histogram {
     let [volume] = &snapshot.volumes[..] else {
         panic!("not one volume: {snapshot:?}");
     };
     let figures = volume.ops.iter().find(|figures| figures.op == op);
     figures
-        .and_then(|figures| figures.stage(Stage::Total).cloned())
+        .and_then(|figures| figures.stage(stage).cloned())
         .unwrap_or_default()
 }
 

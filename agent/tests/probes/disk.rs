@@ -1,13 +1,9 @@
-//! A pool's disk, on this machine's kernel: a loop device, which gets requests as real disks do, and
-//! zram, which has none. Run by `cargo xtask test`; needs root, BTF, loop devices and zram.
+//! A pool's disk: a loop device, which gets requests as real disks do, and
+//! zram, which has none.
 
-#[path = "native/bench.rs"]
-mod bench;
-#[path = "native/device.rs"]
-mod device;
-
-use bench::{Pins, disk, drops, only, volume};
-use device::{Io, Loop, Zram};
+use crate::bench::{Pins, disk, drops, only, volume};
+use crate::device::{Loop, Zram};
+use crate::io::Io;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{MeasuredDisk, Op, Snapshot, Wanted};
 

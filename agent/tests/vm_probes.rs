@@ -1,0 +1,202 @@
+//! The probes under the kernel's own NVMe target and device mapper, for a VM that nothing else uses:
+//! needs root, dm-mod, nvmet-tcp, nvme-tcp, `dmsetup` and `modprobe`, an empty disk /dev/vda with room for
+//! 64 MiB, and a loopback interface that is up. Fails, and doesn't skip, where it lacks one.
+//!
+//! Run with `--test-threads=1`: there is one target.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
+
+#[path = "probes/bench.rs"]
+mod bench;
+#[path = "probes/exported.rs"]
+mod exported;
+#[path = "probes/io.rs"]
+mod io;
+#[path = "probes/verifier.rs"]
+mod verifier;
+
+use std::path::Path;
+use std::process::Command;
+
+use bench::{Pins, disk, drops, in_flight, stage, total, volume};
+use exported::{Exported, HOST, Linear};
+use io::{Io, dev_of};
+use weir_agent::histogram::Histogram;
+use weir_agent::probe::{DevT, Loss, Mode, Op, Probes, Snapshot, Stage, Wanted};
+
+const DISK: &str = "/dev/vda";
+
+fn exported(dev: DevT, hosts: &[&str]) -> Wanted {
+    let initiators = hosts
+        .iter()
+        .map(|nqn| ((*nqn).to_owned(), "consumer".parse().unwrap()))
+        .collect::<Vec<_>>();
+    let mut volume = volume(1, dev);
+    volume.mode = Mode::Exported { initiators };
+    Wanted {
+        volumes: vec![volume],
+        disks: vec![disk(dev_of(Path::new(DISK)))],
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status().unwrap();
+    assert!(status.success(), "{program} {arguments:?}");
+}
+
+fn initiator_count(snapshot: &Snapshot, op: Op) -> u64 {
+    let initiators = snapshot.initiators.iter();
+    let ops = initiators.flat_map(|figures| &figures.ops);
+    ops.filter(|(this, _)| *this == op)
+        .map(|(_, histogram)| histogram.count())
+        .sum()
+}
+
+/// What came to a stage of the only volume.
+fn since(before: &Snapshot, after: &Snapshot, op: Op, which: Stage) -> Histogram {
+    stage(after, op, which).since(&stage(before, op, which))
+}
+
+/// Everything that was recorded of an operation sums to its total, to the nanosecond.
+fn assert_stages_partition_the_total(before: &Snapshot, after: &Snapshot, op: Op, count: u64) {
+    let of = |which| since(before, after, op, which);
+    let parts = [Stage::FabricWait, Stage::Backend, Stage::Response].map(of);
+    for part in &parts {
+        assert_eq!(part.count(), count, "{op:?}");
+    }
+    let sum: u64 = parts.iter().map(|part| part.sum_ns()).sum();
+    assert_eq!(of(Stage::Total).sum_ns(), sum, "{op:?}");
+}
+
+/// Seen red with: `response` counted from `queued_ns` in `target::completed`, with `announced` finding
+/// nobody, and with the `VOLUME_EXPORTED` branch of `bio::queued` never taken.
+#[test]
+fn every_request_of_an_initiator_is_counted_exactly_once_and_its_stages_sum_to_its_total() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let mut probes = pins.start();
+    probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
+    let exported = Exported::new(linear.path());
+    // Connecting reads the partition table.
+    let before = probes.read().unwrap();
+    let mut io = Io::open(&exported.path());
+    io.write(200);
+    io.read(300);
+    let after = probes.read().unwrap();
+    assert_eq!(since(&before, &after, Op::Write, Stage::Total).count(), 200);
+    assert_eq!(since(&before, &after, Op::Read, Stage::Total).count(), 300);
+    assert_stages_partition_the_total(&before, &after, Op::Write, 200);
+    assert_stages_partition_the_total(&before, &after, Op::Read, 300);
+    let by_initiator = |op| initiator_count(&after, op) - initiator_count(&before, op);
+    assert_eq!(
+        (by_initiator(Op::Write), by_initiator(Op::Read)),
+        (200, 300)
+    );
+    assert_eq!((in_flight(&after), drops(&after)), (0, 0), "{after:?}");
+}
+
+#[test]
+fn requests_that_need_many_bios_have_all_their_stages() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let mut probes = pins.start();
+    probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
+    let exported = Exported::new(linear.path());
+    let before = probes.read().unwrap();
+    exported.write_at_once(4 << 20, 8);
+    let after = probes.read().unwrap();
+    let requests = since(&before, &after, Op::Write, Stage::Total).count();
+    assert!(requests >= 8);
+    println!("8 writes of 4 MiB travelled as {requests} requests");
+    assert_stages_partition_the_total(&before, &after, Op::Write, requests);
+    assert_eq!((in_flight(&after), drops(&after)), (0, 0), "{after:?}");
+}
+
+#[test]
+fn flushes_and_zeroes_are_told_apart() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let mut probes = pins.start();
+    probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
+    let exported = Exported::new(linear.path());
+    let before = probes.read().unwrap();
+    let io = Io::open(&exported.path());
+    exported.flush();
+    io.zero_out(1 << 20);
+    let after = probes.read().unwrap();
+    let count = |op| since(&before, &after, op, Stage::Total).count();
+    assert_eq!(count(Op::Flush), 1, "{after:?}");
+    assert_eq!(count(Op::WriteZeroes) + count(Op::Write), 1, "{after:?}");
+    assert_eq!((in_flight(&after), drops(&after)), (0, 0), "{after:?}");
+}
+
+#[test]
+fn a_host_that_was_not_announced_counts_for_the_volume_only() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let mut probes = pins.start();
+    let other = "nqn.2026-11.dev.weir:host:other:1";
+    probes.sync(&exported(linear.dev(), &[other])).unwrap();
+    let exported = Exported::new(linear.path());
+    let before = probes.read().unwrap();
+    Io::open(&exported.path()).write(50);
+    let after = probes.read().unwrap();
+    assert_eq!(since(&before, &after, Op::Write, Stage::Total).count(), 50);
+    assert_eq!(initiator_count(&after, Op::Write), 0);
+    let unknown = |snapshot: &Snapshot| {
+        let dropped = snapshot.dropped.iter();
+        let mut unknown = dropped.filter(|(why, _)| *why == Loss::UnknownInitiator);
+        unknown.next().unwrap().1
+    };
+    assert_eq!(unknown(&after) - unknown(&before), 50);
+}
+
+/// Seen red with: `VOLUME_EXPORTED` taken for `VOLUME_LOCAL` in `resolve::volume`.
+#[test]
+fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let mut probes = pins.start();
+    probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
+    Io::open(linear.path()).write(20);
+    let snapshot = probes.read().unwrap();
+    assert!(snapshot.volumes[0].ops.is_empty(), "{snapshot:?}");
+}
+
+#[test]
+fn a_logical_volume_used_locally_and_its_disk_are_counted_exactly() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let mut probes = pins.start();
+    let wanted = Wanted {
+        volumes: vec![volume(1, linear.dev())],
+        disks: vec![disk(dev_of(Path::new(DISK)))],
+    };
+    probes.sync(&wanted).unwrap();
+    let mut io = Io::open(linear.path());
+    io.write(150);
+    io.read(250);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(total(&snapshot, Op::Write).count(), 150);
+    assert_eq!(total(&snapshot, Op::Read).count(), 250);
+    assert_eq!(stage(&snapshot, Op::Read, Stage::FabricWait).count(), 0);
+    let requests: u64 = snapshot.disks[0].ops.iter().map(|(_, h)| h.count()).sum();
+    assert_eq!(requests, 400);
+    assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
+}
+
+/// Seen red with: `State::Waiting` never due in `groups::Groups::attach`.
+#[test]
+fn a_target_that_is_loaded_later_is_measured_from_then_on() {
+    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    run("modprobe", &["-r", "nvmet-tcp", "nvmet"]);
+    let mut probes = pins.start();
+    let off = |probes: &Probes| probes.read().unwrap().off;
+    assert!(
+        off(&probes)
+            .iter()
+            .any(|off| off.reason.contains("not loaded"))
+    );
+    run("modprobe", &["nvmet-tcp"]);
+    probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
+    assert_eq!(off(&probes), []);
+    let exported = Exported::new(linear.path());
+    Io::open(&exported.path()).write(10);
+    assert!(total(&probes.read().unwrap(), Op::Write).count() >= 10);
+}
