@@ -1,5 +1,9 @@
 //! The library on a real kernel: configfs, a TCP port on loopback, the kernel's own host side, RAM
 //! disks. Run in a VM by `cargo xtask test nvmet`; each test has a port and a RAM disk of its own.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
 
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
