@@ -94,17 +94,7 @@ impl Apt {
             .get(install)
             .args(["--download-only", "-o", &archives])
             .args(packages);
-        std::thread::scope(|scope| {
-            let running = scope.spawn(|| download.run());
-            while !running.is_finished() {
-                progress.at(size_below(into));
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            running
-                .join()
-                .unwrap_or_else(|_| bail!("the download panicked"))
-        })?;
-        progress.done();
+        watch(download, into, progress)?;
         Ok(files.into_iter().map(|file| into.join(file.name)).collect())
     }
 
@@ -122,17 +112,7 @@ impl Apt {
         let file = file.with_context(|| format!("{} has no {wanted}", self.suite))?;
         let progress = Progress::bytes(format!("{package} {version}"), file.size);
         let download = self.get(["download", "-q", &wanted]).dir(into);
-        std::thread::scope(|scope| {
-            let running = scope.spawn(|| download.run());
-            while !running.is_finished() {
-                progress.at(size_below(into));
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            running
-                .join()
-                .unwrap_or_else(|_| bail!("the download panicked"))
-        })?;
-        progress.done();
+        watch(download, into, progress)?;
         Ok(into.join(file.name))
     }
 
@@ -157,6 +137,21 @@ impl Apt {
         let options = self.options.iter().flat_map(|option| ["-o", option]);
         Cmd::new(program).args(options).env("LC_ALL", "C")
     }
+}
+
+/// Runs a download, showing how much of it has arrived.
+fn watch(download: Cmd, into: &Path, progress: Progress) -> Result<()> {
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| download.run());
+        while !running.is_finished() {
+            progress.at(size_below(into));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let ended = running.join();
+        ended.unwrap_or_else(|_| bail!("the download panicked"))
+    })?;
+    progress.done();
+    Ok(())
 }
 
 /// A line of `--print-uris`: 'URI' name size hash.

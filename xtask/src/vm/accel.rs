@@ -57,18 +57,38 @@ impl Accel {
         })
     }
 
-    /// QEMU's arguments.
-    pub(crate) fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Accel::Kvm => &["-accel", "kvm", "-cpu", "host"],
+    /// A QEMU with nothing but CPUs and a kernel. It dies with the thread that starts it, so that a
+    /// killed run leaves no VM.
+    pub(crate) fn qemu(self, vmlinuz: &Path) -> Command {
+        let mut qemu = Command::new("setpriv");
+        qemu.args([
+            "--pdeathsig",
+            "KILL",
+            "qemu-system-x86_64",
+            "-M",
+            "q35",
+            "-nodefaults",
+        ]);
+        qemu.args([
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-smp",
+            "2",
+        ]);
+        qemu.args(match self {
+            Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
             // qemu64 boots faster than `max`; with cx16, 6.12 double-faulted once on QEMU 7.2.
-            Accel::Tcg => &[
+            Accel::Tcg => [
                 "-accel",
                 "tcg,thread=multi,tb-size=512",
                 "-cpu",
                 "qemu64,-cx16",
             ],
-        }
+        });
+        qemu.arg("-kernel").arg(vmlinuz);
+        qemu
     }
 
     /// Kernel parameters. Emulated, the guest's TSC is the host's, but the guest kernel can't
@@ -82,34 +102,10 @@ impl Accel {
 }
 
 fn boots_with_kvm(vmlinuz: &Path) -> Result<bool> {
-    let mut qemu = Command::new("setpriv")
-        .args([
-            "--pdeathsig",
-            "KILL",
-            "qemu-system-x86_64",
-            "-M",
-            "q35",
-            "-nodefaults",
-        ])
-        .args([
-            "-no-user-config",
-            "-display",
-            "none",
-            "-net",
-            "none",
-            "-no-reboot",
-            "-m",
-            "512",
-        ])
-        .args(Accel::Kvm.arguments())
-        .args([
-            "-serial",
-            "stdio",
-            "-append",
-            "console=ttyS0 panic=-1",
-            "-kernel",
-        ])
-        .arg(vmlinuz)
+    let mut qemu = Accel::Kvm
+        .qemu(vmlinuz)
+        .args(["-net", "none", "-m", "512", "-serial", "stdio"])
+        .args(["-append", "console=ttyS0 panic=-1"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -46,6 +46,9 @@ pub(crate) struct Machine {
     console: PathBuf,
 }
 
+/// How the directory of a lab is called; its process's id follows.
+const LAB: &str = "weir-lab-";
+
 /// How long a guest may take to boot or power off; an emulated one needs about 6 s on a quiet host.
 const BOOT: Duration = Duration::from_secs(120);
 
@@ -54,7 +57,9 @@ impl Lab {
     pub(crate) fn new(cache: &Cache, kernel: Kernel, payload: &Path, logs: &Path) -> Result<Self> {
         let image = image(cache, kernel);
         let accel = Accel::probe(cache, &image.vmlinuz)?;
-        let dir = tempfile::Builder::new().prefix("weir-lab-").tempdir()?;
+        remove_abandoned(&std::env::temp_dir());
+        let prefix = format!("{LAB}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         let consoles = logs.join(kernel.to_string());
         fs::create_dir_all(&consoles).with_context(|| format!("making {}", consoles.display()))?;
         let network = Network::new(dir.path())?;
@@ -82,8 +87,7 @@ impl Lab {
 
     /// Starts a VM and returns at once: see [`Machine::wait_ready`].
     ///
-    /// QEMU is told to die with the thread that started it, so that a killed run leaves no VM:
-    /// start VMs on a thread that outlives them.
+    /// To be called on a thread that outlives the VM: see [`Accel::qemu`].
     pub(crate) fn start(&self, spec: &Spec<'_>) -> Result<Machine> {
         let agent = self.dir().join(format!("{}.agent", spec.name));
         let console = self.consoles.join(format!("{}.console.log", spec.name));
@@ -110,26 +114,8 @@ impl Lab {
 
     /// QEMU with everything but a console.
     pub(crate) fn qemu(&self, spec: &Spec<'_>, parameters: &str) -> Result<Command> {
-        let mut qemu = Command::new("setpriv");
-        qemu.args([
-            "--pdeathsig",
-            "KILL",
-            "qemu-system-x86_64",
-            "-M",
-            "q35",
-            "-nodefaults",
-        ]);
-        qemu.args([
-            "-no-user-config",
-            "-display",
-            "none",
-            "-no-reboot",
-            "-smp",
-            "2",
-            "-m",
-        ]);
-        qemu.arg(spec.memory_mib.to_string())
-            .args(self.accel.arguments());
+        let mut qemu = self.accel.qemu(&self.image.vmlinuz);
+        qemu.args(["-m", &spec.memory_mib.to_string()]);
         // Cloud kernels have NVMe built in: a root disk on it needs no initramfs.
         let root = self.image.root.display();
         qemu.args([
@@ -155,17 +141,29 @@ impl Lab {
             "virtio-net-pci,netdev=net0,mac=52:54:00:77:00:{:02x}",
             spec.address
         ));
-        qemu.arg("-kernel")
-            .arg(&self.image.vmlinuz)
-            .arg("-append")
-            .arg(format!(
-                "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 root=/dev/nvme0n1 rw \
+        qemu.arg("-append").arg(format!(
+            "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0 root=/dev/nvme0n1 rw \
              init=/etc/weir/init weir.host={} weir.ip={}/24 {} {parameters}",
-                spec.name,
-                address(spec.address),
-                self.accel.kernel_parameters()?,
-            ));
+            spec.name,
+            address(spec.address),
+            self.accel.kernel_parameters()?,
+        ));
         Ok(qemu)
+    }
+}
+
+/// Removes the directories of labs whose process was killed before it could.
+fn remove_abandoned(temporary: &Path) {
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix(LAB)
+            .and_then(|rest| rest.split('-').next());
+        let is_gone = |pid: &str| !Path::new("/proc").join(pid).exists();
+        if owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && is_gone(pid)) {
+            // Somebody else's, or just being removed: either way it is not ours to complain about.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -212,5 +210,26 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_directories_of_dead_labs_are_removed() {
+        let temporary = tempfile::tempdir().unwrap();
+        // Process ids end at 2^22 on Linux: this one never ran.
+        let dead = temporary.path().join("weir-lab-4294967295-abc");
+        let alive = temporary
+            .path()
+            .join(format!("weir-lab-{}-abc", std::process::id()));
+        let other = temporary.path().join("weir-lab-notes");
+        for dir in [&dead, &alive, &other] {
+            fs::create_dir(dir).unwrap();
+        }
+        remove_abandoned(temporary.path());
+        assert!(!dead.exists() && alive.exists() && other.exists());
     }
 }
