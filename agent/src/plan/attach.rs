@@ -150,18 +150,20 @@ impl Planner<'_> {
                     .push(Step::DropCache(lv.dm_path.clone().into()));
             }
         };
+        let revoke = |verdict: &mut Verdict| {
+            verdict.record(VolumeRecord {
+                attachment: None,
+                revoked: true,
+                ..volume.clone()
+            });
+        };
         let fencing = Problem::new(reason::WAITING, "the export before is being ended");
 
         let attachment = match wish {
             Wish::AsRecorded => volume.attachment.clone(),
             Wish::Nobody => {
                 if volume.attachment.is_some() || (exported.is_some() && !volume.revoked) {
-                    let revoked = VolumeRecord {
-                        attachment: None,
-                        revoked: true,
-                        ..volume.clone()
-                    };
-                    verdict.record(revoked);
+                    revoke(verdict);
                 }
                 if exported.is_some() {
                     fence(verdict);
@@ -171,12 +173,7 @@ impl Planner<'_> {
             }
             Wish::Grant(attachment) => {
                 if volume.attachment.is_some() || exported.is_some() {
-                    let revoked = VolumeRecord {
-                        attachment: None,
-                        revoked: true,
-                        ..volume.clone()
-                    };
-                    verdict.record(revoked);
+                    revoke(verdict);
                     if exported.is_some() {
                         fence(verdict);
                     }
