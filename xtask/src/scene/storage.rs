@@ -60,7 +60,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts it and waits until it has looked at its node.
     pub(crate) fn start(&self) -> Result<()> {
         self.guest
             .sh(&format!("mkdir -p {REQUESTS} {RECORD} {STATUS}"))?;
@@ -70,7 +70,12 @@ impl<'a> Agent<'a> {
             self.prefix
         );
         self.guest.spawn(&command, LOG)?;
-        let answers = self.guest.wait_for(&get("/healthz"), PATIENCE);
+        // It answers at once, and knows whose the counters are once it has looked at its node.
+        let looked = format!(
+            "({}) | grep -q '^weir_agent_rounds_total [1-9]'",
+            get("/metrics")
+        );
+        let answers = self.guest.wait_for(&looked, PATIENCE);
         answers.map(drop).with_context(|| self.log())
     }
 
