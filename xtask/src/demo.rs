@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::exposition::Exposition;
 use crate::progress::{Progress, say};
-use crate::scene::fio::{Load, Outcome, Until};
+use crate::scene::fio::{Load, Mix, Outcome, Until};
 use crate::scene::storage::{Agent, Wish};
 use crate::scene::{consumer, storage};
 use crate::vm::disk::Disk;
@@ -214,6 +214,7 @@ fn load_all(
             let load = Load {
                 device: volume.device.clone(),
                 jobs: 1,
+                mix: Mix::Half,
                 until: Until::Seconds(seconds),
             };
             scope.spawn(move || Outcome::parse(&guest.sh_within(&load.command(), PATIENCE)?))

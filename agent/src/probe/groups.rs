@@ -17,8 +17,8 @@ use super::snapshot::StageOff;
 use crate::btf::{self, Btf};
 
 struct Group {
-    /// Programs and their tracepoints, ends before beginnings, so that nothing begins that can't end.
-    programs: &'static [(&'static str, &'static str)],
+    /// Ends before beginnings, so that nothing begins that can't end.
+    programs: &'static [Program],
     facts: &'static [&'static [Fact]],
     /// What is missing without the group.
     stages: &'static [&'static str],
@@ -26,11 +26,34 @@ struct Group {
     module: Option<&'static str>,
 }
 
+struct Program {
+    name: &'static str,
+    tracepoint: &'static str,
+    copies: usize,
+}
+
+/// The kernel skips a program on a CPU where the same program is not finished (see [`skips`]), and an
+/// end may come in an interrupt in the middle of another's end. Another copy of the program is not the
+/// same program: so many as there are contexts that can interrupt each other (task, softirq, hardirq)
+/// see every end between them. To handle an end twice is harmless: the first one takes its start.
+const ENDS: usize = 3;
+
+/// A second copy would begin everything twice. Beginnings come in tasks only.
+const BEGINNINGS: usize = 1;
+
+const fn program(name: &'static str, tracepoint: &'static str, copies: usize) -> Program {
+    Program {
+        name,
+        tracepoint,
+        copies,
+    }
+}
+
 const GROUPS: [Group; 3] = [
     Group {
         programs: &[
-            ("bio_complete", "block_bio_complete"),
-            ("bio_queue", "block_bio_queue"),
+            program("bio_complete", "block_bio_complete", ENDS),
+            program("bio_queue", "block_bio_queue", BEGINNINGS),
         ],
         facts: &[kernel::OPERATION, kernel::BIO],
         stages: &["backend", "bio_disk"],
@@ -38,9 +61,9 @@ const GROUPS: [Group; 3] = [
     },
     Group {
         programs: &[
-            ("rq_complete", "block_rq_complete"),
-            ("rq_requeue", "block_rq_requeue"),
-            ("rq_issue", "block_rq_issue"),
+            program("rq_complete", "block_rq_complete", ENDS),
+            program("rq_requeue", "block_rq_requeue", ENDS),
+            program("rq_issue", "block_rq_issue", BEGINNINGS),
         ],
         facts: &[kernel::OPERATION, kernel::REQUEST],
         stages: &["disk"],
@@ -48,8 +71,8 @@ const GROUPS: [Group; 3] = [
     },
     Group {
         programs: &[
-            ("nvmet_complete", "nvmet_req_complete"),
-            ("nvmet_init", "nvmet_req_init"),
+            program("nvmet_complete", "nvmet_req_complete", ENDS),
+            program("nvmet_init", "nvmet_req_init", BEGINNINGS),
         ],
         facts: &[kernel::TARGET],
         stages: &["exported", "initiator"],
@@ -130,11 +153,14 @@ impl Groups {
         Ok(())
     }
 
-    /// How often the kernel skipped each program, since it was loaded.
+    /// How many events at most each program missed since it was loaded: those that the kernel skipped
+    /// for every copy of it are no more than those it skipped for the luckiest.
     pub(super) fn skipped(&self) -> Vec<(String, u64)> {
         let programs = GROUPS.iter().flat_map(|group| group.programs);
-        let pins = programs.map(|(program, _)| (*program, self.links.join(program)));
-        skips::of_links(pins.filter(|(_, pin)| pin.exists()).collect())
+        let pins = programs
+            .flat_map(|program| program.pins(&self.links).map(|pin| (program.name, pin)))
+            .filter(|(_, pin)| pin.exists());
+        skips::of_links(pins.collect())
     }
 
     /// What is not measured, and why.
@@ -153,6 +179,14 @@ impl Groups {
             reason: reason.clone(),
         }));
         off
+    }
+}
+
+impl Program {
+    /// Where the links of its copies are pinned.
+    fn pins(&self, links: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+        let (name, links) = (self.name, links.to_owned());
+        (1..=self.copies).map(move |copy| links.join(format!("{name}-{copy}")))
     }
 }
 
@@ -194,17 +228,22 @@ impl Group {
     }
 
     fn is_attached(&self, links: &Path) -> bool {
-        let mut programs = self.programs.iter();
-        programs.all(|(program, _)| links.join(program).exists())
+        let mut pins = self.programs.iter().flat_map(|program| program.pins(links));
+        pins.all(|pin| pin.exists())
     }
 
     fn attach(&self, object: &Object<'_>, links: &Path, facts: &Facts) -> State {
         let attach_all = || -> Result<(), String> {
-            let mut ebpf = object.load(facts).map_err(|error| one_line(&error))?;
-            for (program, tracepoint) in self.programs {
-                let pin = links.join(program);
-                if !pin.exists() {
-                    object::attach(&mut ebpf, program, tracepoint, &pin)?;
+            for copy in 0..ENDS {
+                // Loaded anew, the object's programs are others to the kernel; the maps are the same.
+                let mut ebpf = object.load(facts).map_err(|error| one_line(&error))?;
+                for program in self.programs {
+                    let Some(pin) = program.pins(links).nth(copy) else {
+                        continue;
+                    };
+                    if !pin.exists() {
+                        object::attach(&mut ebpf, program.name, program.tracepoint, &pin)?;
+                    }
                 }
             }
             Ok(())
@@ -212,9 +251,9 @@ impl Group {
         let Err(reason) = attach_all() else {
             return State::Attached;
         };
-        for (program, _) in self.programs {
+        for pin in self.programs.iter().flat_map(|program| program.pins(links)) {
             // Only those before the one that failed are there.
-            let _ = std::fs::remove_file(links.join(program));
+            let _ = std::fs::remove_file(pin);
         }
         State::Off(reason)
     }

@@ -3,15 +3,26 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// A load of direct, synchronous 4 KiB I/Os at random places, half reads, half writes.
+/// A load of direct, synchronous 4 KiB I/Os at random places.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     /// The device, opened by every job.
     pub(crate) device: String,
     /// Threads, each with one I/O outstanding.
     pub(crate) jobs: u32,
+    /// Reads, or reads and writes.
+    pub(crate) mix: Mix,
     /// When it ends.
     pub(crate) until: Until,
+}
+
+/// What a load does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mix {
+    /// Half reads, half writes.
+    Half,
+    /// Reads only.
+    Reads,
 }
 
 /// When a load ends.
@@ -46,9 +57,13 @@ impl Load {
             Until::Ios(ios) => format!("--number_ios={ios}"),
             Until::Seconds(seconds) => format!("--time_based --runtime={seconds}"),
         };
+        let mix = match self.mix {
+            Mix::Half => "randrw",
+            Mix::Reads => "randread",
+        };
         // Errors are counted rather than ending the run: a test says how many it accepts.
         format!(
-            "fio --name=load --filename={} --direct=1 --ioengine=psync --rw=randrw --bs=4k \
+            "fio --name=load --filename={} --direct=1 --ioengine=psync --rw={mix} --bs=4k \
              --thread --numjobs={} --group_reporting {until} --continue_on_error=all \
              --randrepeat=0 --output-format=json",
             self.device, self.jobs

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::expect;
 use super::pair::Pair;
-use crate::scene::fio::{Load, Outcome, Until};
+use crate::scene::fio::{Load, Mix, Outcome, Until};
 use crate::scene::storage::Wish;
 use crate::scene::{consumer, storage};
 use crate::vm::guest::PATIENCE;
@@ -42,6 +42,7 @@ pub(crate) fn run(pair: &Pair) -> Result<()> {
     let load = Load {
         device,
         jobs: 2,
+        mix: Mix::Half,
         until: Until::Seconds(8),
     };
     let fio = std::thread::scope(|scope| -> Result<Outcome> {
