@@ -35,8 +35,9 @@ const PACKAGES: [&str; 14] = [
 ];
 
 /// Files of ours in the image: path, content, whether it is a program.
-const FILES: [(&str, &str, bool); 6] = [
+const FILES: [(&str, &str, bool); 7] = [
     ("etc/inittab", include_str!("../../guest/inittab"), false),
+    ("etc/weir/agent", include_str!("../../guest/agent"), true),
     ("etc/weir/boot", include_str!("../../guest/boot"), true),
     (
         "etc/weir/console",

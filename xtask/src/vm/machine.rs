@@ -14,6 +14,7 @@ use super::guest::Guest;
 use super::network::Network;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
+use crate::progress::say;
 use crate::setup::guest::{Image, image};
 
 /// What the VMs of one run share: a kernel, a network, a directory, the binaries under test.
@@ -43,8 +44,12 @@ pub(crate) struct Spec<'a> {
 pub(crate) struct Machine {
     pub(crate) guest: Guest,
     qemu: Child,
+    command: Command,
     console: PathBuf,
 }
+
+/// How often a guest may be booted until it is ready.
+const BOOTS: u32 = 3;
 
 /// How the directory of a lab is called; its process's id follows.
 const LAB: &str = "weir-lab-";
@@ -104,10 +109,10 @@ impl Lab {
         qemu.stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        let qemu = qemu.spawn().context("starting qemu-system-x86_64")?;
         Ok(Machine {
             guest: Guest::new(spec.name, &agent),
-            qemu,
+            qemu: qemu.spawn().context("starting qemu-system-x86_64")?,
+            command: qemu,
             console,
         })
     }
@@ -174,9 +179,32 @@ pub(crate) fn address(last: u8) -> String {
 
 impl Machine {
     /// Waits until commands can be run inside.
+    ///
+    /// Emulated, a kernel that rewrites its own code while another CPU runs it can meet half of it
+    /// and panics (an `int3` of its own), in about one boot of a hundred on a busy host. A guest that
+    /// ends before it was ready is therefore booted again, a few times: it wrote to no disk yet.
     pub(crate) fn wait_ready(&mut self) -> Result<()> {
-        let ready = self.guest.wait_ready(Instant::now() + BOOT);
-        ready.with_context(|| format!("its console is in {}", self.console.display()))
+        let deadline = Instant::now() + BOOT;
+        let mut boots = 1;
+        loop {
+            let ready = self
+                .guest
+                .wait_ready(Instant::now() + Duration::from_secs(1));
+            let Err(error) = ready else { return Ok(()) };
+            if self.qemu.try_wait()?.is_some() && boots < BOOTS {
+                boots += 1;
+                say(format!(
+                    "a guest ended while it booted: once more; see {}",
+                    self.console.display()
+                ));
+                self.qemu = self
+                    .command
+                    .spawn()
+                    .context("starting qemu-system-x86_64")?;
+            } else if Instant::now() > deadline {
+                return Err(error.context(format!("its console is in {}", self.console.display())));
+            }
+        }
     }
 
     /// Cuts the power: nothing in the guest gets to run again.
