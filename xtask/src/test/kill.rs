@@ -43,7 +43,7 @@ pub(crate) fn run(pair: &Pair) -> Result<()> {
         device,
         jobs: 2,
         mix: Mix::Half,
-        until: Until::Seconds(8),
+        until: Until::Seconds(20),
     };
     let fio = std::thread::scope(|scope| -> Result<Outcome> {
         let fio = scope.spawn(|| pair.consumer.guest.sh_within(&load.command(), PATIENCE));
