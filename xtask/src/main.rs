@@ -180,8 +180,7 @@ fn run(command: Command) -> Result<()> {
 fn lab(cache: &Cache, kernel: Kernel) -> Result<vm::machine::Lab> {
     let workspace = Workspace::open(cache)?;
     setup::vms(cache, &[kernel])?;
-    let dir = workspace.target().join("vm");
-    std::fs::create_dir_all(&dir)?;
+    let dir = workspace.for_vms()?;
     let payload = dir.join("payload.ext4");
     vm::payload::make(&workspace.programs()?, &payload)?;
     vm::machine::Lab::new(cache, kernel, &payload, &dir)

@@ -96,7 +96,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         let payload = payload(&workspace)?;
         setup::vms(cache, &wanted.kernels)?;
         for kernel in &wanted.kernels {
-            let lab = Lab::new(cache, *kernel, &payload, &workspace.target().join("vm"))?;
+            let lab = Lab::new(cache, *kernel, &payload, &workspace.for_vms()?)?;
             eprintln!("weir: kernel {kernel}, {:?}", lab.accel());
             if Area::PAIR.into_iter().any(runs) {
                 on_pair(&lab, &mut report, wanted.scale, runs);
@@ -157,7 +157,7 @@ fn payload(workspace: &Workspace) -> Result<PathBuf> {
     for program in &PROGRAMS {
         programs.push(workspace.test_program(program.package, program.name)?);
     }
-    let image = workspace.target().join("vm/payload.ext4");
+    let image = workspace.for_vms()?.join("payload.ext4");
     crate::vm::payload::make(&programs, &image)?;
     Ok(image)
 }

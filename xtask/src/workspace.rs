@@ -50,6 +50,13 @@ impl Workspace {
         &self.target
     }
 
+    /// Where what goes into VMs is made, and their consoles are logged.
+    pub(crate) fn for_vms(&self) -> Result<PathBuf> {
+        let dir = self.target.join("vm");
+        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        Ok(dir)
+    }
+
     /// A cargo call that embeds the eBPF object. All calls agree on it, so that none of them makes
     /// another's results stale.
     pub(crate) fn cargo(&self) -> Cmd {
@@ -91,7 +98,7 @@ impl Workspace {
         let program = built["executable"]
             .as_str()
             .context("cargo named no program")?;
-        let copy = self.target.join("vm").join(test);
+        let copy = self.for_vms()?.join(test);
         std::fs::copy(program, &copy).with_context(|| format!("copying {program}"))?;
         Ok(copy)
     }
