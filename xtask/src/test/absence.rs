@@ -42,7 +42,7 @@ pub(crate) fn run(pair: &Pair, report: &mut Report) {
     }
 }
 
-/// Seen red with: the plan taking a recorded volume without a request for a deleted one.
+/// Seen red with: the plan taking a recorded volume without a request for one being deleted.
 fn vanish(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
     pair.ensure_pool(agent)?;
     for wish in [&KEPT, &KEPT_THIN] {
@@ -94,8 +94,8 @@ fn vanish(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Seen red with: the step that zeroes left out of the plan (linear), and the thin pool made with
-/// `-Zn` (thin).
+/// Seen red with: BLKZEROOUT left out of `disk::zero` (linear). Thin pools zero their blocks in the
+/// kernel; the agent refuses one that does not.
 fn no_old_data(pair: &Pair, agent: &Agent<'_>, thin: bool) -> Result<()> {
     pair.ensure_pool(agent)?;
     let first = Wish {

@@ -19,8 +19,7 @@ const VOLUME: Wish<'_> = Wish {
     deleted: false,
 };
 
-/// Seen red with: the probes' links not pinned (the count falls short), and with the agent removing
-/// its exports when it starts (fio's errors).
+/// Seen red with: the probes' links not pinned (the count falls short).
 pub(crate) fn run(pair: &Pair) -> Result<()> {
     let agent = pair.agent();
     pair.ensure_pool(&agent)?;

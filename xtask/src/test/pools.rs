@@ -19,7 +19,7 @@ const VOLUME: Wish<'_> = Wish {
     deleted: false,
 };
 
-/// Seen red with: the request's `overwriteSignatures` taken for `true` (`wipe` in plan/pools.rs).
+/// Seen red with: the request's `overwriteSignatures` taken for `true` (`wipe` in plan/making.rs).
 pub(crate) fn a_disk_with_a_signature_is_refused(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
     let guest = &pair.storage.guest;
     pair.ensure_pool(agent)?;
@@ -41,8 +41,6 @@ pub(crate) fn a_disk_with_a_signature_is_refused(pair: &Pair, agent: &Agent<'_>)
 }
 
 /// An existing volume group, with somebody's LV in it, becomes a pool; that LV stays as it is.
-///
-/// Seen red with: `lv.tags` not looked at when orphan LVs are told from others', and those removed.
 pub(crate) fn an_existing_group_is_taken_over_with_its_lvs(
     pair: &Pair,
     agent: &Agent<'_>,
