@@ -1,13 +1,12 @@
 //! What is on the node now, as data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nvmet::Target;
 use weir_api::names::{ObjectName, VolumeId};
-use weir_api::units::Bytes;
 
 use crate::lvm;
-use crate::lvm::report::{Lv, Pv};
+use crate::lvm::report::{Lv, Pv, Vg};
 use crate::probe::DevT;
 use crate::zero::{ZeroJob, ZeroState};
 
@@ -45,18 +44,8 @@ pub enum PoolView {
 /// A volume group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupView {
-    /// Its name.
-    pub name: String,
-    /// LVM's UUID of it.
-    pub uuid: String,
-    /// All extents.
-    pub size: Bytes,
-    /// Unused extents.
-    pub free: Bytes,
-    /// Size of one.
-    pub extent: Bytes,
-    /// Its tags.
-    pub tags: BTreeSet<String>,
+    /// What LVM says of it.
+    pub vg: Vg,
     /// Its disks.
     pub devices: Vec<String>,
     /// How many of its disks are gone.
@@ -70,27 +59,19 @@ impl GroupView {
     ///
     /// # Errors
     /// Two groups have this name.
-    pub fn find(
-        pvs: &[Pv],
-        wanted: impl Fn(&lvm::report::Vg) -> bool,
-    ) -> Result<Option<Self>, String> {
+    pub fn find(pvs: &[Pv], wanted: impl Fn(&Vg) -> bool) -> Result<Option<Self>, String> {
         let mut found: Option<GroupView> = None;
         for pv in pvs {
             let Some(vg) = pv.vg.as_ref().filter(|vg| wanted(vg)) else {
                 continue;
             };
             let group = found.get_or_insert_with(|| GroupView {
-                name: vg.name.clone(),
-                uuid: vg.uuid.clone(),
-                size: vg.size,
-                free: vg.free,
-                extent: vg.extent,
-                tags: vg.tags.clone(),
+                vg: vg.clone(),
                 devices: Vec::new(),
                 missing: 0,
                 lvs: BTreeMap::new(),
             });
-            if group.uuid != vg.uuid {
+            if group.vg.uuid != vg.uuid {
                 return Err(format!("two volume groups are named `{}`", vg.name));
             }
             match &pv.path {

@@ -104,7 +104,7 @@ struct Planner<'a> {
 
 fn free_space(observed: &Observed) -> BTreeMap<ObjectName, Bytes> {
     let free = |view: &PoolView| match view {
-        PoolView::Present(group) => Some(group.free),
+        PoolView::Present(group) => Some(group.vg.free),
         PoolView::Unknown(_) | PoolView::Missing => None,
     };
     let pools = observed.pools.iter();

@@ -189,7 +189,7 @@ fn strays(
             name,
             devices: view.devices.clone(),
         };
-        if let Ok(lvs) = lvm.lvs(&group, &view.uuid) {
+        if let Ok(lvs) = lvm.lvs(&group, &view.vg.uuid) {
             view.lvs = lvs.into_iter().map(|lv| (lv.name.clone(), lv)).collect();
             strays.insert(pool, view);
         }

@@ -143,7 +143,7 @@ fn pool_object(engine: &Engine, pool: &PoolRecord) -> StoragePool {
 /// The object of a pool that only its volume group's mark tells of.
 fn stray_object(engine: &Engine, name: &ObjectName, view: &GroupView) -> Option<StoragePool> {
     let kernel = KernelPool {
-        volume_group: view.name.parse().ok()?,
+        volume_group: view.vg.name.parse().ok()?,
         devices: view.devices.clone(),
         overwrite_signatures: false,
         thin_pool: None,

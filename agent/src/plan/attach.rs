@@ -54,7 +54,7 @@ impl Planner<'_> {
             return immutable("spec.provisioning can't be changed".to_owned());
         }
         let extent = match self.observed.pools.get(&volume.pool) {
-            Some(PoolView::Present(view)) => view.extent,
+            Some(PoolView::Present(view)) => view.vg.extent,
             _ => Bytes(1),
         };
         let asked = spec

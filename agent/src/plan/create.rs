@@ -49,7 +49,7 @@ impl Planner<'_> {
         }
         self.reserve(spec.provisioning, spec.capacity_bytes, pool, view)?;
         let mut verdict = Verdict::waiting(Phase::Creating, "its LV is being made");
-        let unit = view.extent;
+        let unit = view.vg.extent;
         let volume = verdict.record(VolumeRecord {
             version: VERSION,
             id,
@@ -84,7 +84,7 @@ impl Planner<'_> {
                 "this node has {limit} volumes, as many as it may"
             )));
         }
-        let rounded = size.round_up(view.extent);
+        let rounded = size.round_up(view.vg.extent);
         match provisioning {
             Provisioning::Thick => {
                 let free = self.free.entry(pool.name.clone()).or_default();
@@ -124,7 +124,7 @@ impl Planner<'_> {
         let disks = Step::FlushDisks(group.devices.clone());
         match volume.provisioning {
             Provisioning::Thick => {
-                let count = extents(size, view.extent).unwrap_or(0);
+                let count = extents(size, view.vg.extent).unwrap_or(0);
                 verdict
                     .steps
                     .push(Step::CreateLinear(group, id, name, count));

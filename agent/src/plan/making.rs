@@ -52,7 +52,7 @@ impl Planner<'_> {
             record.state = PoolState::Making;
             return Ok(Verdict::to_do(vec![Step::WritePool(record)]));
         };
-        match pool_in(&found.tags) {
+        match pool_in(&found.vg.tags) {
             Some(owner) if owner == name.as_str() => {}
             Some(owner) => {
                 return Err(taken(format!(
@@ -75,7 +75,7 @@ impl Planner<'_> {
                 ),
             ));
         }
-        record.vg_uuid = Some(found.uuid);
+        record.vg_uuid = Some(found.vg.uuid);
         record.devices = found.devices;
         Ok(Verdict::to_do(vec![Step::WritePool(record)]))
     }
@@ -109,13 +109,13 @@ impl Planner<'_> {
             steps.push(Step::FlushDisks(group.devices));
             return Ok(steps);
         };
-        if pool_in(&found.tags) != Some(pool.name.as_str()) {
+        if pool_in(&found.vg.tags) != Some(pool.name.as_str()) {
             let message = format!("volume group `{vg}` was made by somebody else meanwhile");
             return Err(Problem::new(reason::VOLUME_GROUP_TAKEN, message));
         }
         let record = PoolRecord {
             state: PoolState::Ready,
-            vg_uuid: Some(found.uuid),
+            vg_uuid: Some(found.vg.uuid),
             devices: found.devices.clone(),
             ..pool.clone()
         };

@@ -78,7 +78,7 @@ impl<'a> Planner<'a> {
                 reason::NO_REQUEST,
                 format!(
                     "volume group `{}` is kept; ask for the pool to use it",
-                    view.name
+                    view.vg.name
                 ),
             );
             let mut verdict = Verdict::of(problem);
@@ -127,7 +127,7 @@ impl<'a> Planner<'a> {
         };
         let tag = pool_tag(&pool.name);
         let group = group_of(pool, view);
-        if let Some(owner) = pool_in(&view.tags).filter(|owner| *owner != pool.name.as_str()) {
+        if let Some(owner) = pool_in(&view.vg.tags).filter(|owner| *owner != pool.name.as_str()) {
             let vg = &pool.volume_group;
             return Verdict::of(Problem::new(
                 reason::VOLUME_GROUP_TAKEN,
@@ -135,7 +135,7 @@ impl<'a> Planner<'a> {
             ));
         }
         let mut steps = Vec::new();
-        if !view.tags.contains(&tag) {
+        if !view.vg.tags.contains(&tag) {
             steps.push(Step::TagGroup(group.clone(), tag));
             steps.push(Step::FlushDisks(group.devices.clone()));
         }
@@ -272,7 +272,7 @@ impl<'a> Planner<'a> {
                         tag: THIN_TAG.to_owned(),
                     });
                 }
-                if view.tags.contains(&pool_tag(&pool.name)) {
+                if view.vg.tags.contains(&pool_tag(&pool.name)) {
                     verdict
                         .steps
                         .push(Step::UntagGroup(group.clone(), pool_tag(&pool.name)));
@@ -326,7 +326,7 @@ impl<'a> Planner<'a> {
         let Some(view) = &verdict.view else {
             return status;
         };
-        (status.capacity_bytes, status.free_bytes) = (view.size, view.free);
+        (status.capacity_bytes, status.free_bytes) = (view.vg.size, view.vg.free);
         let present = if view.missing == 0 {
             Condition::new(
                 condition::DEVICES_PRESENT,

@@ -41,8 +41,8 @@ impl Planner<'_> {
             return Err(Problem::new(reason::DATA_MISSING, message));
         }
         let free = self.free.entry(pool.name.clone()).or_default();
-        let rounded = size.round_up(view.extent).filter(|size| size <= free);
-        let (Some(rounded), Some(count)) = (rounded, extents(size, view.extent)) else {
+        let rounded = size.round_up(view.vg.extent).filter(|size| size <= free);
+        let (Some(rounded), Some(count)) = (rounded, extents(size, view.vg.extent)) else {
             let message = format!("the thin pool needs {size}, and {free} are free");
             return Err(Problem::new(reason::NO_SPACE, message));
         };
