@@ -1,5 +1,6 @@
 //! `cargo xtask`: every command a developer of Weir needs. Each does its own set-up.
 
+mod bench;
 mod cache;
 mod command;
 mod demo;
@@ -68,6 +69,20 @@ enum Command {
         /// Seed of everything random [default: the time]
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// Measure, in a VM: figures, what they are compared with, and their aims
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench nvmet\n  cargo xtask bench nvmet -o json > figures.json"
+    )]
+    Bench {
+        /// What to measure
+        bench: bench::Bench,
+        /// Guest kernel: 6.1, 6.12 or 7.3
+        #[arg(long, default_value_t = Kernel::DEFAULT)]
+        kernel: Kernel,
+        /// What goes to standard output
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
     },
     /// clippy without a warning, and the rules no compiler knows
     Lint,
@@ -168,6 +183,11 @@ fn run(command: Command) -> Result<()> {
                 },
             )
         }
+        Command::Bench {
+            bench,
+            kernel,
+            output,
+        } => bench::run(bench, &lab(&cache, kernel)?, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Vm(VmCommand::Shell { kernel }) => vm::shell::interactive(&lab(&cache, kernel)?),
         Command::Vm(VmCommand::Run { kernel, script }) => {

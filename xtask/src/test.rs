@@ -29,6 +29,8 @@ use report::Report;
 pub(crate) enum Area {
     /// Unit and property tests of every crate
     Unit,
+    /// Random input for everything that reads what others wrote: a few seconds each, with --full 10 minutes
+    Fuzz,
     /// The eBPF programs on this machine's own kernel (root)
     Native,
     /// The nvmet crate on a real kernel
@@ -84,6 +86,15 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
     if runs(Area::Unit) {
         let cargo = workspace.cargo().args(["test", "--workspace", "--quiet"]);
         report.case("unit", || cargo.show());
+    }
+    if runs(Area::Fuzz) {
+        // Every test of any crate whose name begins so; how long one goes on is in the environment.
+        let seconds = if wanted.scale.full { 600 } else { 5 };
+        let cargo = workspace
+            .cargo()
+            .args(["test", "--workspace", "--lib", "--tests", "fuzz_"])
+            .env("WEIR_FUZZ_SECONDS", seconds.to_string());
+        report.case(&format!("fuzz ({seconds} s each)"), || cargo.show());
     }
     if runs(Area::Native) {
         // One at a time: they share the machine's tracepoints and loop devices.

@@ -1,0 +1,177 @@
+//! `cargo xtask bench NAME`: figures with their aims, measured in VMs.
+
+mod nvmet;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::Output;
+use crate::vm::machine::Lab;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// A thousand subsystems: `nvmet apply` against `nvmetcli restore`
+    Nvmet,
+}
+
+/// What a bench printed: one object on standard output.
+#[derive(Debug, Serialize)]
+struct Measured {
+    name: String,
+    figures: Vec<Figure>,
+}
+
+/// One figure.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    name: &'static str,
+    value: f64,
+    /// Such as `s`, `MiB`, `percent`, `x`.
+    unit: &'static str,
+    /// What it is compared with, in the same unit unless its name says another.
+    baseline: Option<Baseline>,
+    /// What was wanted, as in `>= 20`.
+    aim: Option<String>,
+    /// Whether the aim was reached; `null` without an aim.
+    met: Option<bool>,
+}
+
+/// What a figure is compared with.
+#[derive(Debug, Serialize)]
+pub(crate) struct Baseline {
+    name: &'static str,
+    value: f64,
+}
+
+impl Figure {
+    /// A figure without an aim.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the benches that come next")
+    )]
+    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+        Figure {
+            name,
+            value,
+            unit,
+            baseline: None,
+            aim: None,
+            met: None,
+        }
+    }
+
+    /// Says what it is compared with.
+    #[must_use]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the benches that come next")
+    )]
+    pub(crate) fn against(mut self, name: &'static str, value: f64) -> Self {
+        self.baseline = Some(Baseline { name, value });
+        self
+    }
+
+    /// Wants it to be at least this.
+    #[must_use]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the benches that come next")
+    )]
+    pub(crate) fn at_least(mut self, aim: f64) -> Self {
+        self.aim = Some(format!(">= {aim}"));
+        self.met = Some(self.value >= aim);
+        self
+    }
+
+    /// Wants it to be at most this.
+    #[must_use]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the benches that come next")
+    )]
+    pub(crate) fn at_most(mut self, aim: f64) -> Self {
+        self.aim = Some(format!("<= {aim}"));
+        self.met = Some(self.value <= aim);
+        self
+    }
+
+    fn line(&self) -> String {
+        let against = self.baseline.as_ref().map_or(String::new(), |baseline| {
+            format!(", against {} {}", baseline.name, number(baseline.value))
+        });
+        let aim = match (&self.aim, self.met) {
+            (Some(aim), Some(true)) => format!(", aim {aim}: met"),
+            (Some(aim), _) => format!(", aim {aim}: MISSED"),
+            (None, _) => String::new(),
+        };
+        let value = number(self.value);
+        format!("{:<32} {value} {}{against}{aim}", self.name, self.unit)
+    }
+}
+
+/// Four digits that mean something are all that any of this is good for.
+fn number(value: f64) -> String {
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 1.0 {
+        2
+    } else {
+        4
+    };
+    format!("{value:.digits$}")
+}
+
+/// Measures, prints the figures; a missed aim is a figure, not an error.
+pub(crate) fn run(bench: Bench, lab: &Lab, output: Output) -> Result<()> {
+    let figures = match bench {
+        Bench::Nvmet => nvmet::run(lab)?,
+    };
+    let name = bench
+        .to_possible_value()
+        .map_or(String::new(), |value| value.get_name().to_owned());
+    print(&Measured { name, figures }, output)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a bench's result is its standard output"
+)]
+fn print(measured: &Measured, output: Output) -> Result<()> {
+    match output {
+        Output::Text => measured
+            .figures
+            .iter()
+            .for_each(|figure| println!("{}", figure.line())),
+        Output::Json => println!("{}", serde_json::to_string(measured)?),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen red with: `at_least` comparing with `<=`.
+    #[test]
+    fn an_aim_is_met_or_missed_and_said_so() {
+        let faster = |value| Figure::new("speedup", value, "x").at_least(20.0);
+        assert_eq!(faster(20.0).met, Some(true));
+        assert_eq!(faster(19.9).met, Some(false));
+        assert!(faster(19.9).line().ends_with("aim >= 20: MISSED"));
+        let smaller = Figure::new("rss", 31.0, "MiB").at_most(30.0);
+        assert_eq!(smaller.met, Some(false));
+    }
+
+    #[test]
+    fn a_figure_is_an_object_with_its_baseline_and_aim() {
+        let figure = Figure::new("speedup", 25.0, "x").against("nvmetcli_seconds", 50.0);
+        let json = serde_json::to_value(figure).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"name": "speedup", "value": 25.0, "unit": "x",
+                "baseline": {"name": "nvmetcli_seconds", "value": 50.0}, "aim": null, "met": null})
+        );
+    }
+}
