@@ -4,11 +4,14 @@
 //! the intent that every change to the node follows. A file that can't be understood is reported
 //! by name and never taken for one that is not there: something is recorded, we don't know what.
 
+mod format;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -18,13 +21,12 @@ use weir_api::units::Bytes;
 use weir_api::volume::{Attachment, Provisioning};
 
 use crate::durable::{self, Fs};
-
-/// The record format this agent writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+pub use format::VERSION;
+use format::{CURRENT, Kind};
 
 /// What this node keeps of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PoolRecord {
     /// [`VERSION`].
     pub version: u32,
@@ -63,7 +65,7 @@ pub enum PoolState {
 
 /// A portal and the kernel's port that listens there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PortalRecord {
     /// Where it listens.
     pub portal: Portal,
@@ -76,7 +78,7 @@ pub struct PortalRecord {
 
 /// What this node keeps of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumeRecord {
     /// [`VERSION`].
     pub version: u32,
@@ -201,7 +203,7 @@ impl Store {
     /// # Errors
     /// It may or may not be recorded.
     pub fn write_pool(&self, pool: &PoolRecord) -> Result<(), RecordError> {
-        self.write(pool_file(&pool.name), pool)
+        self.write(Kind::Pool, pool_file(&pool.name), pool)
     }
 
     /// Records a volume durably.
@@ -209,7 +211,7 @@ impl Store {
     /// # Errors
     /// It may or may not be recorded.
     pub fn write_volume(&self, volume: &VolumeRecord) -> Result<(), RecordError> {
-        self.write(volume_file(volume.id), volume)
+        self.write(Kind::Volume, volume_file(volume.id), volume)
     }
 
     /// Forgets a pool durably.
@@ -228,18 +230,40 @@ impl Store {
         self.remove(volume_file(id))
     }
 
-    fn write(&self, name: String, record: &impl Serialize) -> Result<(), RecordError> {
+    fn write<T: Serialize + DeserializeOwned>(
+        &self,
+        kind: Kind,
+        name: String,
+        record: &T,
+    ) -> Result<(), RecordError> {
         let path = self.dir.join(name);
-        let bytes = serde_json::to_vec_pretty(record).map_err(io::Error::other);
-        bytes
-            .and_then(|bytes| durable::replace(self.fs.as_ref(), &path, &bytes))
-            .map_err(|source| self.failed(path, "write", source))
+        let write = || {
+            let old = self.there(&path)?;
+            let bytes = CURRENT.write(kind, record, old.as_deref());
+            let bytes = bytes.map_err(io::Error::other)?;
+            durable::replace(self.fs.as_ref(), &path, &bytes)
+        };
+        write().map_err(|source| self.failed(path.clone(), "write", source))
     }
 
     fn remove(&self, name: String) -> Result<(), RecordError> {
         let path = self.dir.join(name);
-        durable::remove(self.fs.as_ref(), &path)
-            .map_err(|source| self.failed(path, "remove", source))
+        let remove = || {
+            if let Some(old) = self.there(&path)? {
+                CURRENT.check_replaceable(&old).map_err(io::Error::other)?;
+            }
+            durable::remove(self.fs.as_ref(), &path)
+        };
+        remove().map_err(|source| self.failed(path.clone(), "remove", source))
+    }
+
+    /// A file's content, if there is one.
+    fn there(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match self.fs.read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn failed(&self, path: PathBuf, verb: &'static str, source: io::Error) -> RecordError {
@@ -260,7 +284,7 @@ impl Records {
                 self.strange.push(broken("not a pool's name".to_owned()));
                 return;
             };
-            match typed::<PoolRecord>(bytes) {
+            match CURRENT.read::<PoolRecord>(Kind::Pool, bytes) {
                 Ok(pool) if pool.name == name => {
                     self.pools.insert(name, pool);
                 }
@@ -277,7 +301,7 @@ impl Records {
                 self.strange.push(broken("not a volume's id".to_owned()));
                 return;
             };
-            match typed::<VolumeRecord>(bytes) {
+            match CURRENT.read::<VolumeRecord>(Kind::Volume, bytes) {
                 Ok(volume) if volume.id == id => {
                     self.volumes.insert(id, volume);
                 }
@@ -317,27 +341,11 @@ fn name_in<'a>(file: &'a str, prefix: &str) -> Option<&'a str> {
     file.strip_prefix(prefix)?.strip_suffix(".json")
 }
 
-fn typed<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, String> {
-    // The version comes first: a newer format would fail with an error about some field.
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    let Version { version } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if version != VERSION {
-        return Err(format!(
-            "has version {version}, and this agent knows {VERSION} only"
-        ));
-    }
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::durable::fake::MemFs;
     use crate::fuse::Fuse;
-    use std::path::Path;
 
     const DIR: &str = "/record";
 

@@ -538,6 +538,34 @@ fn a_broken_record_stops_what_it_is_about_and_nothing_else() {
     assert_eq!(world.sim.fs.read(&path).unwrap(), b"{\"version\":1");
 }
 
+/// An agent that was downgraded, on a volume that a later one recorded in a way of its own.
+///
+/// Seen red with: the check of `min_reader` in `record::format` removed.
+#[test]
+fn a_record_for_newer_agents_leaves_lv_and_export_alone() {
+    let mut world = World::new();
+    let generation = world.next();
+    world.ask(&attached(volume("a", 1), "app-1", generation));
+    world.settle();
+    let path = Path::new(RECORD).join(format!("volume-{}.json", id(1)));
+    let mut newer: serde_json::Value =
+        serde_json::from_slice(&world.sim.fs.read(&path).unwrap()).unwrap();
+    newer["version"] = 900.into();
+    let newer = newer.to_string();
+    world.sim.fs.put(&path, newer.as_bytes());
+    world.ask(&deleted(volume("a", 1)));
+    world.settle();
+    world.restart();
+    world.settle();
+    assert_eq!(
+        world.reason("a", READY),
+        said(Truth::False, reason::RECORD_BROKEN)
+    );
+    assert_eq!(world.hosts_of(id(1)).len(), 1);
+    assert_eq!(world.content(id(1)), Some(Content::Zero));
+    assert_eq!(world.sim.fs.read(&path).unwrap(), newer.as_bytes());
+}
+
 #[test]
 fn a_node_holds_no_more_volumes_than_it_may() {
     let mut world = World::new();
