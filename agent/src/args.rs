@@ -1,10 +1,14 @@
 //! The command line.
 
+mod operate;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_api::names::NodeName;
+
+pub use operate::Check;
 
 /// Weir's agent: keeps this node's volumes and their exports as asked, and measures their latency.
 #[derive(Clone, Debug, Parser)]
@@ -52,6 +56,14 @@ dot) and rename it, so that it is never read by half.")]
     /// Show the objects that the agent published, for people or as JSON.
     #[command(after_help = "Example:\n\n  weir-agent status -o json | jq '.items[].status.phase'")]
     Status(Status),
+    /// Look whether this node has what Weir needs; exits with 1 if something required is missing.
+    #[command(after_help = "\
+Examples:
+
+  weir-agent check
+  weir-agent check --for storage --portal 10.0.0.1:4420
+  weir-agent check -o json | jq '.items[] | select(.state != \"found\")'")]
+    Check(Check),
 }
 
 /// `weir-agent run`

@@ -15,6 +15,7 @@
 
 pub mod args;
 pub mod btf;
+pub mod check;
 pub mod cmd;
 pub mod disk;
 pub mod durable;
@@ -39,6 +40,7 @@ pub mod signatures;
 mod sim;
 pub mod status;
 pub mod step;
+mod table;
 pub mod target;
 pub mod wake;
 pub mod watch;

@@ -1,24 +1,31 @@
 //! The agent's program: parse the command line, and go.
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use clap::Parser;
 use prometheus::Registry;
 use tracing_subscriber::EnvFilter;
-use weir_agent::args::{Cli, Command, Format, Run, Status};
+use weir_agent::args::{Check, Cli, Command, Format, Run, Status};
+use weir_agent::check::{self, facts};
+use weir_agent::cmd::Host;
+use weir_agent::durable::HostFs;
 use weir_agent::gauges::{GaugeCollector, Gauges};
 use weir_agent::measure::SharedProbes;
 use weir_agent::metrics::{ProbeCollector, full_families};
 use weir_agent::probe::ProbeConfig;
+use weir_agent::requests::Requests;
 use weir_agent::{run, serve, status};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Run(args) => agent(&args),
-        Command::Status(args) => show(&args),
+        Command::Run(args) => agent(&args).map(|()| ExitCode::SUCCESS),
+        Command::Status(args) => show(&args).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => look(&args),
     }
 }
 
@@ -82,6 +89,33 @@ fn show(args: &Status) -> anyhow::Result<()> {
         Format::Table => published.table(),
         Format::Json => format!("{:#}\n", published.json()),
     };
+    print(&text)
+}
+
+fn look(args: &Check) -> anyhow::Result<ExitCode> {
+    let requests = Requests::read(&HostFs, &args.requests, &|_| true);
+    let is_ours = |node| args.node.as_ref().is_none_or(|ours| ours == node);
+    let pools = requests.pools.values().map(|pool| &pool.spec);
+    let asked = pools
+        .filter(|pool| is_ours(&pool.node_name))
+        .flat_map(|pool| &pool.portals)
+        .map(|portal| SocketAddr::new(portal.address, portal.port));
+    let portals: BTreeSet<SocketAddr> = args.portals.iter().copied().chain(asked).collect();
+    let runner = Host::new(args.lvm.as_deref());
+    let facts = facts::facts(&args.root, &facts::ThisNode, &runner, &portals);
+    let findings = check::findings(&facts, &args.roles);
+    let is_fit = check::is_fit(&findings);
+    print(&match args.output {
+        Format::Table => check::text(&findings),
+        Format::Json => {
+            let json = serde_json::json!({"fit": is_fit, "items": findings});
+            format!("{json:#}\n")
+        }
+    })?;
+    Ok(ExitCode::from(u8::from(!is_fit)))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("cannot print")

@@ -11,6 +11,7 @@ use weir_api::pool::StoragePool;
 use weir_api::volume::Volume;
 
 use crate::durable::{Fs, HostFs};
+use crate::table::table;
 
 /// What was published.
 #[derive(Debug, Default)]
@@ -64,12 +65,12 @@ impl Published {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
-        let pools = self.pools.iter().map(pool_row).collect();
+        let pools: Vec<_> = self.pools.iter().map(pool_row).collect();
         let head = ["POOL", "VOLUME GROUP", "SIZE", "FREE", "READY", "MESSAGE"];
-        table(&mut text, head, pools);
-        let volumes = self.volumes.iter().map(volume_row).collect();
+        table(&mut text, head, &pools);
+        let volumes: Vec<_> = self.volumes.iter().map(volume_row).collect();
         let head = ["VOLUME", "POOL", "SIZE", "PHASE", "ATTACHED", "MESSAGE"];
-        table(&mut text, head, volumes);
+        table(&mut text, head, &volumes);
         for invalid in &self.invalid {
             let field = |name: &str| invalid[name].as_str().unwrap_or_default().to_owned();
             let _ = writeln!(
@@ -148,30 +149,4 @@ fn message(conditions: &[Condition]) -> String {
         .collect();
     said.dedup();
     said.join("; ")
-}
-
-fn table(text: &mut String, head: [&str; 6], rows: Vec<[String; 6]>) {
-    if rows.is_empty() {
-        return;
-    }
-    let mut widths = head.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut line = |cells: &[&str]| {
-        let cells = cells
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        let cells: Vec<String> = cells.collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    };
-    line(&head);
-    for row in &rows {
-        line(&row.each_ref().map(String::as_str));
-    }
-    text.push('\n');
 }

@@ -1,0 +1,36 @@
+//! Command lines of what an operator runs by hand.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use weir_api::names::NodeName;
+
+use super::Format;
+use crate::check::Role;
+
+/// `weir-agent check`
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// What the node is used for; given once for each.
+    #[arg(long = "for", value_name = "ROLE", value_enum, default_values_t = [Role::Storage, Role::Consumer])]
+    pub roles: Vec<Role>,
+    /// An address that exports are to listen on; given once for each.
+    #[arg(long = "portal", value_name = "ADDR:PORT")]
+    pub portals: Vec<SocketAddr>,
+    /// Directory with requests: the portals of its pools are looked at too.
+    #[arg(long, value_name = "DIR", default_value = "/etc/weir/requests")]
+    pub requests: PathBuf,
+    /// Only pools of this node.
+    #[arg(long)]
+    pub node: Option<NodeName>,
+    /// Another directory to look below: the host's root, seen from a container.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// LVM's tool, if it isn't where programs are.
+    #[arg(long, value_name = "PATH")]
+    pub lvm: Option<PathBuf>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
