@@ -24,6 +24,8 @@ pub enum Program {
     Wipefs,
     /// Loads kernel modules.
     Modprobe,
+    /// Device mapper's own tool, which LVM brings.
+    Dmsetup,
 }
 
 impl Program {
@@ -32,6 +34,7 @@ impl Program {
             Program::Lvm => "lvm",
             Program::Wipefs => "wipefs",
             Program::Modprobe => "modprobe",
+            Program::Dmsetup => "dmsetup",
         }
     }
 }
@@ -135,7 +138,12 @@ impl Host {
     #[must_use]
     pub fn new(lvm: Option<&Path>) -> Self {
         let mut programs = BTreeMap::new();
-        for program in [Program::Lvm, Program::Wipefs, Program::Modprobe] {
+        for program in [
+            Program::Lvm,
+            Program::Wipefs,
+            Program::Modprobe,
+            Program::Dmsetup,
+        ] {
             let candidates = DIRS.iter().map(|dir| Path::new(dir).join(program.name()));
             if let Some(path) = candidates.into_iter().find(|path| path.is_file()) {
                 programs.insert(program, path);

@@ -54,6 +54,9 @@ pub trait Disks: Send {
     /// It may not be.
     fn flush(&self, path: &Path) -> Result<(), DiskError>;
 
+    /// Who uses the device with this number, for people; see [`crate::openers`].
+    fn users(&self, number: DevT) -> Vec<String>;
+
     /// Writes back and drops what the page cache holds of the device.
     ///
     /// # Errors
@@ -114,6 +117,10 @@ impl Disks for HostDisks {
         // through whatever descriptor; reading rights are enough.
         let flush = open_device(path, false).and_then(|disk| disk.sync_all());
         flush.map_err(|error| DiskError::new("flush", path, error))
+    }
+
+    fn users(&self, number: DevT) -> Vec<String> {
+        crate::openers::users(Path::new("/proc"), Path::new("/sys"), number)
     }
 
     fn drop_cache(&self, path: &Path) -> Result<(), DiskError> {

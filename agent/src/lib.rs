@@ -18,6 +18,7 @@ pub mod btf;
 pub mod check;
 pub mod cmd;
 pub mod disk;
+pub mod dm;
 pub mod durable;
 pub mod engine;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub mod lvm;
 pub mod measure;
 pub mod metrics;
 pub mod observed;
+pub mod openers;
 pub mod plan;
 pub mod prepare;
 pub mod probe;

@@ -1,10 +1,12 @@
 //! What is on the node now, as data.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use nvmet::Target;
 use weir_api::names::{ObjectName, VolumeId};
 
+use crate::dm::Mapped;
 use crate::lvm;
 use crate::lvm::report::{Lv, Pv, Vg};
 use crate::probe::DevT;
@@ -26,8 +28,37 @@ pub struct Observed {
     pub numbers: BTreeMap<String, DevT>,
     /// The kernel's NVMe target.
     pub target: TargetView,
+    /// Every device of device mapper.
+    pub mapped: Result<Vec<Mapped>, String>,
+    /// Who has the devices of volumes open that somebody besides Weir's exports has open, in words.
+    pub users: BTreeMap<DevT, Vec<String>>,
     /// Zeroing, running or ended.
     pub zeroing: BTreeMap<ZeroJob, ZeroState>,
+}
+
+impl Observed {
+    /// How often a device of device mapper is open besides by enabled namespaces that show `path` and by
+    /// mappings of Weir's upon it. `None` where that can't be told.
+    #[must_use]
+    pub fn strangers(&self, number: DevT, path: &str) -> Option<u32> {
+        let mapped = self.mapped.as_ref().ok()?;
+        let device = mapped.iter().find(|device| device.number == number)?;
+        let above = mapped.iter().filter(|other| other.mapping.is_some());
+        let above = above.flat_map(|other| &other.below);
+        let above = above.filter(|below| **below == number).count();
+        let shown = match &self.target {
+            TargetView::Present(target) => target
+                .subsystems
+                .values()
+                .flat_map(|subsystem| subsystem.namespaces.values())
+                .filter(|ns| ns.enabled && ns.device_path == Path::new(path))
+                .count(),
+            TargetView::Absent(_) => 0,
+            TargetView::Unknown(_) => return None,
+        };
+        let explained = u32::try_from(above + shown).unwrap_or(u32::MAX);
+        Some(device.open.saturating_sub(explained))
+    }
 }
 
 /// What was seen of a recorded pool.

@@ -39,7 +39,7 @@ pub use object::EMBEDDED;
 pub use snapshot::{
     DiskFigures, InitiatorFigures, OpFigures, Snapshot, Stage, StageOff, VolumeFigures,
 };
-pub use wanted::{DevT, DevTError, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+pub use wanted::{DevT, DevTError, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
 pub use weir_agent_ebpf::layout::{Loss, Op};
 
 /// How to measure.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use weir_api::names::{Generation, ObjectName, VgName, VolumeId};
 use weir_api::pool::Portal;
 use weir_api::units::Bytes;
-use weir_api::volume::{Attachment, Provisioning};
+use weir_api::volume::{Access, Attachment, Provisioning};
 
 use crate::durable::{self, Fs};
 pub use format::VERSION;
@@ -94,13 +94,16 @@ pub struct VolumeRecord {
     pub provisioning: Provisioning,
     /// Where in its life it is.
     pub state: VolumeState,
+    /// How many nodes may use it at once.
+    #[serde(default)]
+    pub access: Access,
     /// Who may use it now.
     #[serde(default)]
-    pub attachment: Option<Attachment>,
+    pub attachments: Vec<Attachment>,
     /// The highest generation ever granted: none up to it is granted again.
     #[serde(default)]
     pub highest_generation: Option<Generation>,
-    /// The last attachment was ordered away: its export must not exist.
+    /// An attachment was ordered away: no export but those of `attachments` may exist.
     #[serde(default)]
     pub revoked: bool,
 }
@@ -358,7 +361,8 @@ mod tests {
             capacity_bytes: Bytes::GIB,
             provisioning: Provisioning::Thick,
             state: VolumeState::Ready,
-            attachment: None,
+            access: Access::SingleHost,
+            attachments: Vec::new(),
             highest_generation: Some(Generation(3)),
             revoked: false,
         }

@@ -4,6 +4,7 @@
 //! It keeps watch: what must never happen is noted as a violation at the moment it happens.
 
 mod disks;
+mod dm;
 mod lvm;
 mod tree;
 
@@ -35,7 +36,9 @@ pub(crate) struct State {
     groups_on_disk: BTreeMap<String, Group>,
     pub(crate) content: BTreeMap<String, Content>,
     pub(crate) active: BTreeSet<String>,
-    /// LVs that somebody on the node has open.
+    /// Device mappings by name.
+    pub(crate) mappings: BTreeMap<String, dm::Mapping>,
+    /// LVs, by UUID, and mappings, by name, that somebody on the node has open.
     pub(crate) local_users: BTreeSet<String>,
     pub(crate) jobs: BTreeMap<ZeroJob, ZeroState>,
     pub(crate) kernel: Arc<fake::Kernel>,
@@ -111,6 +114,7 @@ impl Sim {
             groups_on_disk: BTreeMap::new(),
             content: BTreeMap::new(),
             active: BTreeSet::new(),
+            mappings: BTreeMap::new(),
             local_users: BTreeSet::new(),
             jobs: BTreeMap::new(),
             kernel: Arc::new(fake::Kernel::new()),
@@ -196,6 +200,7 @@ impl Sim {
 impl State {
     fn boot(&mut self) {
         self.active.clear();
+        self.mappings.clear();
         self.local_users.clear();
         self.kernel = Arc::new(fake::Kernel::new());
         self.hosts_since_made.clear();
@@ -246,17 +251,33 @@ impl State {
 
     /// Whether anybody, nvmet included, has the LV open.
     pub(crate) fn is_open(&self, path: &str, uuid: &str) -> bool {
-        let running = |(job, state): (&ZeroJob, &ZeroState)| {
+        self.opens(path, uuid) > 0
+    }
+
+    /// How often a device is open: an LV, by its UUID, or a mapping, by its name.
+    pub(crate) fn opens(&self, path: &str, uuid: &str) -> usize {
+        let running = |(job, state): &(&ZeroJob, &ZeroState)| {
             job.lv_uuid == uuid && matches!(state, ZeroState::Running(_))
         };
         let target = self.target();
-        let mut namespaces = target
-            .subsystems
-            .values()
-            .flat_map(|s| s.namespaces.values());
-        self.local_users.contains(uuid)
-            || self.jobs.iter().any(running)
-            || namespaces.any(|ns| ns.enabled && ns.device_path.to_str() == Some(path))
+        let subsystems = target.subsystems.values();
+        let namespaces = subsystems.flat_map(|s| s.namespaces.values());
+        let shown = namespaces.filter(|ns| ns.enabled && ns.device_path.to_str() == Some(path));
+        usize::from(self.local_users.contains(uuid))
+            + self.jobs.iter().filter(running).count()
+            + shown.count()
+            + self.mappings_on(uuid)
+    }
+
+    /// Every LV with its number.
+    fn numbered(&self) -> impl Iterator<Item = (usize, &str, usize, &str, &Lv)> {
+        let groups = self.groups.iter().enumerate();
+        groups.flat_map(|(index, (group, vg))| {
+            let lvs = vg.lvs.iter().enumerate();
+            lvs.map(move |(minor, (name, lv))| {
+                (253 + index, group.as_str(), minor, name.as_str(), lv)
+            })
+        })
     }
 
     /// Looks at the target after each change of it.
@@ -290,14 +311,15 @@ impl State {
                 .filter(|namespace| namespace.enabled)
             {
                 let device = namespace.device_path.to_str().unwrap().to_owned();
+                let reaches = self.lv_behind(&device).is_some();
                 shown.insert((name.clone(), device));
-                if linked.contains(nqn) {
+                if linked.contains(nqn) && reaches {
                     served.extend(now.clone().map(|host| (name.clone(), host)));
                 }
             }
         }
         for (name, device) in shown.difference(&self.shown).cloned().collect::<Vec<_>>() {
-            let uuid = self.lv_at(&device).unwrap_or_default();
+            let uuid = self.lv_behind(&device).unwrap_or_default();
             if self.content.get(&uuid) == Some(&Content::Old) {
                 self.violation(format!("{name} shows old data"));
             }
@@ -316,7 +338,8 @@ impl State {
 
     /// Hosts that can do I/O on a volume.
     pub(crate) fn served_hosts(&self, id: VolumeId) -> BTreeSet<String> {
-        let of = self.served.iter().filter(|(name, _)| *name == id.nqn());
+        let is_of = |name: &str| VolumeId::from_nqn(name) == Some(id);
+        let of = self.served.iter().filter(|(name, _)| is_of(name));
         of.map(|(_, host)| host.clone()).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nvmet::{Nqn, PortId, Target};
-use weir_api::names::{ObjectName, VolumeId};
+use weir_api::names::{MappingName, ObjectName, VolumeId};
 use weir_api::units::Bytes;
 
 use crate::lvm::Group;
@@ -85,6 +85,19 @@ pub enum Step {
     FlushDisks(Vec<String>),
     /// Write back and drop the page cache of a device.
     DropCache(PathBuf),
+    /// Make the device through which one grant of a multi-host volume does its I/O.
+    Map {
+        /// The mapping.
+        mapping: MappingName,
+        /// The LV's device.
+        device: String,
+        /// Its size.
+        size: Bytes,
+    },
+    /// Make a mapping fail all I/O, once what is on its way has ended: the fence of one grant.
+    FailMapping(MappingName),
+    /// Remove a mapping that nobody has open.
+    Unmap(MappingName),
     /// Begin to zero.
     StartZeroing(ZeroJob, PathBuf, Bytes),
     /// End a zeroing early.

@@ -34,7 +34,7 @@ fn exported(dev: DevT, hosts: &[&str]) -> Wanted {
         .map(|nqn| ((*nqn).to_owned(), "consumer".parse().unwrap()))
         .collect::<Vec<_>>();
     let mut volume = volume(1, dev);
-    volume.mode = Mode::Exported { initiators };
+    volume.devices[0].mode = Mode::Exported { initiators };
     Wanted {
         volumes: vec![volume],
         disks: vec![disk(dev_of(Path::new(DISK)))],

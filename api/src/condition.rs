@@ -41,6 +41,8 @@ pub const PORTALS_LISTENING: &str = "PortalsListening";
 pub const DEVICES_PRESENT: &str = "DevicesPresent";
 /// A pool holds volumes of Weir's that nobody asks for.
 pub const ORPHANS: &str = "Orphans";
+/// Somebody on the pool's node has a volume open that is granted to other nodes.
+pub const OPENED_LOCALLY: &str = "OpenedLocally";
 /// What the spec asks for can't be done and was left as it is.
 pub const REFUSED: &str = "Refused";
 

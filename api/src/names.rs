@@ -57,14 +57,29 @@ impl VolumeId {
         format!("{NQN_PREFIX}{}", self.0)
     }
 
+    /// The NQN of the subsystem that exports a multi-host volume to one node.
+    #[must_use]
+    pub fn nqn_for(&self, node: &NodeName) -> String {
+        format!("{NQN_PREFIX}{}:{}", self.0, node_in_nqn(node))
+    }
+
     /// The volume whose subsystem has this NQN, if it is one of Weir's volumes.
     #[must_use]
     pub fn from_nqn(nqn: &str) -> Option<Self> {
-        let id = nqn.strip_prefix(NQN_PREFIX)?;
+        let rest = nqn.strip_prefix(NQN_PREFIX)?;
+        let (id, node) = rest.split_once(':').unwrap_or((rest, "n"));
         Uuid::try_parse(id)
             .ok()
             .map(VolumeId)
-            .filter(|v| v.0.to_string() == id)
+            .filter(|v| v.0.to_string() == id && !node.is_empty())
+    }
+
+    /// The device mapping through which one grant of a multi-host volume does its I/O. A new grant
+    /// has a new one: what was cut off never carries another's I/O.
+    #[must_use]
+    pub fn mapping(&self, node: &NodeName, generation: Generation) -> MappingName {
+        let node = hex_of_hash(node.as_str().as_bytes(), 16);
+        MappingName(format!("{}-{node}-{generation}", self.0.simple()))
     }
 
     /// The volume whose LV has this name, if it is one of Weir's.
@@ -82,6 +97,62 @@ impl VolumeId {
     #[must_use]
     pub fn serial(&self) -> String {
         hex_of_hash(self.0.as_bytes(), 20)
+    }
+}
+
+/// A device mapping of Weir's, `<id>-<hash of the node>-<generation>`, as part of its name and of its
+/// UUID in device mapper.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MappingName(String);
+
+/// How the device mapper UUIDs of Weir's mappings begin.
+const MAPPING_UUID: &str = "WEIR-";
+
+impl MappingName {
+    /// The mapping whose device mapper UUID this is, if it is one of Weir's.
+    #[must_use]
+    pub fn from_dm_uuid(uuid: &str) -> Option<Self> {
+        let name = MappingName(uuid.strip_prefix(MAPPING_UUID)?.to_owned());
+        let mut parts = name.0.splitn(3, '-').skip(1);
+        let is_hash = |part: &str| part.len() == 16 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_whole = parts.next().is_some_and(is_hash)
+            && parts.next().is_some_and(|part| part.parse::<u64>().is_ok());
+        (is_whole && name.volume().is_some()).then_some(name)
+    }
+
+    /// The name of the device: where it is below `/dev/mapper`.
+    #[must_use]
+    pub fn dm_name(&self) -> String {
+        format!("weir-{}", self.0)
+    }
+
+    /// The UUID by which device mapper knows it. udev rules and people tell by its beginning whose it
+    /// is.
+    #[must_use]
+    pub fn dm_uuid(&self) -> String {
+        format!("{MAPPING_UUID}{}", self.0)
+    }
+
+    /// Its device.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/dev/mapper/{}", self.dm_name())
+    }
+
+    /// The volume it is of.
+    #[must_use]
+    pub fn volume(&self) -> Option<VolumeId> {
+        let id = self.0.split('-').next()?;
+        Uuid::try_parse(id)
+            .ok()
+            .map(VolumeId)
+            .filter(|v| v.0.simple().to_string() == id)
+    }
+}
+
+impl fmt::Display for MappingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.dm_name())
     }
 }
 
@@ -197,14 +268,15 @@ impl fmt::Display for Generation {
 /// The NQN with which `node` connects to what was granted to it as `generation`.
 #[must_use]
 pub fn host_nqn(node: &NodeName, generation: Generation) -> String {
+    format!("{NQN_PREFIX}host:{}:{generation}", node_in_nqn(node))
+}
+
+fn node_in_nqn(node: &NodeName) -> String {
     let node = node.as_str();
     if node.len() <= LONGEST_NODE_IN_NQN {
-        format!("{NQN_PREFIX}host:{node}:{generation}")
+        node.to_owned()
     } else {
-        format!(
-            "{NQN_PREFIX}host:{}:{generation}",
-            hex_of_hash(node.as_bytes(), 64)
-        )
+        hex_of_hash(node.as_bytes(), 64)
     }
 }
 
@@ -250,6 +322,14 @@ mod tests {
         assert_eq!(id().serial().len(), 20);
         assert_eq!(VolumeId::from_lv_name(&id().lv_name()), Some(id()));
         assert_eq!(VolumeId::from_nqn(&id().nqn()), Some(id()));
+        let node = "app-1".parse().unwrap();
+        assert_eq!(VolumeId::from_nqn(&id().nqn_for(&node)), Some(id()));
+        let mapping = id().mapping(&node, Generation(u64::MAX));
+        // Names in device mapper have at most 127 bytes (DM_NAME_LEN, include/uapi/linux/dm-ioctl.h).
+        assert!(mapping.dm_name().len() <= 127 && mapping.dm_uuid().len() <= 128);
+        let read = MappingName::from_dm_uuid(&mapping.dm_uuid());
+        assert_eq!(read, Some(mapping.clone()));
+        assert_eq!(mapping.volume(), Some(id()));
     }
 
     #[test]

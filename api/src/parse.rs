@@ -1,15 +1,19 @@
 //! YAML or JSON text to an object. An error names the field and nothing is accepted by half.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::names::{API_VERSION, ObjectName};
+use crate::names::{API_VERSION, NodeName, ObjectName};
 use crate::pool::StoragePool;
 use crate::units::Bytes;
-use crate::volume::Volume;
+use crate::volume::{Access, Volume};
+
+/// More hosts than any use needs: each costs a subsystem and a device mapping.
+const MOST_HOSTS: usize = 16;
 
 /// An object somebody asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,14 +172,25 @@ fn check_volume(volume: Volume) -> Result<Volume, ParseError> {
             rule,
         });
     }
-    if volume.spec.attachments.len() > 1 {
-        let rule = "a volume can be attached to one node at a time".to_owned();
-        return Err(ParseError::Value {
+    let attachments = &volume.spec.attachments;
+    let nodes: BTreeSet<&NodeName> = attachments.iter().map(|a| &a.node_name).collect();
+    let rule = match volume.spec.access {
+        Access::SingleHost if attachments.len() > 1 => {
+            Some("a SingleHost volume can be attached to one node at a time".to_owned())
+        }
+        Access::MultiHost if attachments.len() > MOST_HOSTS => {
+            Some(format!("a volume can be attached to {MOST_HOSTS} nodes"))
+        }
+        _ if nodes.len() < attachments.len() => Some("a node can be named only once".to_owned()),
+        _ => None,
+    };
+    match rule {
+        Some(rule) => Err(ParseError::Value {
             field: "spec.attachments",
             rule,
-        });
+        }),
+        None => Ok(volume),
     }
-    Ok(volume)
 }
 
 fn in_range(size: Bytes) -> bool {
@@ -276,6 +291,18 @@ spec:
                 "[{nodeName: app-1, generation: 3}]",
                 "[{nodeName: a, generation: 1}, {nodeName: b, generation: 2}]",
                 "spec.attachments",
+            ),
+            (
+                VOLUME,
+                "attachments: [{nodeName: app-1, generation: 3}]",
+                "access: MultiHost\n  attachments: [{nodeName: a, generation: 1}, {nodeName: a, generation: 2}]",
+                "spec.attachments",
+            ),
+            (
+                VOLUME,
+                "poolName: fast",
+                "poolName: fast\n  access: Many",
+                "spec.access",
             ),
             (VOLUME, "poolName", "poolNam", "spec.poolNam"),
             (VOLUME, "kind: Volume", "kind: Vol", "kind"),

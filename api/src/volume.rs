@@ -24,9 +24,24 @@ pub struct VolumeSpec {
     /// Whether its space is taken now or as it is written.
     #[serde(default)]
     pub provisioning: Provisioning,
-    /// Nodes that may use it, the pool's own node included. At most one at a time.
+    /// How many nodes may use it at once; never changes.
+    #[serde(default)]
+    pub access: Access,
+    /// Nodes that may use it, the pool's own node included: at most one unless `access` says
+    /// otherwise, and each at most once.
     #[serde(default)]
     pub attachments: Vec<Attachment>,
+}
+
+/// How many nodes may use a volume at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// One. Its export is one subsystem, which is made anew for every grant.
+    #[default]
+    SingleHost,
+    /// Several, which have to agree among themselves who writes what. Each has a device mapping and a
+    /// subsystem of its own, so that one can be cut off without the others noticing.
+    MultiHost,
 }
 
 /// When a volume takes its space.
@@ -59,15 +74,37 @@ pub struct VolumeStatus {
     /// Its real size.
     #[serde(default)]
     pub capacity_bytes: Bytes,
-    /// The block device on the pool's node, once it may be used.
+    /// The block device on the pool's node, once a single-host volume may be used there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_path: Option<String>,
-    /// How other nodes reach it, once one is attached.
+    /// How the attached node reaches a single-host volume, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetStatus>,
+    /// Every attachment that is recorded, in the order of node names.
+    #[serde(default)]
+    pub attachments: Vec<AttachmentStatus>,
     /// See [`crate::condition`].
     #[serde(default)]
     pub conditions: Vec<Condition>,
+}
+
+/// What a grant is worth now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachmentStatus {
+    /// Whose it is.
+    pub node_name: NodeName,
+    /// Which grant.
+    pub generation: Generation,
+    /// The block device, once the pool's own node may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_path: Option<String>,
+    /// How another node reaches the volume, once it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetStatus>,
+    /// What is waited for, if it can't be used yet or is about to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Where in its life a volume is.

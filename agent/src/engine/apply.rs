@@ -10,6 +10,7 @@ use nvmet::Outcome;
 use super::Engine;
 use crate::chain;
 use crate::disk::DiskError;
+use crate::dm::Dm;
 use crate::lvm::{Group, Lvm};
 use crate::signatures;
 use crate::step::{Step, Subject, Work};
@@ -67,6 +68,13 @@ impl Engine {
                 }
             }
             Step::DropCache(device) => parts.disks.drop_cache(device)?,
+            Step::Map {
+                mapping,
+                device,
+                size,
+            } => Dm(runner).create(mapping, device, *size)?,
+            Step::FailMapping(mapping) => Dm(runner).fail(mapping)?,
+            Step::Unmap(mapping) => Dm(runner).remove(mapping)?,
             Step::StartZeroing(job, device, size) => {
                 parts.zeroing.start(job, device.clone(), *size);
             }

@@ -7,6 +7,7 @@ use weir_api::names::ObjectName;
 
 use super::{Engine, Parts};
 use crate::chain;
+use crate::dm::Dm;
 use crate::lvm::report::Pv;
 use crate::lvm::{Group, Lvm, pool_in};
 use crate::observed::{DeviceView, GroupView, Observed, PoolView};
@@ -44,15 +45,20 @@ impl Engine {
         let scan = scan.result.unwrap_or_else(|| Ok(Vec::new()));
         let numbers = numbers(parts, requests, records, &pools, &scan);
         let strays = strays(&lvm, &scan, records);
-        Observed {
+        let mapped = Dm(parts.runner.as_ref()).list();
+        let mut observed = Observed {
             pools,
             strays,
             scan,
             devices,
             numbers,
             target: parts.exports.read(),
+            mapped: mapped.map_err(|error| chain(&error)),
+            users: BTreeMap::new(),
             zeroing: parts.zeroing.jobs(),
-        }
+        };
+        observed.users = users(parts, requests, records, &observed);
+        observed
     }
 }
 
@@ -83,6 +89,37 @@ fn devices_in_making(
             .extend(pool.devices.iter().cloned());
     }
     names
+}
+
+/// Who has volumes open that are in use on this node against or beside what is recorded: every process is
+/// looked at for it, so those in plain local use are left out.
+fn users(
+    parts: &Parts,
+    requests: &Requests,
+    records: &Records,
+    observed: &Observed,
+) -> BTreeMap<DevT, Vec<String>> {
+    let mut users = BTreeMap::new();
+    for volume in records.volumes.values() {
+        let Some(PoolView::Present(view)) = observed.pools.get(&volume.pool) else {
+            continue;
+        };
+        let request = requests.volumes.get(&volume.name);
+        let is_as_recorded = request.is_none_or(|request| {
+            !request.is_deleted() && request.spec.attachments == volume.attachments
+        });
+        let mut grants = volume.attachments.iter();
+        if is_as_recorded && grants.all(|grant| grant.node_name == parts.node.name) {
+            continue;
+        }
+        let lv = view.lvs.get(&volume.id.lv_name());
+        if let Some((lv, number)) = lv.and_then(|lv| Some((lv, lv.number?)))
+            && observed.strangers(number, &lv.dm_path) != Some(0)
+        {
+            users.insert(number, parts.disks.users(number));
+        }
+    }
+    users
 }
 
 /// Numbers of all devices that are mentioned anywhere: one device has several paths.

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::condition::{self, Condition, Truth, reason};
-use weir_api::names::{ObjectName, host_nqn};
+use weir_api::names::{NodeName, ObjectName, host_nqn};
 use weir_api::object::Object;
 use weir_api::pool::{KernelPool, PoolEngine, PoolSpec, StoragePool, ThinPool};
-use weir_api::volume::{Phase, Volume, VolumeSpec, VolumeStatus};
+use weir_api::volume::{Access, Attachment, Phase, Volume, VolumeSpec, VolumeStatus};
 
 use super::{Engine, Looked};
 use crate::durable;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
 use crate::observed::{GroupView, Observed, PoolView, TargetView};
 use crate::plan::Plan;
-use crate::probe::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use crate::probe::{DevT, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
 use crate::record::{PoolRecord, Records, VolumeRecord, VolumeState};
 use crate::requests::Requests;
 use crate::step::Subject;
@@ -163,7 +163,8 @@ fn volume_object(volume: &VolumeRecord) -> Volume {
         capacity_bytes: volume.capacity_bytes,
         pool_name: volume.pool.clone(),
         provisioning: volume.provisioning,
-        attachments: volume.attachment.iter().cloned().collect(),
+        access: volume.access,
+        attachments: volume.attachments.clone(),
     };
     Object::new("Volume", volume.name.clone(), spec)
 }
@@ -208,13 +209,17 @@ fn fail(plan: &mut Plan, records: &Records, subject: &Subject, error: &str) {
                 .flat_map(|pool| &pool.portals);
             let mut portals = portals.filter(|portal| portal.port_id == port.0);
             let portal = portals.next().map(|record| record.portal.clone());
-            if let Some(target) = &mut status.target {
+            let attached = status.attachments.iter_mut();
+            let targets = attached.filter_map(|attachment| attachment.target.as_mut());
+            let mut is_reachable = false;
+            for target in targets.chain(&mut status.target) {
                 target
                     .portals
                     .retain(|other| Some(other) != portal.as_ref());
-                if !target.portals.is_empty() {
-                    return;
-                }
+                is_reachable |= !target.portals.is_empty();
+            }
+            if is_reachable {
+                return;
             }
             let kind = condition::EXPORTED;
             // The volume's own failure says more than that of its link.
@@ -234,6 +239,10 @@ fn fail(plan: &mut Plan, records: &Records, subject: &Subject, error: &str) {
 fn not_reachable(status: &mut VolumeStatus) {
     status.device_path = None;
     status.target = None;
+    for attachment in &mut status.attachments {
+        attachment.device_path = None;
+        attachment.target = None;
+    }
 }
 
 /// Whether each pool's portals accept connections. The kernel binds a port with its first link.
@@ -286,7 +295,7 @@ fn portals_condition(
     }
 }
 
-fn wanted(node: &weir_api::names::NodeName, records: &Records, observed: &Observed) -> Wanted {
+fn wanted(node: &NodeName, records: &Records, observed: &Observed) -> Wanted {
     let mut wanted = Wanted::default();
     for (pool, view) in &observed.pools {
         let PoolView::Present(group) = view else {
@@ -304,29 +313,58 @@ fn wanted(node: &weir_api::names::NodeName, records: &Records, observed: &Observ
             .filter(|volume| volume.pool == *pool);
         for volume in volumes.filter(|volume| volume.state == VolumeState::Ready) {
             let lv = group.lvs.get(&volume.id.lv_name());
-            let Some(dev) = lv.and_then(|lv| lv.number) else {
+            let Some(lv) = lv.and_then(|lv| lv.number) else {
                 continue;
             };
-            let remote = volume
-                .attachment
-                .as_ref()
-                .filter(|grant| grant.node_name != *node);
-            let mode = remote.map_or(Mode::Local, |grant| Mode::Exported {
-                initiators: vec![(
-                    host_nqn(&grant.node_name, grant.generation),
-                    grant.node_name.clone(),
-                )],
-            });
             wanted.volumes.push(MeasuredVolume {
                 id: volume.id,
                 name: volume.name.clone(),
                 pool: pool.clone(),
-                dev,
-                mode,
+                devices: devices(node, volume, lv, observed),
             });
         }
     }
     wanted
+}
+
+/// The devices whose I/Os are a volume's: its LV, or the mappings of its grants. A mapping's I/O passes the
+/// LV too, and would count twice there.
+fn devices(
+    node: &NodeName,
+    volume: &VolumeRecord,
+    lv: DevT,
+    observed: &Observed,
+) -> Vec<MeasuredDevice> {
+    let mode = |grant: &Attachment| {
+        if grant.node_name == *node {
+            return Mode::Local;
+        }
+        let host = host_nqn(&grant.node_name, grant.generation);
+        Mode::Exported {
+            initiators: vec![(host, grant.node_name.clone())],
+        }
+    };
+    let number = |grant: &Attachment| {
+        let mapping = volume.id.mapping(&grant.node_name, grant.generation);
+        let mut mapped = observed.mapped.iter().flatten();
+        let device = mapped.find(|device| device.mapping.as_ref() == Some(&mapping));
+        device.map(|device| device.number)
+    };
+    let grants = volume.attachments.iter();
+    match volume.access {
+        Access::SingleHost => vec![MeasuredDevice {
+            dev: lv,
+            mode: volume.attachments.first().map_or(Mode::Local, mode),
+        }],
+        Access::MultiHost => grants
+            .filter_map(|grant| {
+                Some(MeasuredDevice {
+                    dev: number(grant)?,
+                    mode: mode(grant),
+                })
+            })
+            .collect(),
+    }
 }
 
 fn gauges(

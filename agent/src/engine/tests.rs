@@ -1,6 +1,7 @@
 //! The engine on a simulated node.
 
 mod cases;
+mod multihost;
 mod pools;
 mod random;
 
@@ -12,7 +13,7 @@ use nvmet::Configfs;
 use uuid::Uuid;
 use weir_api::condition::{Condition, Truth};
 use weir_api::names::{Generation, VolumeId, host_nqn};
-use weir_api::volume::{Phase, Provisioning, Volume, VolumeStatus};
+use weir_api::volume::{Access, Attachment, Phase, Provisioning, Volume, VolumeStatus};
 
 use super::{Engine, Parts, Round};
 use crate::durable::Fs;
@@ -89,14 +90,13 @@ impl World {
     /// Asks for a volume, and notes what that orders.
     fn ask(&mut self, volume: &Volume) {
         let id = volume.spec.id;
-        let granted = volume.spec.attachments.first();
-        let host = granted.map(|grant| host_nqn(&grant.node_name, grant.generation));
+        let granted: BTreeSet<String> = granted_hosts(volume).collect();
         let hosts = self.hosts.entry(id).or_default();
         let mut state = self.sim.lock();
-        for other in hosts.iter().filter(|other| Some(*other) != host.as_ref()) {
+        for other in hosts.difference(&granted) {
             state.revoked.insert((id, other.clone()));
         }
-        hosts.extend(host);
+        hosts.extend(granted);
         if volume.is_deleted() {
             state.ordered.insert(id);
         }
@@ -229,7 +229,7 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
 /// Commands that change something, so far.
 fn changes(sim: &Sim) -> usize {
     let state = sim.lock();
-    let reads = ["lvm pvs", "lvm lvs", "wipefs --no-act"];
+    let reads = ["lvm pvs", "lvm lvs", "wipefs --no-act", "dmsetup info"];
     let changes = |cmd: &&String| !reads.iter().any(|read| cmd.starts_with(read));
     state.commands.iter().filter(changes).count()
 }
@@ -245,6 +245,7 @@ fn volume(volume: &str, number: u128) -> Volume {
         capacity_bytes: weir_api::units::Bytes(2 * EXTENT - 1),
         pool_name: name("fast"),
         provisioning: Provisioning::Thick,
+        access: Access::SingleHost,
         attachments: Vec::new(),
     };
     Volume::new("Volume", name(volume), spec)
@@ -252,11 +253,28 @@ fn volume(volume: &str, number: u128) -> Volume {
 
 fn attached(mut volume: Volume, node: &str, generation: Generation) -> Volume {
     let node_name = node.parse().unwrap();
-    volume.spec.attachments = vec![weir_api::volume::Attachment {
+    volume.spec.attachments = vec![Attachment {
         node_name,
         generation,
     }];
     volume
+}
+
+/// Attached to several nodes.
+fn shared(mut volume: Volume, grants: &[(&str, Generation)]) -> Volume {
+    volume.spec.access = Access::MultiHost;
+    let grants = grants.iter().map(|(node, generation)| Attachment {
+        node_name: node.parse().unwrap(),
+        generation: *generation,
+    });
+    volume.spec.attachments = grants.collect();
+    volume
+}
+
+/// The hosts that a request grants its volume to.
+fn granted_hosts(volume: &Volume) -> impl Iterator<Item = String> {
+    let grants = volume.spec.attachments.iter();
+    grants.map(|grant| host_nqn(&grant.node_name, grant.generation))
 }
 
 fn deleted(mut volume: Volume) -> Volume {

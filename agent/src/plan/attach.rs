@@ -1,98 +1,45 @@
-//! Granting a volume to a node, and taking it back.
+//! Granting a volume to nodes, and taking it back.
 
-use nvmet::PortId;
+use nvmet::{Nqn, PortId, Subsystem, Target};
 use weir_api::condition::reason;
 use weir_api::names::host_nqn;
-use weir_api::units::Bytes;
-use weir_api::volume::{Attachment, Phase, TargetStatus, Volume};
+use weir_api::volume::{Access, Attachment, AttachmentStatus, Phase, TargetStatus, Volume};
 
-use super::volumes::{Verdict, in_use, mismatch};
+use super::grants::Grants;
+use super::volumes::{Verdict, mismatch};
 use super::{Planner, Problem, exports, group_of, ports};
 use crate::lvm::report::Lv;
 use crate::lvm::{Group, UNZEROED_TAG};
-use crate::observed::{PoolView, TargetView};
+use crate::observed::TargetView;
 use crate::record::{PoolRecord, VolumeRecord};
 use crate::step::{Step, Subject};
 
-/// Who a request wants to be attached.
-enum Wish {
-    /// As it is recorded: there is no request, or it is refused.
-    AsRecorded,
-    /// Nobody: the request is there and names nobody.
-    Nobody,
-    /// Somebody, with a generation that is new.
-    Grant(Attachment),
+/// A ready volume and where it is.
+#[derive(Clone, Copy)]
+pub(super) struct Served<'a> {
+    pub(super) volume: &'a VolumeRecord,
+    pub(super) pool: &'a PoolRecord,
+    pub(super) group: &'a Group,
+    pub(super) lv: &'a Lv,
+}
+
+/// How one grant's I/O reaches the LV.
+pub(super) struct Export<'a> {
+    pub(super) attachment: &'a Attachment,
+    pub(super) nqn: Nqn,
+    /// The subsystem as it should be.
+    pub(super) wanted: Subsystem,
 }
 
 impl Planner<'_> {
     pub(super) fn ready(&mut self, volume: &VolumeRecord, request: Option<&Volume>) -> Verdict {
-        let (refused, wish) = self.wish(volume, request);
-        let mut verdict = self.ready_as(volume, wish);
+        let (refused, grants) = self.grants(volume, request);
+        let mut verdict = self.ready_as(volume, &grants);
         verdict.refused = verdict.refused.or(refused);
         verdict
     }
 
-    /// What a request wants of a recorded volume, and what of it is refused.
-    fn wish(&self, volume: &VolumeRecord, request: Option<&Volume>) -> (Option<Problem>, Wish) {
-        let Some(request) = request else {
-            return (None, Wish::AsRecorded);
-        };
-        let spec = &request.spec;
-        let immutable = |message: String| {
-            (
-                Some(Problem::new(reason::IMMUTABLE_FIELD, message)),
-                Wish::AsRecorded,
-            )
-        };
-        if spec.pool_name != volume.pool {
-            return immutable(format!(
-                "spec.poolName can't be changed from `{}`",
-                volume.pool
-            ));
-        }
-        if spec.provisioning != volume.provisioning {
-            return immutable("spec.provisioning can't be changed".to_owned());
-        }
-        let extent = match self.observed.pools.get(&volume.pool) {
-            Some(PoolView::Present(view)) => view.vg.extent,
-            _ => Bytes(1),
-        };
-        let asked = spec
-            .capacity_bytes
-            .round_up(extent)
-            .unwrap_or(spec.capacity_bytes);
-        let had = volume.capacity_bytes;
-        if asked < had {
-            let message = format!("spec.capacityBytes can't be made smaller than {}", had.0);
-            return (
-                Some(Problem::new(reason::SHRINK_REFUSED, message)),
-                Wish::AsRecorded,
-            );
-        }
-        let mut refused = (asked > had).then(|| {
-            let message = format!("spec.capacityBytes: it stays at {} for now", had.0);
-            Problem::new(reason::RESIZE_NOT_SUPPORTED, message)
-        });
-        let wish = match spec.attachments.first() {
-            None => Wish::Nobody,
-            Some(asked) if volume.attachment.as_ref() == Some(asked) => Wish::AsRecorded,
-            Some(asked) => match volume.highest_generation {
-                Some(highest) if asked.generation <= highest => {
-                    let message = format!(
-                        "spec.attachments: generation {} was used, the next is {} or higher",
-                        asked.generation,
-                        highest.0.saturating_add(1)
-                    );
-                    refused = Some(Problem::new(reason::STALE_GENERATION, message));
-                    Wish::AsRecorded
-                }
-                _ => Wish::Grant(asked.clone()),
-            },
-        };
-        (refused, wish)
-    }
-
-    fn ready_as(&mut self, volume: &VolumeRecord, wish: Wish) -> Verdict {
+    fn ready_as(&mut self, volume: &VolumeRecord, grants: &Grants) -> Verdict {
         let failed = |problem| Verdict::new(Phase::Failed, Err(problem));
         let (pool, view) = match self.usable_pool(&volume.pool) {
             Ok(usable) => usable,
@@ -121,103 +68,183 @@ impl Planner<'_> {
                 .steps
                 .push(Step::Activate(group.clone(), lv.name.clone()));
         }
-        if let Err(problem) = self.attach(volume, wish, pool, &group, lv, &mut verdict) {
+        let served = Served {
+            volume,
+            pool,
+            group: &group,
+            lv,
+        };
+        let attached = match volume.access {
+            Access::SingleHost => self.attach_one(served, grants, &mut verdict),
+            Access::MultiHost => self.attach_several(served, grants, &mut verdict),
+        };
+        if let Err(problem) = attached {
             verdict.exported = Some(Err(problem));
         }
         verdict
     }
 
-    fn attach(
+    /// The one grant of a single-host volume, if it has one.
+    fn attach_one(
         &mut self,
-        volume: &VolumeRecord,
-        wish: Wish,
-        pool: &PoolRecord,
-        group: &Group,
-        lv: &Lv,
+        served: Served<'_>,
+        grants: &Grants,
         verdict: &mut Verdict,
     ) -> Result<(), Problem> {
+        let Served { volume, lv, .. } = served;
         let target = self.target()?;
         let nqn = exports::nqn_of(volume);
         let exported = target.subsystems.get(&nqn);
-        let is_local = |attachment: &Attachment| attachment.node_name == self.node.name;
-        let wanted =
-            |attachment: &Attachment| exports::subsystem(volume, &exports::host_of(attachment), lv);
-        let fence = |verdict: &mut Verdict| {
-            verdict.steps.push(exports::fence(target, &nqn));
-            if lv.number.is_some() {
-                verdict
-                    .steps
-                    .push(Step::DropCache(lv.dm_path.clone().into()));
-            }
-        };
-        let revoke = |verdict: &mut Verdict| {
-            verdict.record(VolumeRecord {
-                attachment: None,
-                revoked: true,
-                ..volume.clone()
-            });
-        };
         let fencing = Problem::new(reason::WAITING, "the export before is being ended");
-
-        let attachment = match wish {
-            Wish::AsRecorded => volume.attachment.clone(),
-            Wish::Nobody => {
-                if volume.attachment.is_some() || (exported.is_some() && !volume.revoked) {
-                    revoke(verdict);
-                }
-                if exported.is_some() {
-                    fence(verdict);
-                    return Err(fencing);
-                }
-                None
+        if grants.ordered && grants.keep.is_empty() {
+            let local = volume.attachments.iter().find(|a| self.is_local(a));
+            if let Some(local) = local
+                && let Some(problem) = self.opened(lv)
+            {
+                verdict.attachments.push(waiting(local, &problem));
+                return Err(problem);
             }
-            Wish::Grant(attachment) => {
-                if volume.attachment.is_some() || exported.is_some() {
-                    revoke(verdict);
-                    if exported.is_some() {
-                        fence(verdict);
-                    }
-                    return Err(fencing);
-                }
-                if lv.is_open {
-                    return Err(in_use(lv));
-                }
+            let is_left = exported.is_some() && !volume.revoked;
+            if !volume.attachments.is_empty() || is_left {
                 verdict.record(VolumeRecord {
-                    attachment: Some(attachment.clone()),
-                    highest_generation: Some(attachment.generation),
-                    revoked: false,
+                    attachments: Vec::new(),
+                    revoked: true,
                     ..volume.clone()
                 });
-                Some(attachment)
             }
-        };
-
-        let Some(attachment) = attachment else {
-            // The export of a record that was lost and made anew, without a request that names
-            // somebody, is nobody's order to end it.
-            if exported.is_some() && volume.revoked {
-                fence(verdict);
+        }
+        // The export of a record that was lost and made anew, without a request that names somebody,
+        // is nobody's order to end it.
+        let is_order = grants.ordered || volume.revoked;
+        let mut kept = grants.keep.first();
+        if kept.is_none() {
+            if exported.is_some() && is_order {
+                self.end_export(served, target, &nqn, verdict);
                 return Err(fencing);
             }
+            let Some(new) = grants.new.first() else {
+                return Ok(());
+            };
+            if !volume.attachments.is_empty() {
+                return Err(fencing);
+            }
+            if let Some(problem) = self.opened(lv) {
+                return Err(problem);
+            }
+            verdict.record(VolumeRecord {
+                attachments: vec![new.clone()],
+                highest_generation: Some(new.generation),
+                revoked: false,
+                ..volume.clone()
+            });
+            kept = Some(new);
+        }
+        let Some(attachment) = kept else {
             return Ok(());
         };
-        if is_local(&attachment) {
+        if self.is_local(attachment) {
             if exported.is_some() {
-                fence(verdict);
+                self.end_export(served, target, &nqn, verdict);
                 return Err(fencing);
             }
             verdict.device_path = Some(lv.dm_path.clone());
+            verdict.attachments.push(AttachmentStatus {
+                device_path: Some(lv.dm_path.clone()),
+                ..granted(attachment)
+            });
             let message = "this node itself uses the device";
             verdict.exported = Some(Ok(Problem::new(reason::LOCAL_USE, message)));
             return Ok(());
         }
-        let wanted = wanted(&attachment);
-        if let Some(exported) = exported
-            && !exports::is_part_of(exported, &wanted)
-        {
-            fence(verdict);
+        let host = exports::host_of(attachment);
+        let wanted = exports::subsystem(volume, &host, &lv.dm_path);
+        if exported.is_some_and(|exported| !exports::is_part_of(exported, &wanted)) {
+            self.end_export(served, target, &nqn, verdict);
             return Err(fencing);
         }
+        self.check_portals(served.pool)?;
+        self.check_foreign(served, target, &nqn)?;
+        let shown = exported.is_some_and(|exported| exports::shows(exported, &lv.dm_path));
+        if shown {
+            let strangers = lv
+                .number
+                .and_then(|number| self.observed.strangers(number, &lv.dm_path));
+            verdict.opened_locally = strangers.is_some_and(|n| n > 0).then(|| self.in_use(lv));
+        } else {
+            if let Some(problem) = self.opened(lv) {
+                return Err(problem);
+            }
+            self.open_to_exports(served, verdict);
+        }
+        let export = Export {
+            attachment,
+            nqn,
+            wanted,
+        };
+        verdict.target = Some(self.export(served, target, export, verdict));
+        let message = format!("node `{}` can connect", attachment.node_name);
+        verdict.exported = Some(Ok(Problem::new(reason::AS_ASKED, message)));
+        Ok(())
+    }
+
+    /// Ends the export of a single-host volume.
+    fn end_export(
+        &self,
+        Served { lv, .. }: Served<'_>,
+        target: &Target,
+        nqn: &Nqn,
+        verdict: &mut Verdict,
+    ) {
+        verdict.steps.push(exports::fence(target, nqn));
+        if lv.number.is_some() {
+            let device = lv.dm_path.clone().into();
+            verdict.steps.push(Step::DropCache(device));
+        }
+    }
+
+    /// What precedes the first export of an LV that nobody on this node has open.
+    pub(super) fn open_to_exports(
+        &self,
+        Served { group, lv, .. }: Served<'_>,
+        verdict: &mut Verdict,
+    ) {
+        // What a local user read stays in the page cache, and nvmet would serve reads beside it.
+        verdict
+            .steps
+            .push(Step::DropCache(lv.dm_path.clone().into()));
+        let closed = Step::CheckClosed(group.clone(), lv.name.clone(), lv.uuid.clone());
+        verdict.steps.push(closed);
+    }
+
+    pub(super) fn is_local(&self, attachment: &Attachment) -> bool {
+        attachment.node_name == self.node.name
+    }
+
+    /// Why an LV can't be handed to another user: somebody on this node has it open.
+    pub(super) fn opened(&self, lv: &Lv) -> Option<Problem> {
+        let number = lv.number?;
+        let strangers = self.observed.strangers(number, &lv.dm_path);
+        // Without device mapper's count LVM's word has to do, which takes exports for openers too.
+        if strangers.map_or(lv.is_open, |strangers| strangers > 0) {
+            return Some(self.in_use(lv));
+        }
+        None
+    }
+
+    pub(super) fn in_use(&self, lv: &Lv) -> Problem {
+        let users = lv
+            .number
+            .and_then(|number| self.observed.users.get(&number));
+        let by = match users.map(|users| users.join(", ")) {
+            Some(users) if !users.is_empty() => format!(" by {users}"),
+            _ => String::new(),
+        };
+        let name = &lv.name;
+        let message = format!("LV `{name}` is open on this node{by}; unmount or close it");
+        Problem::new(reason::IN_USE, message)
+    }
+
+    pub(super) fn check_portals(&self, pool: &PoolRecord) -> Result<(), Problem> {
         if let TargetView::Absent(message) = &self.observed.target {
             return Err(Problem::new(reason::TARGET_UNAVAILABLE, message.clone()));
         }
@@ -225,45 +252,58 @@ impl Planner<'_> {
             let message = format!("pool `{}` has no portal; give it one", pool.name);
             return Err(Problem::new(reason::NO_PORTAL, message));
         }
-        let shown = exported.is_some_and(|exported| exports::shows(exported, &lv.dm_path));
-        let mut others = target.subsystems.iter().filter(|(other, _)| **other != nqn);
-        if let Some((other, _)) = others.find(|(_, other)| exports::shows(other, &lv.dm_path)) {
-            let message = format!("subsystem `{other}` exports the same device; remove it");
-            return Err(Problem::new(reason::FOREIGN, message));
-        }
-        if !shown {
-            if lv.is_open {
-                return Err(in_use(lv));
-            }
-            // What a local user read stays in the page cache, and nvmet would serve reads beside it.
-            verdict
-                .steps
-                .push(Step::DropCache(lv.dm_path.clone().into()));
-            let closed = Step::CheckClosed(group.clone(), lv.name.clone(), lv.uuid.clone());
-            verdict.steps.push(closed);
-        }
-        self.want_host(target, &exports::host_of(&attachment));
-        verdict.steps.extend(exports::serve(target, &nqn, wanted));
-        self.link(volume, pool);
-        verdict.target = Some(TargetStatus {
-            nqn: volume.id.nqn(),
-            host_nqn: host_nqn(&attachment.node_name, attachment.generation),
-            nsid: nvmet::Nsid::FIRST.into(),
-            uuid: volume.id,
-            portals: pool
-                .portals
-                .iter()
-                .filter(|portal| !portal.retiring)
-                .map(|portal| portal.portal.clone())
-                .collect(),
-        });
-        let message = format!("node `{}` can connect", attachment.node_name);
-        verdict.exported = Some(Ok(Problem::new(reason::AS_ASKED, message)));
         Ok(())
     }
 
-    fn link(&mut self, volume: &VolumeRecord, pool: &PoolRecord) {
-        let nqn = exports::nqn_of(volume);
+    /// Whether a subsystem besides `nqn` exports the LV.
+    pub(super) fn check_foreign(
+        &self,
+        Served { lv, .. }: Served<'_>,
+        target: &Target,
+        nqn: &Nqn,
+    ) -> Result<(), Problem> {
+        let mut others = target.subsystems.iter().filter(|(other, _)| *other != nqn);
+        match others.find(|(_, other)| exports::shows(other, &lv.dm_path)) {
+            None => Ok(()),
+            Some((other, _)) => {
+                let message = format!("subsystem `{other}` exports the same device; remove it");
+                Err(Problem::new(reason::FOREIGN, message))
+            }
+        }
+    }
+
+    /// Makes or completes one grant's export. Says how to connect, once all of it is done.
+    pub(super) fn export(
+        &mut self,
+        Served { volume, pool, .. }: Served<'_>,
+        target: &Target,
+        export: Export<'_>,
+        verdict: &mut Verdict,
+    ) -> TargetStatus {
+        let Export {
+            attachment,
+            nqn,
+            wanted,
+        } = export;
+        self.want_host(target, &exports::host_of(attachment));
+        verdict.steps.extend(exports::serve(target, &nqn, wanted));
+        self.link(volume, pool, &nqn);
+        let portals = pool.portals.iter().filter(|portal| !portal.retiring);
+        let status = TargetStatus {
+            nqn: nqn.to_string(),
+            host_nqn: host_nqn(&attachment.node_name, attachment.generation),
+            nsid: nvmet::Nsid::FIRST.into(),
+            uuid: volume.id,
+            portals: portals.map(|portal| portal.portal.clone()).collect(),
+        };
+        verdict.attachments.push(AttachmentStatus {
+            target: Some(status.clone()),
+            ..granted(attachment)
+        });
+        status
+    }
+
+    fn link(&mut self, volume: &VolumeRecord, pool: &PoolRecord, nqn: &Nqn) {
         let Ok(target) = self.target() else { return };
         for record in pool.portals.iter().filter(|record| !record.retiring) {
             let id = PortId(record.port_id);
@@ -274,15 +314,34 @@ impl Planner<'_> {
             };
             let wanted = ports::port(&record.portal);
             let port = target.ports.get(&id).unwrap_or(&wanted);
-            if !port.subsystems.contains(&nqn) {
+            if !port.subsystems.contains(nqn) {
                 // A port of ours that somebody gave another address gets none of our subsystems.
                 let port = if ports::is_at(port, &record.portal) {
                     port
                 } else {
                     &wanted
                 };
-                self.work(subject, vec![exports::link(&nqn, id, port)]);
+                self.work(subject, vec![exports::link(nqn, id, port)]);
             }
         }
+    }
+}
+
+/// The status of a grant of which nothing more is known yet.
+pub(super) fn granted(attachment: &Attachment) -> AttachmentStatus {
+    AttachmentStatus {
+        node_name: attachment.node_name.clone(),
+        generation: attachment.generation,
+        device_path: None,
+        target: None,
+        message: None,
+    }
+}
+
+/// The status of a grant that waits.
+pub(super) fn waiting(attachment: &Attachment, problem: &Problem) -> AttachmentStatus {
+    AttachmentStatus {
+        message: Some(problem.message.clone()),
+        ..granted(attachment)
     }
 }

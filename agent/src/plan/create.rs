@@ -1,14 +1,12 @@
 //! Making a volume: its space, its LV, its zeroes; or claiming what is there already.
 
-use std::collections::BTreeSet;
-
 use weir_api::condition::reason;
 use weir_api::units::Bytes;
 use weir_api::volume::{Phase, Provisioning, Volume};
 
 use super::thin::thin_pool_problem;
 use super::volumes::{Verdict, mismatch};
-use super::{Planner, Problem, exports, group_of};
+use super::{Planner, Problem, group_of};
 use crate::lvm::report::{Lv, LvKind};
 use crate::lvm::{THIN_POOL, UNZEROED_TAG, extents, id_in};
 use crate::observed::GroupView;
@@ -61,7 +59,8 @@ impl Planner<'_> {
                 .unwrap_or(spec.capacity_bytes),
             provisioning: spec.provisioning,
             state: VolumeState::Creating,
-            attachment: None,
+            access: spec.access,
+            attachments: Vec::new(),
             highest_generation: None,
             revoked: false,
         });
@@ -161,16 +160,7 @@ impl Planner<'_> {
                 return Err(Problem::new(reason::FOREIGN, message));
             }
         };
-        let exported =
-            self.target()?.subsystems.get(&id.nqn().parse().map_err(
-                |error: nvmet::NqnError| Problem::new(reason::FOREIGN, error.to_string()),
-            )?);
-        // An export that is there and is the one asked for goes on; any other one is fenced later,
-        // when the record says who may use the volume.
-        let attachment = request.spec.attachments.first().filter(|attachment| {
-            let hosts = BTreeSet::from([exports::host_of(attachment)]);
-            exported.is_some_and(|subsystem| subsystem.allowed_hosts == hosts)
-        });
+        let (attachments, highest_generation) = self.seen_grants(request)?;
         let mut verdict = Verdict::waiting(Phase::Creating, "it is being claimed again");
         verdict
             .steps
@@ -187,8 +177,9 @@ impl Planner<'_> {
             } else {
                 state
             },
-            attachment: attachment.cloned(),
-            highest_generation: exported.and_then(exports::generation_in),
+            access: request.spec.access,
+            attachments,
+            highest_generation,
             revoked: false,
         });
         Ok(verdict)

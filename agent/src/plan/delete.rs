@@ -2,8 +2,8 @@
 
 use weir_api::condition::reason;
 
-use super::volumes::{Verdict, in_use};
-use super::{Planner, Problem, exports, group_of};
+use super::volumes::Verdict;
+use super::{Planner, Problem, group_of};
 use crate::lvm::{id_in, id_tag};
 use crate::record::VolumeRecord;
 use crate::step::Step;
@@ -16,14 +16,10 @@ impl Planner<'_> {
             verdict.ready = Err(problem);
             verdict
         };
-        let target = match self.target() {
-            Ok(target) => target,
+        match self.end_all(volume.id, &mut verdict) {
+            Ok(false) => {}
+            Ok(true) => return verdict,
             Err(problem) => return wait(verdict, problem),
-        };
-        let nqn = exports::nqn_of(volume);
-        if target.subsystems.contains_key(&nqn) {
-            verdict.steps.push(exports::fence(target, &nqn));
-            return verdict;
         }
         let (pool, view) = match self.usable_pool(&volume.pool) {
             Ok(usable) => usable,
@@ -51,7 +47,7 @@ impl Planner<'_> {
             );
         }
         if lv.is_open {
-            return wait(verdict, in_use(lv));
+            return wait(verdict, self.in_use(lv));
         }
         verdict.steps.push(Step::RemoveLv {
             lv: lv.name.clone(),

@@ -8,13 +8,17 @@ use weir_api::names::{Generation, MODEL, NQN_PREFIX, NodeName, host_nqn};
 use weir_api::volume::Attachment;
 
 use super::Planner;
-use crate::lvm::report::Lv;
 use crate::record::VolumeRecord;
 use crate::step::{Step, Subject};
 
 /// The NQN of a volume's subsystem.
 pub(super) fn nqn_of(volume: &VolumeRecord) -> Nqn {
     nqn(volume.id.nqn())
+}
+
+/// The NQN of the subsystem that exports a multi-host volume to a node.
+pub(super) fn nqn_for(volume: &VolumeRecord, node: &NodeName) -> Nqn {
+    nqn(volume.id.nqn_for(node))
 }
 
 /// The NQN of the host that an attachment grants a volume to.
@@ -38,10 +42,10 @@ pub(super) fn generation_in(subsystem: &Subsystem) -> Option<Generation> {
     subsystem.allowed_hosts.iter().filter_map(generation).max()
 }
 
-/// The subsystem that exports a volume to one host.
-pub(super) fn subsystem(volume: &VolumeRecord, host: &Nqn, lv: &Lv) -> Subsystem {
+/// The subsystem that exports a volume, through `device`, to one host.
+pub(super) fn subsystem(volume: &VolumeRecord, host: &Nqn, device: &str) -> Subsystem {
     let namespace = Namespace {
-        device_path: lv.dm_path.clone().into(),
+        device_path: device.into(),
         uuid: volume.id.0,
         nguid: volume.id.0,
         ana_group: AnaGroupId::DEFAULT,

@@ -3,7 +3,7 @@
 use weir_api::condition::{self, Condition, Truth, reason};
 use weir_api::names::ObjectName;
 use weir_api::units::Bytes;
-use weir_api::volume::{Phase, Provisioning, TargetStatus, Volume, VolumeStatus};
+use weir_api::volume::{AttachmentStatus, Phase, Provisioning, TargetStatus, Volume, VolumeStatus};
 
 use super::{Planner, Problem};
 use crate::lvm::id_in;
@@ -21,6 +21,9 @@ pub(super) struct Verdict {
     pub(super) capacity: Bytes,
     pub(super) device_path: Option<String>,
     pub(super) target: Option<TargetStatus>,
+    pub(super) attachments: Vec<AttachmentStatus>,
+    /// Somebody on this node has the volume open besides its exports.
+    pub(super) opened_locally: Option<Problem>,
 }
 
 impl Verdict {
@@ -34,6 +37,8 @@ impl Verdict {
             capacity: Bytes(0),
             device_path: None,
             target: None,
+            attachments: Vec::new(),
+            opened_locally: None,
         }
     }
 
@@ -126,7 +131,7 @@ impl<'a> Planner<'a> {
             let mut verdict = Verdict::waiting(Phase::Deleting, "its deletion is recorded");
             let volume = verdict.record(VolumeRecord {
                 state: VolumeState::Deleting,
-                attachment: None,
+                attachments: Vec::new(),
                 revoked: true,
                 ..volume.clone()
             });
@@ -164,6 +169,9 @@ impl<'a> Planner<'a> {
             Some(Err(said)) => conditions.push(said.condition(condition::EXPORTED, Truth::False)),
             None => {}
         }
+        if let Some(opened) = &verdict.opened_locally {
+            conditions.push(opened.condition(condition::OPENED_LOCALLY, Truth::True));
+        }
         if let Some(refused) = &verdict.refused {
             conditions.push(refused.condition(condition::REFUSED, Truth::True));
         }
@@ -181,14 +189,10 @@ impl<'a> Planner<'a> {
             capacity_bytes: verdict.capacity,
             device_path: verdict.device_path.clone(),
             target: verdict.target.clone(),
+            attachments: verdict.attachments.clone(),
             conditions,
         }
     }
-}
-
-pub(super) fn in_use(lv: &Lv) -> Problem {
-    let message = format!("LV `{}` is open on this node; unmount or close it", lv.name);
-    Problem::new(reason::IN_USE, message)
 }
 
 /// Why an LV is not the recorded volume's.

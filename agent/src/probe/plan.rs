@@ -77,9 +77,11 @@ fn devices(wanted: &Resolved, volumes: &Assignment, disks: &Assignment) -> BTree
     };
     for volume in &wanted.volumes {
         if let Some(place) = volumes.places.get(&volume.id) {
-            let device = devices.entry(volume.dev).or_insert(nothing);
-            device.volume = *place;
-            device.flags |= volume.flag;
+            for (dev, flag) in &volume.devices {
+                let device = devices.entry(*dev).or_insert(nothing);
+                device.volume = *place;
+                device.flags |= flag;
+            }
         }
     }
     for disk in &wanted.disks {

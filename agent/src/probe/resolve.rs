@@ -10,7 +10,7 @@ use weir_api::names::{NodeName, ObjectName};
 use super::slots::HolderId;
 use super::snapshot::{InitiatorLabels, StageOff};
 use super::sysfs;
-use super::wanted::{MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use super::wanted::{MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
 
 /// What can be measured.
 #[derive(Debug, Default)]
@@ -25,9 +25,8 @@ pub(super) struct Resolved {
 #[derive(Debug)]
 pub(super) struct Volume {
     pub(super) id: HolderId,
-    pub(super) dev: u32,
-    /// One of the `VOLUME_…` bits.
-    pub(super) flag: u32,
+    /// Each device's number, and one of the `VOLUME_…` bits.
+    pub(super) devices: Vec<(u32, u32)>,
     pub(super) wanted: MeasuredVolume,
 }
 
@@ -69,38 +68,49 @@ pub(super) fn resolve(wanted: &Wanted, sysfs: &Path) -> Resolved {
     resolved
 }
 
+impl Volume {
+    fn has(&self, dev: u32) -> bool {
+        self.devices.iter().any(|(own, _)| *own == dev)
+    }
+}
+
 impl Resolved {
     fn volume(&self, volume: &MeasuredVolume, sysfs: &Path) -> Result<Volume, String> {
-        let dev = volume.dev.in_kernel();
         let id = volume.id.0.into_bytes();
-        if let Some(other) = self.volumes.iter().find(|v| v.dev == dev || v.id == id) {
+        if let Some(other) = self.volumes.iter().find(|v| v.id == id) {
+            return Err(format!("its id is also that of {}", other.wanted.name));
+        }
+        let devices = volume.devices.iter();
+        let devices = devices.map(|device| self.device(device, sysfs));
+        Ok(Volume {
+            id,
+            devices: devices.collect::<Result<_, _>>()?,
+            wanted: volume.clone(),
+        })
+    }
+
+    fn device(&self, device: &MeasuredDevice, sysfs: &Path) -> Result<(u32, u32), String> {
+        let dev = device.dev.in_kernel();
+        if let Some(other) = self.volumes.iter().find(|v| v.has(dev)) {
             let other = &other.wanted.name;
-            return Err(format!(
-                "its device {} or id is also that of {other}",
-                volume.dev
-            ));
+            return Err(format!("its device {} is also that of {other}", device.dev));
         }
-        if sysfs::whole_disk(sysfs, volume.dev).is_none() {
-            return Err(format!("there is no device {}", volume.dev));
+        if sysfs::whole_disk(sysfs, device.dev).is_none() {
+            return Err(format!("there is no device {}", device.dev));
         }
-        if sysfs::has_requests(sysfs, volume.dev) {
+        if sysfs::has_requests(sysfs, device.dev) {
             // The kernel traces the end of a bio only where no request carries it (block/blk-mq.c clears
             // BIO_TRACE_COMPLETION). Logical volumes are bio-based.
             return Err(format!(
                 "device {} is request-based, not a logical volume",
-                volume.dev
+                device.dev
             ));
         }
-        let flag = match volume.mode {
+        let flag = match device.mode {
             Mode::Local => VOLUME_LOCAL,
             Mode::Exported { .. } => VOLUME_EXPORTED,
         };
-        Ok(Volume {
-            id,
-            dev,
-            flag,
-            wanted: volume.clone(),
-        })
+        Ok((dev, flag))
     }
 
     fn disk(&self, disk: &MeasuredDisk, sysfs: &Path) -> Result<Disk, String> {
@@ -121,7 +131,7 @@ impl Resolved {
         {
             return Err("another pool disk has the same device under another name".to_owned());
         }
-        if !has_requests && self.volumes.iter().any(|v| v.dev == dev) {
+        if !has_requests && self.volumes.iter().any(|v| v.has(dev)) {
             return Err("its bios are already measured as a volume's".to_owned());
         }
         let flag = if has_requests {
@@ -138,9 +148,11 @@ impl Resolved {
     }
 
     fn add_initiators(&mut self, volume: &Volume) {
-        let Mode::Exported { initiators } = &volume.wanted.mode else {
-            return;
-        };
+        let modes = volume.wanted.devices.iter().map(|device| &device.mode);
+        let initiators = modes.flat_map(|mode| match mode {
+            Mode::Local => [].as_slice(),
+            Mode::Exported { initiators } => initiators,
+        });
         let mut by_node: BTreeMap<&NodeName, Vec<[u8; NQN_BYTES]>> = BTreeMap::new();
         for (nqn, node) in initiators {
             let mut padded = [0; NQN_BYTES];

@@ -79,13 +79,21 @@ pub struct MeasuredVolume {
     pub name: ObjectName,
     /// The label `pool`.
     pub pool: ObjectName,
-    /// Its device.
+    /// Its devices: the LV, or those through which several hosts use it. Their I/Os are counted
+    /// together.
+    pub devices: Vec<MeasuredDevice>,
+}
+
+/// A device of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeasuredDevice {
+    /// Its number.
     pub dev: DevT,
-    /// Which events are its I/Os.
+    /// Which events are I/Os of the volume.
     pub mode: Mode,
 }
 
-/// How a volume is used, which decides what one I/O of it is.
+/// How a device is used, which decides what one I/O of it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// On this node: a bio is an I/O.

@@ -43,6 +43,10 @@ impl Disks for Sim {
         state.fuse.burn().map_err(failed)
     }
 
+    fn users(&self, _: DevT) -> Vec<String> {
+        vec!["process 7 (test)".to_owned()]
+    }
+
     fn drop_cache(&self, path: &Path) -> Result<(), DiskError> {
         let state = self.lock();
         let there = state.lv_at(path.to_str().unwrap());

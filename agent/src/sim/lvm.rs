@@ -31,7 +31,7 @@ impl Runner for Sim {
         {
             state.violation(format!("the LV of {id} is made before its record"));
         }
-        let reads = matches!(args.as_slice(), ["pvs" | "lvs" | "--no-act", ..]);
+        let reads = matches!(args.as_slice(), ["pvs" | "lvs" | "--no-act" | "info", ..]);
         if state.fuse.is_blown() {
             state.fuse.burn().map_err(stopped)?;
         }
@@ -42,6 +42,7 @@ impl Runner for Sim {
             Program::Lvm => state.lvm(&args),
             Program::Wipefs => state.wipefs(&args),
             Program::Modprobe => Ok(String::new()),
+            Program::Dmsetup => state.dmsetup(&args),
         };
         let output = output.map_err(failed)?;
         if !reads {
@@ -195,7 +196,8 @@ impl State {
         let name = parsed.words[0];
         let group = self.groups.get(name).ok_or("no such group")?;
         let mut rows = Vec::new();
-        for (minor, (lv_name, lv)) in group.lvs.iter().enumerate() {
+        let numbered = self.numbered().filter(|(_, of, ..)| *of == name);
+        for (major, _, minor, lv_name, lv) in numbered {
             let path = State::dm_path(name, lv_name);
             let active = self.active.contains(&lv.uuid);
             let open = self.is_open(&path, &lv.uuid);
@@ -218,7 +220,7 @@ impl State {
                 "vg_uuid": group.uuid, "lv_name": lv_name, "lv_uuid": lv.uuid,
                 "lv_size": (lv.extents * EXTENT).to_string(), "lv_tags": tags.join(","),
                 "lv_attr": attr, "pool_lv": "", "lv_dm_path": path,
-                "lv_kernel_major": number(253), "lv_kernel_minor": number(minor),
+                "lv_kernel_major": number(major), "lv_kernel_minor": number(minor),
             }));
         }
         Ok(json!({"report": [{"lv": rows}]}).to_string())

@@ -6,8 +6,8 @@ use nix::mount::{MntFlags, umount2};
 use uuid::Uuid;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{
-    DevT, EMBEDDED, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig, Probes, Snapshot, Stage,
-    Wanted,
+    DevT, EMBEDDED, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig, Probes,
+    Snapshot, Stage, Wanted,
 };
 use weir_api::names::VolumeId;
 
@@ -73,8 +73,10 @@ pub(crate) fn volume(id: u128, dev: DevT) -> MeasuredVolume {
         id: VolumeId(Uuid::from_u128(id)),
         name: format!("v{id}").parse().unwrap(),
         pool: "p".parse().unwrap(),
-        dev,
-        mode: Mode::Local,
+        devices: vec![MeasuredDevice {
+            dev,
+            mode: Mode::Local,
+        }],
     }
 }
 

@@ -40,7 +40,10 @@ fn a_volume_is_made_zeroed_and_exported_to_its_host_alone() {
         said(Truth::True, reason::AS_ASKED)
     );
     let measured = world.measured.lock().unwrap().clone();
-    assert!(matches!(measured.volumes[0].mode, Mode::Exported { .. }));
+    assert!(matches!(
+        measured.volumes[0].devices[0].mode,
+        Mode::Exported { .. }
+    ));
     assert_eq!(measured.disks[0].disk, "/dev/vdb");
 }
 
@@ -210,7 +213,7 @@ fn a_record_without_an_order_ends_no_export() {
     world.settle();
     world.vanish("a");
     let mut record = world.records().volumes[&id(1)].clone();
-    record.attachment = None;
+    record.attachments.clear();
     let path = Path::new(RECORD).join(format!("volume-{}.json", id(1)));
     world
         .sim

@@ -56,6 +56,15 @@ fn event() -> impl Strategy<Value = Event> {
 
 const NODES: [&str; 3] = [NODE, "app-1", "app-2"];
 
+/// The first object of each name. Those of odd numbers are for several hosts.
+fn volume_of(number: u8) -> Volume {
+    let mut volume = volume(&format!("v{number}"), u128::from(number) + 1);
+    if number % 2 == 1 {
+        volume.spec.access = Access::MultiHost;
+    }
+    volume
+}
+
 struct Story {
     world: World,
     /// The object of the day under each name.
@@ -71,7 +80,7 @@ impl Story {
     fn new() -> Self {
         Story {
             world: World::new(),
-            current: [0, 1, 2, 3].map(|n: u8| volume(&format!("v{n}"), u128::from(n) + 1)),
+            current: [0, 1, 2, 3].map(|n: u8| volume_of(n)),
             gone: BTreeSet::new(),
             written: BTreeSet::new(),
             made: 4,
@@ -90,11 +99,27 @@ impl Story {
                 if current.is_deleted() {
                     return;
                 }
-                current.spec.attachments.clear();
-                if let Some(node) = node {
-                    let generation = world.next();
-                    let node = NODES[usize::from(node)];
-                    *current = attached(current.clone(), node, generation);
+                let node = node.map(|node| NODES[usize::from(node)]);
+                let generation = node.map(|_| world.next());
+                let granted = node.zip(generation);
+                if current.spec.access == Access::MultiHost {
+                    // A node comes, goes, or is granted again.
+                    let grants = &mut current.spec.attachments;
+                    let before = grants.len();
+                    if let Some((node, generation)) = granted {
+                        grants.retain(|grant| grant.node_name.as_str() != node);
+                        if grants.len() == before || thin {
+                            let mut again = attached(volume_of(1), node, generation);
+                            grants.append(&mut again.spec.attachments);
+                        }
+                    } else {
+                        grants.clear();
+                    }
+                } else {
+                    current.spec.attachments.clear();
+                    if let Some((node, generation)) = granted {
+                        *current = attached(current.clone(), node, generation);
+                    }
                 }
                 world.ask(current);
             }
@@ -105,7 +130,9 @@ impl Story {
             }
             Event::Replace(number) => {
                 self.made += 1;
-                self.current[usize::from(number)] = volume(&format!("v{number}"), self.made);
+                let mut new = volume_of(number);
+                new.spec.id = id(self.made);
+                self.current[usize::from(number)] = new;
                 world.ask(&self.current[usize::from(number)]);
             }
             Event::Vanish(volume) => world.vanish(&format!("v{volume}")),
@@ -260,17 +287,15 @@ impl Story {
         if reasons.contains(&"StaleGeneration") {
             return;
         }
-        let Some(grant) = volume.spec.attachments.first() else {
-            assert!(world.hosts_of(id).is_empty());
-            return;
-        };
-        if grant.node_name.as_str() == NODE {
-            assert!(status.device_path.is_some(), "{status:?}");
-            assert!(world.hosts_of(id).is_empty());
-        } else {
-            let host = host_nqn(&grant.node_name, grant.generation);
-            assert_eq!(world.hosts_of(id), BTreeSet::from([host]), "{status:?}");
-        }
+        let grants = volume.spec.attachments.iter();
+        let (local, remote): (Vec<_>, Vec<_>) =
+            grants.partition(|grant| grant.node_name.as_str() == NODE);
+        let usable = status.attachments.iter();
+        let usable = usable.filter(|attachment| attachment.device_path.is_some());
+        assert_eq!(usable.count(), local.len(), "{status:?}");
+        let remote = remote.into_iter();
+        let hosts = remote.map(|grant| host_nqn(&grant.node_name, grant.generation));
+        assert_eq!(world.hosts_of(id), hosts.collect(), "{status:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use weir_agent_ebpf::layout::{VOLUME_EXPORTED, VOLUME_LOCAL};
 use weir_api::names::VolumeId;
 
 use super::super::resolve::resolve;
-use super::super::wanted::{DevT, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use super::super::wanted::{DevT, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
 use super::*;
 
 fn sysfs(minors: u32) -> tempfile::TempDir {
@@ -38,8 +38,10 @@ fn volume(id: u128, minor: u32, hosts: &[&str]) -> MeasuredVolume {
         id: VolumeId(Uuid::from_u128(id)),
         name: format!("v{id}").parse().unwrap(),
         pool: "p".parse().unwrap(),
-        dev: dev(minor),
-        mode,
+        devices: vec![MeasuredDevice {
+            dev: dev(minor),
+            mode,
+        }],
     }
 }
 
@@ -137,7 +139,10 @@ fn what_cannot_be_measured_is_named_and_left_out() {
             volume(2, 0, &[]),
             volume(3, 9, &[]),
             MeasuredVolume {
-                dev: DevT { major: 8, minor: 0 },
+                devices: vec![MeasuredDevice {
+                    dev: DevT { major: 8, minor: 0 },
+                    mode: Mode::Local,
+                }],
                 ..volume(4, 0, &[])
             },
         ],
@@ -154,7 +159,7 @@ fn what_cannot_be_measured_is_named_and_left_out() {
     assert_eq!(
         reasons,
         [
-            "volume v2: its device 253:0 or id is also that of v1",
+            "volume v2: its device 253:0 is also that of v1",
             "volume v3: there is no device 253:9",
             "volume v4: device 8:0 is request-based, not a logical volume",
             "disk dm: its bios are already measured as a volume's",
@@ -181,7 +186,7 @@ proptest! {
             let plan = plan(&have, &resolved);
             carry_out(&mut have, &plan);
             for found in &resolved.volumes {
-                match have.devices.get(&found.dev) {
+                match have.devices.get(&found.devices[0].0) {
                     Some(device) => {
                         let slot = have.volumes[device.volume.slot as usize];
                         prop_assert_eq!(slot.id, found.id);

@@ -1,0 +1,94 @@
+//! The simulated node's mappings, as dmsetup(8) makes and shows them.
+
+use super::State;
+
+/// A mapping of Weir's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mapping {
+    pub(crate) uuid: String,
+    /// UUID of the LV that its I/O goes to; `None` while it fails everything.
+    pub(crate) lv: Option<String>,
+}
+
+impl State {
+    pub(super) fn dmsetup(&mut self, args: &[&str]) -> Result<String, String> {
+        match args {
+            ["info", ..] => Ok(self.dm_info()),
+            ["create", name, "--uuid", uuid, "--table", table] => {
+                if self.mappings.contains_key(*name) {
+                    return Err(format!("{name} exists"));
+                }
+                let device = table.split(' ').nth(3).unwrap_or_default();
+                let lv = self.lv_at(device).filter(|lv| self.active.contains(lv));
+                let lv = lv.ok_or("no such device")?;
+                if self.local_users.contains(&lv) {
+                    self.violation(format!("{name} is made upon a device that is in use"));
+                }
+                let mapping = Mapping {
+                    uuid: (*uuid).to_owned(),
+                    lv: Some(lv),
+                };
+                self.mappings.insert((*name).to_owned(), mapping);
+                self.kernel.add_block_device(format!("/dev/mapper/{name}"));
+                Ok(String::new())
+            }
+            ["wipe_table", "--nolockfs", name] => {
+                let mapping = self.mappings.get_mut(*name).ok_or("no such device")?;
+                mapping.lv = None;
+                self.watch();
+                Ok(String::new())
+            }
+            ["remove", "--retry", name] => {
+                let mapping = self.mappings.get(*name).ok_or("no such device")?;
+                if self.opens(&format!("/dev/mapper/{name}"), name) > 0 {
+                    return Err(format!("{name} is in use"));
+                }
+                if mapping.lv.is_some() {
+                    self.violation(format!("{name} goes while its I/O may be on its way"));
+                }
+                self.mappings.remove(*name);
+                self.kernel
+                    .remove_block_device(format!("/dev/mapper/{name}"));
+                Ok(String::new())
+            }
+            _ => Err(format!("{args:?} is not simulated")),
+        }
+    }
+
+    fn dm_info(&self) -> String {
+        let mut rows = String::new();
+        for (major, group, minor, name, lv) in self.numbered() {
+            if self.active.contains(&lv.uuid) {
+                let open = self.opens(&State::dm_path(group, name), &lv.uuid);
+                rows += &format!("{major};{minor};{open};LVM-{};\n", lv.uuid);
+            }
+        }
+        for (minor, (name, mapping)) in self.mappings.iter().enumerate() {
+            let open = self.opens(&format!("/dev/mapper/{name}"), name);
+            let mut lvs = self.numbered();
+            let below = lvs.find(|(.., lv)| Some(&lv.uuid) == mapping.lv.as_ref());
+            let below = below.map_or(String::new(), |(major, _, minor, ..)| {
+                format!("{major}:{minor}")
+            });
+            rows += &format!("400;{minor};{open};{};{below}\n", mapping.uuid);
+        }
+        rows
+    }
+
+    /// UUID of the LV that a device below /dev/mapper leads to, if I/O reaches it.
+    pub(super) fn lv_behind(&self, path: &str) -> Option<String> {
+        let name = path.strip_prefix("/dev/mapper/")?;
+        match self.mappings.get(name) {
+            Some(mapping) => mapping.lv.clone(),
+            None => self.lv_at(path),
+        }
+    }
+
+    /// Mappings upon an LV.
+    pub(super) fn mappings_on(&self, uuid: &str) -> usize {
+        let mappings = self.mappings.values();
+        mappings
+            .filter(|mapping| mapping.lv.as_deref() == Some(uuid))
+            .count()
+    }
+}
