@@ -54,6 +54,22 @@ pub enum ConnectError {
         /// Why.
         source: io::Error,
     },
+    /// The subsystem is connected as another host. With native multipath the new connection would become
+    /// a path of the same disk, and writes that the other host's connection could not send before it was
+    /// cut off would be sent on the new one (drivers/nvme/host/multipath.c keeps them in the head's
+    /// `requeue_list`), over whatever somebody else wrote since.
+    #[error(
+        "subsystem {subsystem}: {controller} is connected to it as {host}; disconnect that first, so \
+         that nothing it still holds is written through this connection"
+    )]
+    OtherHost {
+        /// The subsystem.
+        subsystem: Nqn,
+        /// The controller of the other connection.
+        controller: String,
+        /// Who it is to the target.
+        host: String,
+    },
     /// The kernel or the target refused.
     #[error("subsystem {subsystem} at {address} port {service}: connecting as {host} failed{}", hint(.source))]
     Refused {
@@ -166,7 +182,8 @@ impl Host {
     /// the initial one.
     ///
     /// # Errors
-    /// The module isn't loaded; the target refuses (its reason is only in the kernel's log).
+    /// This machine is connected to the subsystem as another host; the module isn't loaded; the target
+    /// refuses (its reason is only in the kernel's log).
     pub fn connect(&self, options: &ConnectOptions) -> Result<Connected, ConnectError> {
         if let Some(connected) = self.connected(options)? {
             return Ok(connected);
@@ -200,6 +217,18 @@ impl Host {
 
     fn connected(&self, options: &ConnectOptions) -> Result<Option<Connected>, ConnectError> {
         let controllers = self.list().map_err(ConnectError::List)?;
+        let of_subsystem = controllers::of_subsystem(&controllers, &options.subsystem);
+        for controller in of_subsystem {
+            if let Some(host) = &controller.host_nqn
+                && host != options.host.as_str()
+            {
+                return Err(ConnectError::OtherHost {
+                    subsystem: options.subsystem.clone(),
+                    controller: controller.name.clone(),
+                    host: host.clone(),
+                });
+            }
+        }
         let found = controllers
             .into_iter()
             .find(|controller| options.is(controller));

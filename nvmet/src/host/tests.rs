@@ -85,10 +85,6 @@ fn another_connection_is_not_taken_for_this_one() {
             ..options()
         },
         ConnectOptions {
-            host: nqn("other"),
-            ..options()
-        },
-        ConnectOptions {
             subsystem: nqn("other"),
             ..options()
         },
@@ -106,6 +102,25 @@ fn another_connection_is_not_taken_for_this_one() {
         assert!(
             matches!(error, ConnectError::Device { .. }),
             "{options:?}: {error}"
+        );
+    }
+}
+
+/// Seen red with: the loop over `of_subsystem` in `connected` left out.
+#[test]
+fn what_another_host_may_still_hold_back_is_not_given_a_new_path() {
+    for state in ["live", "connecting", "deleting"] {
+        let machine = Machine::new();
+        machine.controller(0, 0, "nqn.volume", state);
+        let next = ConnectOptions {
+            host: nqn("host:2"),
+            ..options()
+        };
+        let error = host(&machine).connect(&next).unwrap_err();
+        assert!(matches!(error, ConnectError::OtherHost { .. }), "{error}");
+        assert!(
+            error.to_string().contains("nqn.host; disconnect"),
+            "{error}"
         );
     }
 }
