@@ -405,7 +405,7 @@ mod tests {
         let good = serde_json::to_string(&volume()).unwrap();
         let rows = [
             (String::new(), "EOF"),
-            (good.replace("\"version\":1", "\"version\":2"), "version 2"),
+            (good.replace("\"version\":2", "\"version\":9"), "version 9"),
             (good[..good.len() / 2].to_owned(), "EOF"),
             (good.replace("\"revoked\"", "\"revokd\""), "revokd"),
             (good.replace("Ready", "Redy"), "Redy"),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test there is, or one area of them.
 
 mod absence;
+mod fence;
 mod kill;
 mod pair;
 mod pools;
@@ -45,6 +46,8 @@ pub(crate) enum Area {
     Pools,
     /// The agent is killed in mid-I/O
     Kill,
+    /// Hosts are cut off in mid-write and never write again
+    Fence,
     /// The storage node loses power in mid-write
     Power,
 }
@@ -103,7 +106,11 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             .args(["test", "-p", "weir-agent", "--test", "native_probes"]);
         report.case("native", || cargo.args(["--", "--test-threads=1"]).show());
     }
-    if Area::PAIR.into_iter().chain([Area::Power]).any(runs) {
+    if Area::PAIR
+        .into_iter()
+        .chain([Area::Fence, Area::Power])
+        .any(runs)
+    {
         let payload = payload(&workspace)?;
         setup::vms(cache, &wanted.kernels)?;
         for kernel in &wanted.kernels {
@@ -111,6 +118,9 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             eprintln!("weir: kernel {kernel}, {:?}", lab.accel());
             if Area::PAIR.into_iter().any(runs) {
                 on_pair(&lab, &mut report, wanted.scale, runs);
+            }
+            if runs(Area::Fence) {
+                fence::run(&lab, &mut report);
             }
             if runs(Area::Power) {
                 power::run(&lab, &mut report, wanted.scale);

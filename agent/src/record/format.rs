@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The format that this agent writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a file records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,23 @@ pub(super) struct Format {
 /// The format that this agent writes.
 pub(super) const CURRENT: Format = Format {
     version: VERSION,
-    min_reader: 1,
-    upgrades: &[],
+    // An agent of version 1 would take a volume of version 2 for one that nobody is attached to.
+    min_reader: 2,
+    upgrades: &[several_attachments],
 };
+
+/// Version 2: a volume may be attached to several nodes.
+fn several_attachments(kind: Kind, fields: &mut Map<String, Value>) -> Result<(), String> {
+    if kind == Kind::Volume {
+        let attachment = fields.remove("attachment").unwrap_or_default();
+        let attachments = match attachment {
+            Value::Null => Vec::new(),
+            attachment => vec![attachment],
+        };
+        fields.insert("attachments".to_owned(), attachments.into());
+    }
+    Ok(())
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -11,6 +11,10 @@
 //! `guest-io touch DEVICE STRIDE` zeroes one sector in every STRIDE bytes, which makes a thin volume
 //! allocate all its blocks.
 //!
+//! `guest-io burst DEVICE LOG FIRST COUNT LETTER` writes COUNT blocks from block FIRST on, all at once,
+//! each full of LETTER, and appends how each ended to LOG: `ok BLOCK` or `error BLOCK: why`.
+//! `guest-io holds DEVICE FIRST COUNT LETTER` fails unless these blocks are full of LETTER.
+//!
 //! `guest-io find DEVICE TEXT` fails where TEXT stands anywhere on the device; `guest-io fill
 //! DEVICE TEXT` writes it everywhere.
 
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["write", device, log, blocks, every] => write(device, log, blocks, every),
         ["check", device, blocks] => check(device, blocks),
+        ["burst", device, log, first, count, letter] => burst(device, log, first, count, letter),
+        ["holds", device, first, count, letter] => holds(device, first, count, letter),
         ["touch", device, stride] => touch(device, stride),
         ["fill", device, text] => fill(device, text.as_bytes()),
         ["find", device, text] => find(device, text.as_bytes()),
@@ -85,6 +91,62 @@ fn check(device: &str, blocks: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn burst(device: &str, log: &str, first: &str, count: &str, letter: &str) -> Result<()> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .context("opening the log")?;
+    let device = open(device)?;
+    std::thread::scope(|scope| -> Result<()> {
+        let mut writers = Vec::new();
+        for block in blocks(first, count)? {
+            let (device, mut log) = (&device, &log);
+            let byte = byte(letter)?;
+            writers.push(scope.spawn(move || {
+                let mut memory = Aligned::new(BLOCK);
+                memory.bytes().fill(byte);
+                let written = device.write_all_at(memory.bytes(), offset(block));
+                let line = match written {
+                    Ok(()) => format!("ok {block}\n"),
+                    Err(error) => format!("error {block}: {error}\n"),
+                };
+                // One write: lines of several threads don't mix.
+                log.write_all(line.as_bytes())
+            }));
+        }
+        for writer in writers {
+            writer.join().ok().context("a writer panicked")??;
+        }
+        Ok(())
+    })
+}
+
+fn holds(device: &str, first: &str, count: &str, letter: &str) -> Result<()> {
+    let device = open(device)?;
+    let mut memory = Aligned::new(BLOCK);
+    let wanted = byte(letter)?;
+    for block in blocks(first, count)? {
+        device
+            .read_exact_at(memory.bytes(), offset(block))
+            .with_context(|| format!("reading block {block}"))?;
+        let mut bytes = memory.bytes().iter();
+        if let Some(other) = bytes.find(|byte| **byte != wanted) {
+            bail!("block {block} holds byte {other:#x} instead of `{letter}`");
+        }
+    }
+    Ok(())
+}
+
+fn blocks(first: &str, count: &str) -> Result<std::ops::Range<u64>> {
+    let first: u64 = first.parse()?;
+    Ok(first..first + count.parse::<u64>()?)
+}
+
+fn byte(letter: &str) -> Result<u8> {
+    letter.bytes().next().context("an empty letter")
 }
 
 fn fill(device: &str, text: &[u8]) -> Result<()> {

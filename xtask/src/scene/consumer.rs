@@ -11,7 +11,12 @@ pub(crate) const NODE: &str = "consumer";
 
 /// Connects to an exported volume, given the storage node's status of it; the device's path.
 pub(crate) fn connect(guest: &Guest, status: &Value) -> Result<String> {
-    let target = &status["target"];
+    connect_to(guest, &status["target"], "--ctrl-loss-tmo 600")
+}
+
+/// Connects to a target as a status tells of it, with further options of `nvmet connect`; the device's
+/// path.
+pub(crate) fn connect_to(guest: &Guest, target: &Value, options: &str) -> Result<String> {
     let text = |value: &Value| {
         value
             .as_str()
@@ -21,7 +26,7 @@ pub(crate) fn connect(guest: &Guest, status: &Value) -> Result<String> {
     let portal = &target["portals"][0];
     let command = format!(
         "modprobe nvme-tcp && nvmet connect --address {} --service {} --nqn {} --host-nqn {} \
-         --namespace {} --ctrl-loss-tmo 600 --reconnect-delay 1 -o json",
+         --namespace {} --reconnect-delay 1 {options} -o json",
         text(&portal["address"])?,
         portal["port"],
         text(&target["nqn"])?,

@@ -125,6 +125,64 @@ impl<'a> Agent<'a> {
             .write(&format!("{REQUESTS}/{}.yaml", wish.name), &wish.yaml())
     }
 
+    /// Asks for a volume that several nodes may use at once, granted to these with these generations.
+    pub(crate) fn ask_shared(
+        &self,
+        name: &str,
+        id: &str,
+        mib: u64,
+        grants: &[(&str, u64)],
+    ) -> Result<()> {
+        let grants = grants
+            .iter()
+            .map(|(node, generation)| format!("{{nodeName: {node}, generation: {generation}}}"));
+        let grants = grants.collect::<Vec<_>>().join(", ");
+        self.write_shared(name, id, mib, &grants, "")
+    }
+
+    /// Orders the deletion of such a volume.
+    pub(crate) fn delete_shared(&self, name: &str, id: &str, mib: u64) -> Result<()> {
+        let deleted = ", deletionTimestamp: \"2026-11-22T00:00:00Z\"";
+        self.write_shared(name, id, mib, "", deleted)
+    }
+
+    fn write_shared(
+        &self,
+        name: &str,
+        id: &str,
+        mib: u64,
+        grants: &str,
+        metadata: &str,
+    ) -> Result<()> {
+        let volume = format!(
+            "apiVersion: weir.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {name}{metadata}}}\n\
+             spec:\n  id: {id}\n  capacityBytes: {}\n  poolName: {POOL}\n  access: MultiHost\n  \
+             attachments: [{grants}]\n",
+            mib << 20,
+        );
+        self.guest
+            .write(&format!("{REQUESTS}/{name}.yaml"), &volume)
+    }
+
+    /// Waits until a status no longer tells this host how to connect.
+    pub(crate) fn wait_revoked(&self, volume: &str, node: &str, generation: u64) -> Result<()> {
+        let script =
+            format!("! grep -q ':host:{node}:{generation}\"' {STATUS}/volume-{volume}.json");
+        let revoked = self.guest.wait_for(&script, PATIENCE);
+        revoked.map(drop).with_context(|| self.log())
+    }
+
+    /// Waits until a volume's status tells this host how to connect; the target.
+    pub(crate) fn wait_granted(&self, volume: &str, node: &str, generation: u64) -> Result<Value> {
+        let host = format!(":host:{node}:{generation}\"");
+        let status = self.wait_status(&format!("volume-{volume}"), &host)?;
+        let attachments = status["attachments"].as_array();
+        let mut attachments = attachments.context("a status without attachments")?.iter();
+        let of_node = attachments.find(|attachment| attachment["nodeName"] == node);
+        let target = of_node.map(|attachment| attachment["target"].clone());
+        target.with_context(|| format!("{status}: nothing about {node}"))
+    }
+
     /// Waits until a volume is in this phase; its status.
     pub(crate) fn wait_phase(&self, volume: &str, phase: &str) -> Result<Value> {
         self.wait_status(

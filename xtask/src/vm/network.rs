@@ -55,6 +55,16 @@ impl Network {
         )
     }
 
+    /// Cuts a VM off: its frames reach nobody, and nobody's reach it.
+    pub(crate) fn cut_off(&self, vm: &str) {
+        self.members().remove(&self.socket(vm));
+    }
+
+    /// Plugs a VM in again.
+    pub(crate) fn heal(&self, vm: &str) {
+        self.members().insert(self.socket(vm));
+    }
+
     fn socket(&self, vm: &str) -> PathBuf {
         self.dir.join(format!("{vm}.net"))
     }
@@ -116,5 +126,14 @@ mod tests {
         assert_eq!(sockets[1].recv(&mut frame).unwrap(), 5);
         assert_eq!(sockets[2].recv(&mut frame).unwrap(), 5);
         assert!(sockets[0].recv(&mut frame).is_err());
+
+        network.cut_off("b");
+        sockets[0].send_to(b"to c", &hub).unwrap();
+        sockets[1].send_to(b"to nobody", &hub).unwrap();
+        assert_eq!(sockets[2].recv(&mut frame).unwrap(), 4);
+        assert!(sockets[1].recv(&mut frame).is_err() && sockets[2].recv(&mut frame).is_err());
+        network.heal("b");
+        sockets[0].send_to(b"again", &hub).unwrap();
+        assert_eq!(sockets[1].recv(&mut frame).unwrap(), 5);
     }
 }

@@ -7,8 +7,14 @@ use crate::record::{PoolRecord, Store, VolumeRecord};
 use std::path::Path;
 
 /// Every file that an agent of an earlier version, or of this one, may have left.
-const POOLS: [&str; 1] = [include_str!("../samples/pool-1.json")];
-const VOLUMES: [&str; 1] = [include_str!("../samples/volume-1.json")];
+const POOLS: [&str; 2] = [
+    include_str!("../samples/pool-1.json"),
+    include_str!("../samples/pool-2.json"),
+];
+const VOLUMES: [&str; 2] = [
+    include_str!("../samples/volume-1.json"),
+    include_str!("../samples/volume-2.json"),
+];
 /// What an agent to come may leave.
 const UNREADABLE: &str = include_str!("../samples/volume-900-for-900.json");
 
@@ -198,6 +204,7 @@ fn every_version_that_was_ever_written_is_read_and_rewritten_in_this_one() {
         let records = store.load().unwrap();
         let volume: &VolumeRecord = records.volumes.values().next().unwrap();
         assert_eq!(volume.highest_generation.map(|g| g.0), Some(3));
+        assert_eq!(volume.attachments[0].node_name.as_str(), "app-1");
         store.write_volume(volume).unwrap();
         assert_eq!(value(&read(&fs, VOLUME))["version"], VERSION);
         assert_eq!(store.load().unwrap(), records);
