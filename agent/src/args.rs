@@ -56,6 +56,16 @@ dot) and rename it, so that it is never read by half.")]
     /// Show the objects that the agent published, for people or as JSON.
     #[command(after_help = "Example:\n\n  weir-agent status -o json | jq '.items[].status.phase'")]
     Status(Status),
+    /// End this boot in good order: exports end, disks are flushed, and the record says so.
+    #[command(after_help = "\
+For the end of a node's boot, after the agent itself was stopped. Hosts wait for the node to return. Without
+it, a pool whose disks have a volatile write cache takes the next boot for one after a power cut, and ends its
+grants to other nodes, unless spec.acceptVolatileWriteCache says otherwise.
+
+Example:
+
+  weir-agent shutdown")]
+    Shutdown(Shutdown),
     /// Look whether this node has what Weir needs; exits with 1 if something required is missing.
     #[command(after_help = "\
 Examples:
@@ -100,6 +110,17 @@ pub struct Run {
     /// LVM's tool, if it isn't where programs are.
     #[arg(long, value_name = "PATH")]
     pub lvm: Option<PathBuf>,
+}
+
+/// `weir-agent shutdown`
+#[derive(Clone, Debug, Args)]
+pub struct Shutdown {
+    /// Directory of the durable record.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
+    pub record: PathBuf,
+    /// Where configfs is.
+    #[arg(long, value_name = "DIR", default_value = "/sys/kernel/config")]
+    pub configfs: PathBuf,
 }
 
 /// `weir-agent status`

@@ -54,6 +54,12 @@ pub trait Disks: Send {
     /// It may not be.
     fn flush(&self, path: &Path) -> Result<(), DiskError>;
 
+    /// Whether the device with this number has a write cache that loses its content with the power.
+    ///
+    /// # Errors
+    /// It can't be told.
+    fn has_volatile_cache(&self, number: DevT) -> Result<bool, DiskError>;
+
     /// Who uses the device with this number, for people; see [`crate::openers`].
     fn users(&self, number: DevT) -> Vec<String>;
 
@@ -117,6 +123,17 @@ impl Disks for HostDisks {
         // through whatever descriptor; reading rights are enough.
         let flush = open_device(path, false).and_then(|disk| disk.sync_all());
         flush.map_err(|error| DiskError::new("flush", path, error))
+    }
+
+    fn has_volatile_cache(&self, number: DevT) -> Result<bool, DiskError> {
+        // `write back` or `write through` (Documentation/ABI/stable/sysfs-block); a partition's queue is
+        // its disk's. Devices on top of others have the flag if one below has it.
+        let device = PathBuf::from(format!("/sys/dev/block/{number}"));
+        let own = device.join("queue/write_cache");
+        let text = std::fs::read_to_string(&own)
+            .or_else(|_| std::fs::read_to_string(device.join("../queue/write_cache")))
+            .map_err(|error| DiskError::new("look up the write cache of", &own, error))?;
+        Ok(text.trim() != "write through")
     }
 
     fn users(&self, number: DevT) -> Vec<String> {

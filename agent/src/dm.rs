@@ -70,7 +70,8 @@ impl Dm<'_> {
         self.change(
             mapping,
             &["create", &name, "--uuid", &uuid, "--table", &table],
-        )
+        )?;
+        self.node(mapping)
     }
 
     /// Makes a mapping fail all I/O, once what is on its way has ended.
@@ -88,13 +89,20 @@ impl Dm<'_> {
     /// See [`CmdError`].
     pub fn remove(&self, mapping: &MappingName) -> Result<(), CmdError> {
         // udev may have it open for a moment after its table changed.
-        self.change(mapping, &["remove", "--retry", &mapping.dm_name()])
+        self.change(mapping, &["remove", "--retry", &mapping.dm_name()])?;
+        self.node(mapping)
     }
 
     fn change(&self, mapping: &MappingName, args: &[&str]) -> Result<(), CmdError> {
         let cmd = command(args, CHANGE, mapping.dm_name());
         tracing::info!(%cmd, "run");
         self.0.run(&cmd).map(|_| ())
+    }
+
+    /// Where no udev runs, nobody else makes and removes a device's node; where one does, there is nothing
+    /// left to do.
+    fn node(&self, mapping: &MappingName) -> Result<(), CmdError> {
+        self.change(mapping, &["mknodes", &mapping.dm_name()])
     }
 }
 

@@ -37,6 +37,7 @@ pub mod record;
 pub mod requests;
 pub mod run;
 pub mod serve;
+pub mod shutdown;
 pub mod signatures;
 #[cfg(test)]
 mod sim;

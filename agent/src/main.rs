@@ -3,22 +3,28 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use clap::Parser;
+use nvmet::Configfs;
 use prometheus::Registry;
 use tracing_subscriber::EnvFilter;
-use weir_agent::args::{Check, Cli, Command, Format, Run, Status};
+use weir_agent::args::{Check, Cli, Command, Format, Run, Shutdown, Status};
 use weir_agent::check::{self, facts};
 use weir_agent::cmd::Host;
+use weir_agent::disk::HostDisks;
 use weir_agent::durable::HostFs;
 use weir_agent::gauges::{GaugeCollector, Gauges};
 use weir_agent::measure::SharedProbes;
 use weir_agent::metrics::{ProbeCollector, full_families};
 use weir_agent::probe::ProbeConfig;
+use weir_agent::record::{BootId, Store};
 use weir_agent::requests::Requests;
+use weir_agent::shutdown::shutdown;
+use weir_agent::target::{KernelTarget, is_nvmet_loaded};
 use weir_agent::{run, serve, status};
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -26,6 +32,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run(args) => agent(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => show(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => look(&args),
+        Command::Shutdown(args) => end_boot(&args).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -90,6 +97,18 @@ fn show(args: &Status) -> anyhow::Result<()> {
         Format::Json => format!("{:#}\n", published.json()),
     };
     print(&text)
+}
+
+fn end_boot(args: &Shutdown) -> anyhow::Result<()> {
+    let _claim = Store::claim(&args.record).context("cannot claim the record")?;
+    let store = Store::new(Box::new(HostFs), args.record.clone());
+    let exports = KernelTarget {
+        configfs: Configfs::at(args.configfs.join("nvmet")),
+        is_loaded: Box::new(is_nvmet_loaded),
+    };
+    let boot = BootId::of_kernel(Path::new("/proc")).context("cannot tell which boot this is")?;
+    shutdown(&store, &exports, &HostDisks, boot)?;
+    Ok(())
 }
 
 fn look(args: &Check) -> anyhow::Result<ExitCode> {

@@ -26,6 +26,8 @@ pub struct Observed {
     pub devices: BTreeMap<String, DeviceView>,
     /// Numbers of every device mentioned above, as far as it is there.
     pub numbers: BTreeMap<String, DevT>,
+    /// Which of those devices have a volatile write cache.
+    pub volatile: BTreeMap<String, bool>,
     /// The kernel's NVMe target.
     pub target: TargetView,
     /// Every device of device mapper.

@@ -9,6 +9,7 @@
 //!   after the export of the one before was seen to be gone.
 
 mod attach;
+mod boot;
 mod create;
 mod delete;
 mod exports;
@@ -31,7 +32,7 @@ use weir_api::volume::VolumeStatus;
 
 use crate::lvm::Group;
 use crate::observed::{GroupView, Observed, PoolView, TargetView};
-use crate::record::{PoolRecord, PoolState, Records};
+use crate::record::{BootId, PoolRecord, PoolState, Records};
 use crate::requests::Requests;
 use crate::step::{Step, Subject, Work};
 
@@ -42,6 +43,8 @@ pub struct Node {
     pub name: NodeName,
     /// How many volumes it may hold.
     pub max_volumes: usize,
+    /// This boot of it.
+    pub boot: BootId,
 }
 
 /// What to do, and what is the case.

@@ -8,9 +8,12 @@ mod format;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -50,6 +53,39 @@ pub struct PoolRecord {
     /// Where its exports listen.
     #[serde(default)]
     pub portals: Vec<PortalRecord>,
+    /// Whether the request accepts that a volatile write cache may have lost writes.
+    #[serde(default)]
+    pub accept_volatile_write_cache: bool,
+    /// The boot of the node in which its grants are good.
+    #[serde(default)]
+    pub boot: Option<BootRecord>,
+}
+
+/// A boot of the node, in which a pool was served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BootRecord {
+    /// Which.
+    pub id: BootId,
+    /// It ended in good order: exports were ended, then the disks flushed.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// The kernel's id of one boot (`/proc/sys/kernel/random/boot_id`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BootId(pub Uuid);
+
+impl BootId {
+    /// That of the running kernel, whose procfs is at `proc`.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn of_kernel(proc: &Path) -> io::Result<Self> {
+        let text = std::fs::read_to_string(proc.join("sys/kernel/random/boot_id"))?;
+        text.trim().parse().map(BootId).map_err(io::Error::other)
+    }
 }
 
 /// Where in its life a recorded pool is.
@@ -103,6 +139,10 @@ pub struct VolumeRecord {
     /// The highest generation ever granted: none up to it is granted again.
     #[serde(default)]
     pub highest_generation: Option<Generation>,
+    /// Its grants to other nodes were ended because this node stopped without a word and the pool's disks
+    /// may have lost writes.
+    #[serde(default)]
+    pub unclean_stop: bool,
     /// An attachment was ordered away: no export but those of `attachments` may exist.
     #[serde(default)]
     pub revoked: bool,
@@ -172,6 +212,21 @@ impl Store {
             dir,
             unsynced: Cell::new(true),
         }
+    }
+
+    /// Claims the directory until the returned file is dropped: two agents would undo each other's work.
+    ///
+    /// # Errors
+    /// Another process has it, or it can't be opened.
+    pub fn claim(dir: &Path) -> io::Result<Flock<File>> {
+        let claimed = Flock::lock(File::open(dir)?, FlockArg::LockExclusiveNonblock);
+        claimed.map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => io::Error::other(format!(
+                "`{}` is another agent's record; end that one first",
+                dir.display()
+            )),
+            errno => errno.into(),
+        })
     }
 
     /// Everything recorded, on stable storage; broken files named.
@@ -364,6 +419,7 @@ mod tests {
             access: Access::SingleHost,
             attachments: Vec::new(),
             highest_generation: Some(Generation(3)),
+            unclean_stop: false,
             revoked: false,
         }
     }

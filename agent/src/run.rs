@@ -18,7 +18,7 @@ use crate::gauges::Gauges;
 use crate::measure::Measure;
 use crate::plan::Node;
 use crate::prepare::prepare;
-use crate::record::Store;
+use crate::record::{BootId, Store};
 use crate::target::{KernelTarget, is_nvmet_loaded};
 use crate::wake::Wake;
 use crate::watch::{self, SETTLE, Seen, look};
@@ -64,12 +64,14 @@ pub fn run(
     for dir in [&args.record, &args.status] {
         std::fs::create_dir_all(dir)?;
     }
+    let _claim = Store::claim(&args.record)?;
     let runner = Host::new(args.lvm.as_deref());
     prepare(&runner, &args.configfs);
     let parts = Parts {
         node: Node {
             name: args.node.clone(),
             max_volumes: usize::try_from(args.max_volumes).unwrap_or(usize::MAX),
+            boot: BootId::of_kernel(Path::new("/proc"))?,
         },
         status: args.status.clone(),
         fs: Box::new(HostFs),

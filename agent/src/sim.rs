@@ -54,6 +54,7 @@ pub(crate) struct State {
     shown: BTreeSet<(String, String)>,
     pub(crate) violations: Vec<String>,
     made: u32,
+    boots: u128,
     /// Commands run so far.
     pub(crate) commands: Vec<String>,
 }
@@ -65,6 +66,8 @@ pub(crate) struct Disk {
     pub(crate) extents: u64,
     /// Whether its data may be lost.
     pub(crate) expendable: bool,
+    /// Whether it has a volatile write cache.
+    pub(crate) write_back: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,6 +128,7 @@ impl Sim {
             shown: BTreeSet::new(),
             violations: Vec::new(),
             made: 0,
+            boots: 1,
             commands: Vec::new(),
         };
         Sim {
@@ -182,6 +186,11 @@ impl Sim {
         any
     }
 
+    /// How often the node was started.
+    pub(crate) fn boots(&self) -> u128 {
+        self.lock().boots
+    }
+
     /// The target as the kernel has it.
     pub(crate) fn target(&self) -> Target {
         self.lock().target()
@@ -199,6 +208,7 @@ impl Sim {
 
 impl State {
     fn boot(&mut self) {
+        self.boots += 1;
         self.active.clear();
         self.mappings.clear();
         self.local_users.clear();

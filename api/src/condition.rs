@@ -39,6 +39,8 @@ pub const EXPORTED: &str = "Exported";
 pub const PORTALS_LISTENING: &str = "PortalsListening";
 /// Every disk of a pool is there.
 pub const DEVICES_PRESENT: &str = "DevicesPresent";
+/// A disk of a pool has a write cache that loses its content with the power.
+pub const VOLATILE_WRITE_CACHE: &str = "VolatileWriteCache";
 /// A pool holds volumes of Weir's that nobody asks for.
 pub const ORPHANS: &str = "Orphans";
 /// Somebody on the pool's node has a volume open that is granted to other nodes.
@@ -111,6 +113,12 @@ pub mod reason {
     pub const VOLUME_GROUP_TAKEN: &str = "VolumeGroupTaken";
     /// A named device can't be used.
     pub const DEVICE_REFUSED: &str = "DeviceRefused";
+    /// The kernel says so of a disk of the pool, or can't be asked.
+    pub const WRITE_BACK: &str = "WriteBack";
+    /// The same, and it was accepted.
+    pub const ACCEPTED: &str = "Accepted";
+    /// The node stopped without a word, and what was not flushed may be lost: the grant was ended.
+    pub const UNCLEAN_STOP: &str = "UncleanStop";
     /// A disk of the pool is gone.
     pub const DEVICE_MISSING: &str = "DeviceMissing";
     /// The pool holds volumes.

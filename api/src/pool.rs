@@ -23,6 +23,11 @@ pub struct PoolSpec {
     /// Where exports listen. Empty: volumes of this pool can only be used on its own node.
     #[serde(default)]
     pub portals: Vec<Portal>,
+    /// Serve volumes on after their node stopped without a word although a disk of the pool has a
+    /// volatile write cache. What was acknowledged and not flushed may be lost then, and hosts that
+    /// reconnect are not told: their next flush succeeds.
+    #[serde(default)]
+    pub accept_volatile_write_cache: bool,
 }
 
 /// How a pool keeps its volumes: exactly one member.

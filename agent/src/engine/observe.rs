@@ -45,6 +45,11 @@ impl Engine {
         let scan = scan.result.unwrap_or_else(|| Ok(Vec::new()));
         let numbers = numbers(parts, requests, records, &pools, &scan);
         let strays = strays(&lvm, &scan, records);
+        let volatile = numbers.iter().filter_map(|(path, number)| {
+            let volatile = parts.disks.has_volatile_cache(*number).ok()?;
+            Some((path.clone(), volatile))
+        });
+        let volatile = volatile.collect();
         let mapped = Dm(parts.runner.as_ref()).list();
         let mut observed = Observed {
             pools,
@@ -52,6 +57,7 @@ impl Engine {
             scan,
             devices,
             numbers,
+            volatile,
             target: parts.exports.read(),
             mapped: mapped.map_err(|error| chain(&error)),
             users: BTreeMap::new(),

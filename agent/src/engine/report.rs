@@ -136,6 +136,7 @@ fn pool_object(engine: &Engine, pool: &PoolRecord) -> StoragePool {
         node_name: engine.parts.node.name.clone(),
         engine: PoolEngine { kernel },
         portals: portals.map(|portal| portal.portal.clone()).collect(),
+        accept_volatile_write_cache: pool.accept_volatile_write_cache,
     };
     Object::new("StoragePool", pool.name.clone(), spec)
 }
@@ -152,6 +153,7 @@ fn stray_object(engine: &Engine, name: &ObjectName, view: &GroupView) -> Option<
         node_name: engine.parts.node.name.clone(),
         engine: PoolEngine { kernel },
         portals: Vec::new(),
+        accept_volatile_write_cache: false,
     };
     Some(Object::new("StoragePool", name.clone(), spec))
 }

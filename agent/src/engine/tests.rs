@@ -1,5 +1,6 @@
 //! The engine on a simulated node.
 
+mod boot;
 mod cases;
 mod multihost;
 mod pools;
@@ -22,7 +23,7 @@ use crate::gauges::Gauges;
 use crate::measure::Measure;
 use crate::plan::Node;
 use crate::probe::Wanted;
-use crate::record::{RecordError, Store};
+use crate::record::{BootId, RecordError, Store};
 use crate::requests::Requests;
 use crate::sim::{Content, EXTENT, Sim, name};
 use crate::target::KernelTarget;
@@ -210,6 +211,7 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
         node: Node {
             name: NODE.parse().unwrap(),
             max_volumes: 6,
+            boot: BootId(Uuid::from_u128(sim.boots())),
         },
         status: STATUS.into(),
         fs: Box::new(sim.fs.clone()),

@@ -62,6 +62,11 @@ impl Planner<'_> {
             return failed(Problem::new(reason::NOT_ZEROED, message));
         }
         let mut verdict = Verdict::new(Phase::Ready, Ok(()));
+        if !self.is_settled(pool) {
+            let message = "whether it survived the last stop of this node is being found out";
+            verdict.exported = Some(Err(Problem::new(reason::WAITING, message)));
+            return verdict;
+        }
         let group = group_of(pool, view);
         if lv.number.is_none() {
             verdict
@@ -134,6 +139,7 @@ impl Planner<'_> {
             verdict.record(VolumeRecord {
                 attachments: vec![new.clone()],
                 highest_generation: Some(new.generation),
+                unclean_stop: false,
                 revoked: false,
                 ..volume.clone()
             });

@@ -62,6 +62,7 @@ impl Planner<'_> {
             access: spec.access,
             attachments: Vec::new(),
             highest_generation: None,
+            unclean_stop: false,
             revoked: false,
         });
         self.create(&volume, pool, view, &mut verdict);
@@ -180,6 +181,7 @@ impl Planner<'_> {
             access: request.spec.access,
             attachments,
             highest_generation,
+            unclean_stop: false,
             revoked: false,
         });
         Ok(verdict)

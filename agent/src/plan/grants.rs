@@ -57,7 +57,13 @@ impl Planner<'_> {
                 stale.node_name,
                 highest.0.saturating_add(1)
             );
-            let problem = Problem::new(reason::STALE_GENERATION, message);
+            let problem = if volume.unclean_stop {
+                let why = "this node stopped without a word, and writes that were acknowledged and \
+                           not flushed may be lost";
+                Problem::new(reason::UNCLEAN_STOP, format!("{why}; {message}"))
+            } else {
+                Problem::new(reason::STALE_GENERATION, message)
+            };
             return (Some(problem), Grants::as_recorded(volume));
         }
         let grants = Grants {

@@ -38,6 +38,8 @@ impl Planner<'_> {
             overwrite_signatures: kernel.overwrite_signatures,
             thin_pool: None,
             portals: Vec::new(),
+            accept_volatile_write_cache: request.spec.accept_volatile_write_cache,
+            boot: Some(self.this_boot()),
         };
         let Some(found) = self.find_group(vg)? else {
             if kernel.devices.is_empty() {

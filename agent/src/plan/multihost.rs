@@ -115,6 +115,7 @@ impl<'p> Planner<'p> {
                     verdict.record(VolumeRecord {
                         attachments: keep.clone(),
                         highest_generation: keep.iter().map(|a| a.generation).max(),
+                        unclean_stop: false,
                         revoked: volume.revoked,
                         ..volume.clone()
                     });

@@ -156,7 +156,11 @@ impl<'a> Planner<'a> {
                 let thin = request.spec.engine.kernel.thin_pool.as_ref();
                 wanted.thin_pool = pool.thin_pool.or(thin.map(|thin| thin.capacity_bytes));
                 self.ask_for_portals(&mut wanted, &request.spec.portals);
+                wanted.accept_volatile_write_cache = request.spec.accept_volatile_write_cache;
             }
+        }
+        if let Some(boot) = self.settle_boot(pool, view) {
+            wanted.boot = Some(boot);
         }
         if wanted != *pool {
             steps.push(Step::WritePool(wanted.clone()));
@@ -340,6 +344,9 @@ impl<'a> Planner<'a> {
                 .condition(condition::DEVICES_PRESENT, Truth::False)
         };
         status.conditions.push(present);
+        if let Some(pool) = self.records.pools.get(name) {
+            status.conditions.extend(self.cache_condition(pool, view));
+        }
         let orphans = self.orphan_lvs(view);
         if !orphans.is_empty() {
             let message = format!(

@@ -43,6 +43,12 @@ impl Disks for Sim {
         state.fuse.burn().map_err(failed)
     }
 
+    fn has_volatile_cache(&self, number: DevT) -> Result<bool, DiskError> {
+        let state = self.lock();
+        let disk = state.disks.values().nth(number.minor as usize);
+        Ok(disk.is_some_and(|disk| disk.write_back))
+    }
+
     fn users(&self, _: DevT) -> Vec<String> {
         vec!["process 7 (test)".to_owned()]
     }

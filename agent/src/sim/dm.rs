@@ -51,6 +51,7 @@ impl State {
                     .remove_block_device(format!("/dev/mapper/{name}"));
                 Ok(String::new())
             }
+            ["mknodes", _] => Ok(String::new()),
             _ => Err(format!("{args:?} is not simulated")),
         }
     }

@@ -16,7 +16,7 @@ pub(crate) const POOL: &str = "fast";
 
 /// Where the agent of a storage node keeps what.
 const REQUESTS: &str = "/run/weir/requests";
-const RECORD: &str = "/var/lib/weir/record";
+pub(crate) const RECORD: &str = "/var/lib/weir/record";
 const STATUS: &str = "/run/weir/status";
 const LOG: &str = "/run/weir/agent.log";
 const LISTEN: &str = "127.0.0.1:9808";
@@ -87,12 +87,24 @@ impl<'a> Agent<'a> {
     /// Asks for the pool that most tests use: with a thin pool, over these devices, reachable at
     /// this address.
     pub(crate) fn ask_pool(&self, devices: &[&str], address: &str, thin_mib: u64) -> Result<()> {
+        self.ask_pool_as(devices, address, thin_mib, true)
+    }
+
+    /// The same; a power cut on its disks, whose write caches are volatile, is accepted or not.
+    pub(crate) fn ask_pool_as(
+        &self,
+        devices: &[&str],
+        address: &str,
+        thin_mib: u64,
+        accept: bool,
+    ) -> Result<()> {
         let kernel = format!(
             "{{volumeGroup: weir-{POOL}, devices: [{}], thinPool: {{capacityBytes: {}}}}}",
             devices.join(", "),
             thin_mib << 20
         );
-        self.write_pool(POOL, &kernel, &format!("[{{address: {address}}}]"))
+        let portals = format!("[{{address: {address}}}]\n  acceptVolatileWriteCache: {accept}");
+        self.write_pool(POOL, &kernel, &portals)
     }
 
     /// Asks for a pool for volumes that are used on the node alone.
