@@ -1,15 +1,18 @@
 //! One step towards a wanted target: one operation on one path.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::layout;
-use crate::model::{AnaGroupId, AnaState, Family, Nsid, PortId, Transport};
+use crate::model::{AnaGroupId, AnaState, Nsid, PortId, ReferralName};
 use crate::nqn::Nqn;
+
+mod value;
+
+pub use value::{HostValue, NamespaceValue, PortValue, ReferralValue, SubsystemValue, Value};
+pub(crate) use value::{address, can_become};
 
 /// One step. Each is one operation of the kernel's, so that a plan can stop between any two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +21,11 @@ use crate::nqn::Nqn;
 pub enum Change {
     /// Takes a subsystem off a port; its controllers there are dropped.
     Unlink { port: PortId, subsystem: Nqn },
+    /// Takes a subsystem off a port for the sake of the port's address or parameters, which can't be
+    /// written while anything is linked; it is linked again later. Nobody asked for a change to this
+    /// subsystem, and so [`crate::Configfs::apply`] refuses a plan that has this, and
+    /// [`crate::Configfs::apply_interrupting`] doesn't.
+    Interrupt { port: PortId, subsystem: Nqn },
     /// Hides a namespace; returns when its in-flight I/O is done.
     Disable { subsystem: Nqn, nsid: Nsid },
     /// Removes a namespace; returns when its in-flight I/O is done.
@@ -26,14 +34,23 @@ pub enum Change {
     DenyHost { subsystem: Nqn, host: Nqn },
     /// Removes a subsystem.
     RemoveSubsystem { subsystem: Nqn },
+    /// Removes a referral.
+    RemoveReferral {
+        port: PortId,
+        referral: ReferralName,
+    },
     /// Removes an ANA group from a port.
     RemoveAnaGroup { port: PortId, group: AnaGroupId },
     /// Removes a port.
     RemovePort { port: PortId },
     /// Removes a host.
     RemoveHost { host: Nqn },
+    /// Names the kernel's discovery subsystem.
+    SetDiscoveryNqn { nqn: Nqn },
     /// Makes a host known.
     CreateHost { host: Nqn },
+    /// Writes one attribute of a host.
+    SetHost { host: Nqn, value: HostValue },
     /// Makes a port without an address.
     CreatePort { port: PortId },
     /// Writes one attribute of a port that nothing is linked to.
@@ -45,6 +62,17 @@ pub enum Change {
         port: PortId,
         group: AnaGroupId,
         state: AnaState,
+    },
+    /// Makes a referral, disabled.
+    CreateReferral {
+        port: PortId,
+        referral: ReferralName,
+    },
+    /// Writes one attribute of a referral.
+    SetReferral {
+        port: PortId,
+        referral: ReferralName,
+        value: ReferralValue,
     },
     /// Makes a subsystem.
     CreateSubsystem { subsystem: Nqn },
@@ -70,48 +98,11 @@ pub enum Change {
         nsid: Nsid,
         device_path: PathBuf,
     },
+    /// Lets hosts know that an enabled namespace's device grew. No plan has it, because no attribute
+    /// says what size hosts were told: whoever grew the device adds it.
+    RevalidateSize { subsystem: Nqn, nsid: Nsid },
     /// Puts a subsystem on a port. The first one makes the kernel bind and listen.
     Link { port: PortId, subsystem: Nqn },
-}
-
-/// An attribute of a port and its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PortValue {
-    /// `addr_adrfam`
-    Family(Family),
-    /// `addr_traddr`
-    Address(IpAddr),
-    /// `addr_trsvcid`
-    Service(u16),
-    /// `addr_trtype`, the last to be written: a port without it is unfinished.
-    Transport(Transport),
-}
-
-/// An attribute of a subsystem and its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SubsystemValue {
-    /// `attr_allow_any_host`
-    AllowAnyHost(bool),
-    /// `attr_serial`
-    Serial(String),
-    /// `attr_model`
-    Model(String),
-}
-
-/// An attribute of a namespace and its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NamespaceValue {
-    /// `device_path`
-    DevicePath(PathBuf),
-    /// `device_uuid`
-    Uuid(Uuid),
-    /// `device_nguid`
-    Nguid(Uuid),
-    /// `ana_grpid`
-    AnaGroup(AnaGroupId),
 }
 
 /// What a change does to the tree. Paths are relative to the root.
@@ -121,9 +112,8 @@ pub enum Operation {
     Mkdir(String),
     /// Remove a directory.
     Rmdir(String),
-    /// Write an attribute. The value has no newline: every store takes it without, and
-    /// `discovery_nqn` refuses the second write that a newline leads to.
-    Write(String, Vec<u8>),
+    /// Write an attribute.
+    Write(String, Value),
     /// Make a link: its target, then where it is.
     Symlink(String, String),
     /// Remove a link.
@@ -136,36 +126,40 @@ impl Change {
     pub fn operation(&self) -> Operation {
         use Operation::{Mkdir, Rmdir, Symlink, Unlink};
         match self {
-            Change::Unlink { port, subsystem } => Unlink(layout::port_link(*port, subsystem)),
-            Change::Disable { subsystem, nsid } => write(
-                layout::namespace(subsystem, *nsid),
-                "enable",
-                &false_or_true(false),
-            ),
+            Change::Unlink { port, subsystem } | Change::Interrupt { port, subsystem } => {
+                Unlink(layout::port_link(*port, subsystem))
+            }
+            Change::Disable { subsystem, nsid } => enable(subsystem, *nsid, "0"),
             Change::RemoveNamespace { subsystem, nsid } => {
                 Rmdir(layout::namespace(subsystem, *nsid))
             }
             Change::DenyHost { subsystem, host } => Unlink(layout::allowed_host(subsystem, host)),
             Change::RemoveSubsystem { subsystem } => Rmdir(layout::subsystem(subsystem)),
+            Change::RemoveReferral { port, referral } => Rmdir(layout::referral(*port, referral)),
             Change::RemoveAnaGroup { port, group } => Rmdir(layout::ana_group(*port, *group)),
             Change::RemovePort { port } => Rmdir(layout::port(*port)),
             Change::RemoveHost { host } => Rmdir(layout::host(host)),
-            Change::CreateHost { host } => Mkdir(layout::host(host)),
-            Change::CreatePort { port } => Mkdir(layout::port(*port)),
-            Change::SetPort { port, value } => {
-                let (attribute, value) = value.attribute();
-                write(layout::port(*port), attribute, &value)
+            Change::SetDiscoveryNqn { nqn } => {
+                Operation::Write(layout::DISCOVERY_NQN.to_owned(), Value::new(nqn.as_str()))
             }
+            Change::CreateHost { host } => Mkdir(layout::host(host)),
+            Change::SetHost { host, value } => write(&layout::host(host), value.attribute()),
+            Change::CreatePort { port } => Mkdir(layout::port(*port)),
+            Change::SetPort { port, value } => write(&layout::port(*port), value.attribute()),
             Change::CreateAnaGroup { port, group } => Mkdir(layout::ana_group(*port, *group)),
             Change::SetAnaState { port, group, state } => write(
-                layout::ana_group(*port, *group),
-                "ana_state",
-                &state.as_str(),
+                &layout::ana_group(*port, *group),
+                ("ana_state", Value::new(state.as_str())),
             ),
+            Change::CreateReferral { port, referral } => Mkdir(layout::referral(*port, referral)),
+            Change::SetReferral {
+                port,
+                referral,
+                value,
+            } => write(&layout::referral(*port, referral), value.attribute()),
             Change::CreateSubsystem { subsystem } => Mkdir(layout::subsystem(subsystem)),
             Change::SetSubsystem { subsystem, value } => {
-                let (attribute, value) = value.attribute();
-                write(layout::subsystem(subsystem), attribute, &value)
+                write(&layout::subsystem(subsystem), value.attribute())
             }
             Change::AllowHost { subsystem, host } => {
                 Symlink(layout::host(host), layout::allowed_host(subsystem, host))
@@ -177,16 +171,13 @@ impl Change {
                 subsystem,
                 nsid,
                 value,
-            } => {
-                let (attribute, value) = value.attribute();
-                write(layout::namespace(subsystem, *nsid), attribute, &value)
-            }
+            } => write(&layout::namespace(subsystem, *nsid), value.attribute()),
             Change::Enable {
                 subsystem, nsid, ..
-            } => write(
-                layout::namespace(subsystem, *nsid),
-                "enable",
-                &false_or_true(true),
+            } => enable(subsystem, *nsid, "1"),
+            Change::RevalidateSize { subsystem, nsid } => write(
+                &layout::namespace(subsystem, *nsid),
+                ("revalidate_size", Value::new("1")),
             ),
             Change::Link { port, subsystem } => Symlink(
                 layout::subsystem(subsystem),
@@ -212,6 +203,7 @@ impl Change {
     pub fn subsystem(&self) -> Option<&Nqn> {
         match self {
             Change::Unlink { subsystem, .. }
+            | Change::Interrupt { subsystem, .. }
             | Change::Disable { subsystem, .. }
             | Change::RemoveNamespace { subsystem, .. }
             | Change::DenyHost { subsystem, .. }
@@ -222,6 +214,7 @@ impl Change {
             | Change::CreateNamespace { subsystem, .. }
             | Change::SetNamespace { subsystem, .. }
             | Change::Enable { subsystem, .. }
+            | Change::RevalidateSize { subsystem, .. }
             | Change::Link { subsystem, .. } => Some(subsystem),
             _ => None,
         }
@@ -233,70 +226,34 @@ impl Change {
         matches!(
             self,
             Change::Unlink { .. }
+                | Change::Interrupt { .. }
                 | Change::Disable { .. }
                 | Change::RemoveNamespace { .. }
                 | Change::RemoveSubsystem { .. }
+                | Change::SetSubsystem {
+                    value: SubsystemValue::QidMax(_),
+                    ..
+                }
         )
     }
 }
 
-fn write(directory: String, attribute: &str, value: &(impl AsRef<[u8]> + ?Sized)) -> Operation {
-    Operation::Write(
-        format!("{directory}/{attribute}"),
-        value.as_ref().to_owned(),
-    )
+fn write(directory: &str, (attribute, value): (&str, Value)) -> Operation {
+    Operation::Write(format!("{directory}/{attribute}"), value)
 }
 
-fn false_or_true(value: bool) -> &'static str {
-    if value { "1" } else { "0" }
+fn enable(subsystem: &Nqn, nsid: Nsid, value: &str) -> Operation {
+    let directory = layout::namespace(subsystem, nsid);
+    write(&directory, ("enable", Value::new(value)))
 }
 
-impl PortValue {
-    fn attribute(&self) -> (&'static str, Vec<u8>) {
-        match self {
-            PortValue::Family(family) => ("addr_adrfam", family.as_str().into()),
-            PortValue::Address(address) => ("addr_traddr", address.to_string().into()),
-            PortValue::Service(service) => ("addr_trsvcid", service.to_string().into()),
-            PortValue::Transport(transport) => ("addr_trtype", transport.as_str().into()),
-        }
-    }
-}
-
-impl SubsystemValue {
-    fn attribute(&self) -> (&'static str, Vec<u8>) {
-        match self {
-            SubsystemValue::AllowAnyHost(any) => {
-                ("attr_allow_any_host", false_or_true(*any).into())
-            }
-            SubsystemValue::Serial(serial) => ("attr_serial", serial.as_str().into()),
-            SubsystemValue::Model(model) => ("attr_model", model.as_str().into()),
-        }
-    }
-}
-
-impl NamespaceValue {
-    fn attribute(&self) -> (&'static str, Vec<u8>) {
-        use std::os::unix::ffi::OsStrExt;
-        match self {
-            NamespaceValue::DevicePath(path) => {
-                ("device_path", path.as_os_str().as_bytes().to_owned())
-            }
-            NamespaceValue::Uuid(uuid) => ("device_uuid", uuid.to_string().into()),
-            NamespaceValue::Nguid(nguid) => ("device_nguid", nguid.to_string().into()),
-            NamespaceValue::AnaGroup(group) => ("ana_grpid", group.to_string().into()),
-        }
-    }
-}
-
-/// As a shell would do it: `mkdir ports/1`, `echo -n tcp > ports/1/addr_trtype`.
+/// As a shell would do it: `mkdir ports/1`, `echo -n tcp > ports/1/addr_trtype`. Keys are hidden.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.operation() {
             Operation::Mkdir(path) => write!(f, "mkdir {path}"),
             Operation::Rmdir(path) => write!(f, "rmdir {path}"),
-            Operation::Write(path, value) => {
-                write!(f, "echo -n {} > {path}", String::from_utf8_lossy(&value))
-            }
+            Operation::Write(path, value) => write!(f, "echo -n {value} > {path}"),
             Operation::Symlink(target, link) => write!(f, "ln -s {target} {link}"),
             Operation::Unlink(link) => write!(f, "rm {link}"),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -12,16 +12,21 @@ use crate::layout;
 use crate::model::{AnaGroupId, Nsid, PortId, Subsystem, Target};
 use crate::nqn::Nqn;
 
+mod ports;
+mod values;
+
+use values::{check_host, check_numbers, path_rule, text_rule};
+
 /// The NQN of the kernel's own discovery subsystem (NVME_DISC_SUBSYS_NAME in include/linux/nvme.h).
 const DISCOVERY: &str = "nqn.2014-08.org.nvmexpress.discovery";
 /// Characters of a serial number (NVMET_SN_MAX_SIZE in drivers/nvme/target/nvmet.h).
 const SERIAL: usize = 20;
 /// Characters of a model number (NVMET_MN_MAX_SIZE).
 const MODEL: usize = 40;
+/// Characters of a firmware revision (NVMET_FR_MAX_SIZE).
+const FIRMWARE: usize = 8;
 /// Namespaces of a subsystem (NVMET_MAX_NAMESPACES).
 const NAMESPACES: usize = 1024;
-/// Bytes of an attribute's value (SIMPLE_ATTR_SIZE in fs/configfs/file.c, less its NUL).
-const VALUE: usize = 4095;
 
 /// Refuses a target that must not be written, see [`Violation`].
 ///
@@ -53,8 +58,29 @@ pub struct CheckError(pub Vec<Violation>);
     reason = "the messages say what the variants and fields are"
 )]
 pub enum Violation {
-    #[error("subsystem {subsystem}: this is the kernel's own discovery subsystem")]
+    #[error(
+        "subsystem {subsystem}: its name is, or begins with, the kernel's own discovery subsystem's"
+    )]
     Discovery { subsystem: Nqn },
+    #[error("host {host}: {attribute} {rule}")]
+    Key {
+        host: Nqn,
+        attribute: &'static str,
+        rule: &'static str,
+    },
+    #[error("subsystem {subsystem}: {attribute} {value} {rule}")]
+    Number {
+        subsystem: Nqn,
+        attribute: &'static str,
+        value: u16,
+        rule: &'static str,
+    },
+    #[error("subsystem {subsystem}, namespace {nsid}: p2pmem `{device}` is no PCI device's name")]
+    P2pMem {
+        subsystem: Nqn,
+        nsid: Nsid,
+        device: String,
+    },
     #[error("subsystem {subsystem}: {attribute} `{value}` {rule}")]
     Text {
         subsystem: Nqn,
@@ -84,6 +110,14 @@ pub enum Violation {
         identity: Uuid,
         first: (Nqn, Nsid),
         second: (Nqn, Nsid),
+    },
+    #[error("port {port}{referral}: {attribute} {rule}")]
+    Portal {
+        port: PortId,
+        /// Empty, or which referral of the port's.
+        referral: String,
+        attribute: &'static str,
+        rule: &'static str,
     },
     #[error("port {port}: there is no subsystem {subsystem}")]
     UnknownSubsystem { port: PortId, subsystem: Nqn },
@@ -139,6 +173,9 @@ impl Check<'_> {
 
     fn violations(&self, target: &Target) -> Vec<Violation> {
         let mut found = Vec::new();
+        for (host, authentication) in &target.hosts {
+            check_host(host, authentication, &mut found);
+        }
         for (nqn, subsystem) in &target.subsystems {
             check_subsystem(target, nqn, subsystem, &mut found);
         }
@@ -147,50 +184,11 @@ impl Check<'_> {
         check_unmodelled(target, &mut found);
         found
     }
-
-    fn check_ports(&self, target: &Target, found: &mut Vec<Violation>) {
-        let mut addresses = BTreeMap::new();
-        for (&id, port) in &target.ports {
-            let address = SocketAddr::new(port.address, port.service);
-            if port.address.is_unspecified() && !self.allow_unspecified_address {
-                found.push(Violation::UnspecifiedAddress { port: id, address });
-            }
-            if port.service == 0 {
-                found.push(Violation::NoService { port: id });
-            }
-            if let Some(first) = addresses.insert(address, id) {
-                found.push(Violation::SameAddress {
-                    first,
-                    second: id,
-                    address,
-                });
-            }
-            for nqn in &port.subsystems {
-                let Some(subsystem) = target.subsystems.get(nqn) else {
-                    found.push(Violation::UnknownSubsystem {
-                        port: id,
-                        subsystem: nqn.clone(),
-                    });
-                    continue;
-                };
-                for (&nsid, namespace) in &subsystem.namespaces {
-                    let group = namespace.ana_group;
-                    if group != AnaGroupId::DEFAULT && !port.ana_groups.contains_key(&group) {
-                        found.push(Violation::UnknownAnaGroup {
-                            port: id,
-                            subsystem: nqn.clone(),
-                            nsid,
-                            group,
-                        });
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn check_subsystem(target: &Target, nqn: &Nqn, subsystem: &Subsystem, found: &mut Vec<Violation>) {
-    if nqn.as_str() == DISCOVERY {
+    let discovery = target.discovery_nqn.as_ref().map_or(DISCOVERY, Nqn::as_str);
+    if nqn.as_str() == DISCOVERY || nqn.as_str().starts_with(discovery) {
         found.push(Violation::Discovery {
             subsystem: nqn.clone(),
         });
@@ -198,6 +196,7 @@ fn check_subsystem(target: &Target, nqn: &Nqn, subsystem: &Subsystem, found: &mu
     for (attribute, value, longest) in [
         ("serial", &subsystem.serial, SERIAL),
         ("model", &subsystem.model, MODEL),
+        ("firmware", &subsystem.firmware, FIRMWARE),
     ] {
         if let Some(value) = value
             && let Some(rule) = text_rule(value, longest)
@@ -210,7 +209,9 @@ fn check_subsystem(target: &Target, nqn: &Nqn, subsystem: &Subsystem, found: &mu
             });
         }
     }
-    for host in subsystem.allowed_hosts.difference(&target.hosts) {
+    check_numbers(nqn, subsystem, found);
+    let is_unknown = |host: &&Nqn| !target.hosts.contains_key(host);
+    for host in subsystem.allowed_hosts.iter().filter(is_unknown) {
         found.push(Violation::UnknownHost {
             subsystem: nqn.clone(),
             host: host.clone(),
@@ -236,42 +237,6 @@ fn check_subsystem(target: &Target, nqn: &Nqn, subsystem: &Subsystem, found: &mu
                 rule,
             });
         }
-    }
-}
-
-fn text_rule(value: &str, longest: usize) -> Option<String> {
-    if value.is_empty() {
-        Some("is empty".to_owned())
-    } else if value.len() > longest {
-        Some(format!("is longer than {longest} characters"))
-    } else if !value.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-        Some("has a character that is not printable ASCII".to_owned())
-    } else if value.ends_with(' ') {
-        // The kernel pads with blanks, so it could never be read back.
-        Some("ends with a blank".to_owned())
-    } else {
-        None
-    }
-}
-
-fn path_rule(path: &Path, enabled: bool) -> Option<&'static str> {
-    use std::os::unix::ffi::OsStrExt;
-    let bytes = path.as_os_str().as_bytes();
-    if bytes.is_empty() {
-        return enabled.then_some("is not set, and the namespace is to be enabled");
-    }
-    if !path.is_absolute() {
-        Some("is not absolute")
-    } else if path.components().any(|part| part == Component::ParentDir) {
-        Some("has a `..`")
-    } else if bytes.iter().any(u8::is_ascii_control) {
-        Some("has a control character")
-    } else if path.to_str().is_none() {
-        Some("is not UTF-8")
-    } else if bytes.len() > VALUE {
-        Some("is longer than an attribute can be")
-    } else {
-        None
     }
 }
 
@@ -312,7 +277,7 @@ fn share_a_host(target: &Target, one: &Nqn, other: &Nqn) -> bool {
 }
 
 fn check_unmodelled(target: &Target, found: &mut Vec<Violation>) {
-    let mut paths: Vec<String> = target.hosts.iter().map(layout::host).collect();
+    let mut paths: Vec<String> = target.hosts.keys().map(layout::host).collect();
     for (nqn, subsystem) in &target.subsystems {
         paths.push(layout::subsystem(nqn));
         let hosts = subsystem.allowed_hosts.iter();
@@ -327,6 +292,10 @@ fn check_unmodelled(target: &Target, found: &mut Vec<Violation>) {
                 .iter()
                 .map(|nqn| layout::port_link(*id, nqn)),
         );
+        let referrals = port.referrals.keys();
+        paths.extend(referrals.map(|name| layout::referral(*id, name)));
+        let groups = port.ana_groups.keys();
+        paths.extend(groups.map(|group| layout::ana_group(*id, *group)));
     }
     for path in paths {
         if target.unmodelled.contains(&path) {

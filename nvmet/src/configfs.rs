@@ -1,16 +1,19 @@
 //! The target's configfs tree: reading it, and applying changes to it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use thiserror::Error;
 
-use crate::change::{Change, Operation, SubsystemValue};
-use crate::model::Target;
+use crate::change::{Change, HostValue, Operation, PortValue, SubsystemValue};
+use crate::model::{PortId, Secret, Target};
+use crate::nqn::Nqn;
 use crate::outcome::Outcome;
 use crate::tree::{Kernel, Tree};
 
+mod lacks;
 mod read;
 
 pub use read::ReadError;
@@ -51,6 +54,25 @@ pub enum ApplyError {
         namespace: String,
         /// Why.
         source: io::Error,
+    },
+    /// A port's address or parameters are to change, for which all that is linked to it has to be
+    /// taken off. Nothing was written.
+    #[error("{}", interrupted(.ports, .subsystems))]
+    Interrupts {
+        /// The ports.
+        ports: BTreeSet<PortId>,
+        /// The subsystems that hosts lose for a while, all of them.
+        subsystems: BTreeSet<Nqn>,
+    },
+    /// The kernel has no such attribute. Nothing was written.
+    #[error("{path}: {kernel} has no attribute `{attribute}`")]
+    Lacks {
+        /// The attribute's path below the root.
+        path: String,
+        /// Its name.
+        attribute: String,
+        /// The kernel, with its version.
+        kernel: String,
     },
     /// The kernel refused a change.
     #[error("{}: {}{}", .path.display(), refusal(.change), .hint.map(|hint| format!(" ({hint})")).unwrap_or_default())]
@@ -98,8 +120,13 @@ impl Default for Configfs {
 impl<T: Tree> Configfs<T> {
     /// [`DEFAULT_ROOT`] in another tree, such as [`crate::fake::Kernel`].
     pub fn over(tree: T) -> Self {
+        Self::of(tree, DEFAULT_ROOT)
+    }
+
+    /// `root` in another tree.
+    pub fn of(tree: T, root: impl Into<PathBuf>) -> Self {
         Configfs {
-            root: DEFAULT_ROOT.into(),
+            root: root.into(),
             tree,
         }
     }
@@ -125,15 +152,38 @@ impl<T: Tree> Configfs<T> {
 
     /// Makes the changes, one by one, and stops at the first that fails.
     ///
-    /// Before the first, every device that is to be enabled is checked to be a block device: given
+    /// Before the first: a plan that interrupts subsystems for a port's sake is refused, see
+    /// [`Change::Interrupt`]; every attribute that some kernel lacks is looked for, in what is there
+    /// or, where nothing of its kind is, in the first directory that the plan would make, which is
+    /// made for that and removed again; and every device that is to be enabled is checked to be a block device: given
     /// anything else, the kernel would export it as a file (drivers/nvme/target/core.c,
     /// nvmet_ns_enable).
     ///
     /// # Errors
-    /// A device is none, and nothing was written; or the kernel refused a change, and those before
+    /// One of these, and nothing was written; or the kernel refused a change, and those before
     /// it are made. After reading again, a new plan goes on from there.
     pub fn apply(&self, changes: &[Change]) -> Result<Outcome, ApplyError> {
+        let mut ports = BTreeSet::new();
+        let mut subsystems = BTreeSet::new();
+        for change in changes {
+            if let Change::Interrupt { port, subsystem } = change {
+                ports.insert(*port);
+                subsystems.insert(subsystem.clone());
+            }
+        }
+        if !ports.is_empty() {
+            return Err(ApplyError::Interrupts { ports, subsystems });
+        }
+        self.apply_interrupting(changes)
+    }
+
+    /// [`Configfs::apply`], also where it interrupts subsystems for a port's sake.
+    ///
+    /// # Errors
+    /// As [`Configfs::apply`].
+    pub fn apply_interrupting(&self, changes: &[Change]) -> Result<Outcome, ApplyError> {
         changes.iter().try_for_each(|change| self.examine(change))?;
+        lacks::examine(&self.tree, &self.root, changes)?;
         changes.iter().try_for_each(|change| self.make(change))?;
         if changes.is_empty() {
             return Ok(Outcome::Unchanged);
@@ -178,7 +228,7 @@ impl<T: Tree> Configfs<T> {
         match change.operation() {
             Operation::Mkdir(_) => self.tree.mkdir(&path),
             Operation::Rmdir(_) => self.tree.rmdir(&path),
-            Operation::Write(_, value) => self.tree.write(&path, &value),
+            Operation::Write(_, value) => self.tree.write(&path, value.as_bytes()),
             Operation::Symlink(target, _) => self.tree.symlink(&self.root.join(target), &path),
             Operation::Unlink(_) => self.tree.unlink(&path),
         }
@@ -206,12 +256,20 @@ fn refusal(change: &Change) -> String {
     match change.operation() {
         Operation::Mkdir(_) => "cannot be made".to_owned(),
         Operation::Rmdir(_) => "cannot be removed".to_owned(),
-        Operation::Write(_, value) => {
-            format!("cannot be set to `{}`", String::from_utf8_lossy(&value))
-        }
+        Operation::Write(_, value) => format!("cannot be set to `{value}`"),
         Operation::Symlink(target, _) => format!("cannot be linked to {target}"),
         Operation::Unlink(_) => "cannot be unlinked".to_owned(),
     }
+}
+
+fn interrupted(ports: &BTreeSet<PortId>, subsystems: &BTreeSet<Nqn>) -> String {
+    let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+    let subsystems: Vec<_> = subsystems.iter().map(Nqn::as_str).collect();
+    format!(
+        "changing port {} interrupts {}, which has to be asked for",
+        ports.join(", "),
+        subsystems.join(", ")
+    )
 }
 
 /// What an errno means for a change, where the kernel's message doesn't say (its own reasons are
@@ -222,7 +280,7 @@ fn hint(change: &Change, error: &io::Error) -> Option<&'static str> {
         (Change::Link { .. }, Errno::EADDRINUSE) => "something else listens on this port's address",
         (Change::Link { .. }, Errno::EADDRNOTAVAIL) => "no interface has this port's address",
         (Change::Link { .. }, Errno::EINVAL) => {
-            "the port's address is incomplete, or the transport's module (nvmet-tcp) can't be loaded"
+            "the port's address is incomplete, or the transport's module (nvmet-tcp, nvme-loop) can't be loaded"
         }
         (Change::AllowHost { .. }, Errno::EINVAL) => "the subsystem allows any host",
         (Change::SetPort { .. }, Errno::EACCES) => "the port is enabled: something is linked to it",
@@ -236,6 +294,31 @@ fn hint(change: &Change, error: &io::Error) -> Option<&'static str> {
         ) => "hosts are listed",
         (Change::SetSubsystem { .. }, Errno::EINVAL) => {
             "not accepted once a host has connected, nor if it is too long or not printable"
+        }
+        (
+            Change::SetHost {
+                value: HostValue::Key(key) | HostValue::ControllerKey(key),
+                ..
+            },
+            Errno::EINVAL,
+        ) if *key == Secret::NONE => {
+            "this kernel can't take a key away: remove the host and make it anew"
+        }
+        (Change::SetHost { .. }, Errno::EINVAL) => {
+            "the kernel doesn't know it, or lacks the algorithm (modprobe dh_generic, sha512_generic)"
+        }
+        (
+            Change::SetPort {
+                value: PortValue::Treq(_),
+                ..
+            },
+            Errno::EINVAL,
+        ) => "with TLS it has to be `required` or `not required`",
+        (Change::SetDiscoveryNqn { .. }, Errno::EINVAL) => "a subsystem's name begins with it",
+        (Change::SetReferral { .. }, Errno::EACCES) => "the referral is enabled",
+        (Change::RevalidateSize { .. }, Errno::EINVAL) => "the namespace is not enabled",
+        (Change::SetNamespace { .. }, Errno::EINVAL) => {
+            "not accepted while the namespace is enabled, or no such value"
         }
         (Change::Enable { .. }, Errno::EMFILE | Errno::ENOMEM) => {
             "the subsystem has as many namespaces as the kernel allows"

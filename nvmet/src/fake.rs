@@ -15,9 +15,14 @@ use nix::errno::Errno;
 use crate::configfs::DEFAULT_ROOT;
 use crate::tree::{Entry, Tree};
 
+mod host;
 mod port;
+mod release;
 mod subsystem;
 
+pub use release::Release;
+
+use host::Host;
 use port::Port;
 use subsystem::Subsystem;
 
@@ -37,9 +42,15 @@ pub struct Kernel {
     state: Mutex<State>,
 }
 
+/// The name of the discovery subsystem (NVME_DISC_SUBSYS_NAME in include/linux/nvme.h).
+const DISCOVERY: &str = "nqn.2014-08.org.nvmexpress.discovery";
+
 #[derive(Clone, Debug, Default)]
 struct State {
-    hosts: BTreeSet<String>,
+    release: Release,
+    /// What the discovery subsystem was called instead.
+    discovery: Option<String>,
+    hosts: Named<Host>,
     subsystems: Named<Subsystem>,
     ports: Named<Port>,
     block_devices: BTreeSet<PathBuf>,
@@ -62,10 +73,18 @@ impl Clone for Kernel {
 }
 
 impl Kernel {
-    /// A kernel without hosts, subsystems, ports or block devices.
+    /// A kernel without hosts, subsystems, ports or block devices, and with every attribute.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with the attributes that one release has.
+    #[must_use]
+    pub fn like(release: Release) -> Self {
+        let kernel = Self::default();
+        kernel.lock().release = release;
+        kernel
     }
 
     /// Makes `path` a block device.
@@ -186,6 +205,10 @@ impl Tree for Kernel {
         }
         Err(Errno::ENOENT.into())
     }
+
+    fn kernel(&self) -> String {
+        self.lock().release.name().to_owned()
+    }
 }
 
 impl State {
@@ -226,7 +249,7 @@ impl State {
                 &"ports".to_owned(),
                 &"subsystems".to_owned(),
             ]),
-            ["hosts"] => directories(self.hosts.iter().collect()),
+            ["hosts"] => directories(self.hosts.keys().collect()),
             ["subsystems"] => directories(self.subsystems.keys().collect()),
             ["ports"] => directories(self.ports.keys().collect()),
             ["subsystems", name, "allowed_hosts"] => links(&self.subsystem(name)?.allowed_hosts),
@@ -238,7 +261,7 @@ impl State {
                 directories(self.port(name)?.ana_groups.keys().collect())
             }
             ["ports", name, "referrals"] => {
-                directories(self.port(name)?.referrals.iter().collect())
+                directories(self.port(name)?.referrals.keys().collect())
             }
             _ => return Err(Errno::ENOENT),
         })
@@ -246,6 +269,13 @@ impl State {
 
     fn read(&self, parts: &[&str]) -> Answer<String> {
         match parts {
+            ["discovery_nqn"] if self.release.has("discovery_nqn") => {
+                Ok(self.discovery.clone().unwrap_or(DISCOVERY.to_owned()))
+            }
+            ["hosts", name, attribute] => {
+                let host = self.hosts.get(*name).ok_or(Errno::ENOENT)?;
+                host.read(attribute, self.release)
+            }
             ["subsystems", name, rest @ ..] => self.subsystem(name)?.read(rest),
             ["ports", name, rest @ ..] => self.port(name)?.read(rest),
             _ => Err(Errno::ENOENT),
@@ -257,6 +287,19 @@ impl State {
         let value = value.strip_suffix(b"\n").unwrap_or(value);
         let value = std::str::from_utf8(value).map_err(|_| Errno::EINVAL)?;
         match parts {
+            ["discovery_nqn"] if self.release.has("discovery_nqn") => {
+                let mut names = self.subsystems.keys();
+                if value.is_empty() || names.any(|name| name.starts_with(value)) {
+                    return Err(Errno::EINVAL);
+                }
+                self.discovery = Some(value.to_owned());
+                Ok(())
+            }
+            ["hosts", name, attribute] => {
+                let release = self.release;
+                let host = self.hosts.get_mut(*name).ok_or(Errno::ENOENT)?;
+                host.write(attribute, value, release)
+            }
             ["subsystems", name, "namespaces", nsid, "enable"] => {
                 let State {
                     subsystems,
@@ -274,28 +317,25 @@ impl State {
 
     fn mkdir(&mut self, parts: &[&str]) -> Answer<()> {
         self.made += 1;
-        let made = self.made;
+        let (made, release) = (self.made, self.release);
         match parts {
-            ["hosts", name] => {
-                if !self.hosts.insert((*name).to_owned()) {
-                    return Err(Errno::EEXIST);
+            ["hosts", name] => make(&mut self.hosts, name, Host::new),
+            ["subsystems", name] => {
+                if *name == DISCOVERY || self.discovery.as_deref() == Some(name) {
+                    return Err(Errno::EINVAL);
                 }
-                Ok(())
+                make(&mut self.subsystems, name, || Subsystem::new(made, release))
             }
-            ["subsystems", name] => make(&mut self.subsystems, name, || Subsystem::new(made)),
             ["subsystems", name, "namespaces", nsid] => {
                 self.subsystem_mut(name)?.make_namespace(nsid, made)
             }
             ["ports", name] => {
                 name.parse::<u16>().map_err(|_| Errno::EINVAL)?;
-                make(&mut self.ports, name, Port::new)
+                make(&mut self.ports, name, || Port::new(release))
             }
             ["ports", name, "ana_groups", group] => self.port_mut(name)?.make_ana_group(group),
             ["ports", name, "referrals", referral] => {
-                self.port_mut(name)?
-                    .referrals
-                    .insert((*referral).to_owned());
-                Ok(())
+                self.port_mut(name)?.make_referral(referral, release)
             }
             _ => Err(Errno::EPERM),
         }
@@ -308,8 +348,7 @@ impl State {
                 if subsystems.any(|subsystem| links_to(&subsystem.allowed_hosts, name)) {
                     return Err(Errno::EBUSY);
                 }
-                let was_there = self.hosts.remove(*name);
-                was_there.then_some(()).ok_or(Errno::ENOENT)
+                self.hosts.remove(*name).map(drop).ok_or(Errno::ENOENT)
             }
             ["subsystems", name] => {
                 let mut ports = self.ports.values();
@@ -334,6 +373,10 @@ impl State {
                 self.ports.remove(*name);
                 Ok(())
             }
+            ["ports", name, "referrals", referral] => {
+                let removed = self.port_mut(name)?.referrals.remove(*referral);
+                removed.map(drop).ok_or(Errno::ENOENT)
+            }
             ["ports", _, "ana_groups", "1"] => Err(Errno::EPERM),
             ["ports", name, "ana_groups", group] => {
                 let removed = self.port_mut(name)?.ana_groups.remove(*group);
@@ -346,16 +389,16 @@ impl State {
     fn symlink(&mut self, target: &[&str], link: &[&str]) -> Answer<()> {
         match (target, link) {
             (["hosts", host], ["subsystems", name, "allowed_hosts", link]) => {
-                if !self.hosts.contains(*host) {
+                if !self.hosts.contains_key(*host) {
                     return Err(Errno::ENOENT);
                 }
                 self.subsystem_mut(name)?.allow_host(host, link)
             }
             (["subsystems", subsystem], ["ports", name, "subsystems", link]) => {
                 self.subsystem(subsystem)?;
-                let listens = |port: &Port| port.is_enabled().then(|| port.address());
-                let taken: BTreeSet<_> = self.ports.values().filter_map(listens).collect();
-                self.port_mut(name)?.link(subsystem, link, &taken)
+                let taken: BTreeSet<_> = self.ports.values().filter_map(Port::listens).collect();
+                let release = self.release;
+                self.port_mut(name)?.link(subsystem, link, &taken, release)
             }
             _ => Err(Errno::EINVAL),
         }

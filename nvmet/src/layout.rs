@@ -1,8 +1,9 @@
 //! Where things are below the root. Every name comes from a type that is a single path component.
 
-use crate::model::{AnaGroupId, Nsid, PortId};
+use crate::model::{AnaGroupId, Nsid, PortId, ReferralName};
 use crate::nqn::Nqn;
 
+pub(crate) const DISCOVERY_NQN: &str = "discovery_nqn";
 pub(crate) const HOSTS: &str = "hosts";
 pub(crate) const SUBSYSTEMS: &str = "subsystems";
 pub(crate) const PORTS: &str = "ports";
@@ -33,4 +34,8 @@ pub(crate) fn ana_group(port: PortId, group: AnaGroupId) -> String {
 
 pub(crate) fn port_link(port: PortId, subsystem: &Nqn) -> String {
     format!("{PORTS}/{port}/subsystems/{subsystem}")
+}
+
+pub(crate) fn referral(port: PortId, referral: &ReferralName) -> String {
+    format!("{PORTS}/{port}/referrals/{referral}")
 }

@@ -13,12 +13,18 @@ use nvmet::{ConnectOptions, Host, LossTimeout, Nqn, Seconds, Transport};
 use serde_json::json;
 use uuid::Uuid;
 
+mod created;
+mod edit;
 mod show;
 
 const EXAMPLES: &str = "\
 Examples:
   nvmet ls                                  the target's subsystems and ports, as a tree
   nvmet -o json ls | jq .subsystems         the same for programs
+  nvmet export target.json                  save it, as `nvmetcli save` does; keys are in it
+  nvmet plan target.json                    what `apply` would do, step by step
+  nvmet apply target.json                   bring the target to what the file says, and nothing else
+  nvmet clear                               remove everything, links first
   nvmet connect -a 10.0.0.1 -n nqn.2026-11.com.example:disk -q nqn.2026-11.com.example:host:a \\
       --namespace 6fa459ea-ee8a-3ca4-894e-db77e160355e
                                             connect, wait for the disk, print /dev/nvme0n1
@@ -55,6 +61,41 @@ enum Output {
 enum Command {
     /// Show the target: subsystems, hosts, namespaces, ports.
     Ls,
+    /// Print the target in nvmetcli's format, or save it (readable by its owner alone: keys are in it).
+    #[command(after_help = "Examples:\n  nvmet export\n  nvmet export /etc/nvmet/config.json")]
+    Export {
+        /// Where to; standard output if not given.
+        file: Option<PathBuf>,
+    },
+    /// Show what `apply` would do, as a shell would do it.
+    #[command(
+        after_help = "Examples:\n  nvmet plan target.json\n  nvmet -o json plan target.json | jq -r '.steps[]'"
+    )]
+    Plan {
+        /// What is wanted: what `nvmet export`, `nvmetcli save` or `nvmet -o json ls` wrote; `-` for stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        consent: edit::Consent,
+    },
+    /// Bring the target to what a file says, with the fewest changes; what it doesn't say is removed.
+    ///
+    /// Attributes that the file doesn't mention stay as they are. Asks before it removes what it
+    /// didn't make. Ports in use keep their address and parameters unless --interrupt is given.
+    #[command(
+        after_help = "Examples:\n  nvmet apply /etc/nvmet/config.json\n  nvmet apply --yes - < target.json\n  nvmet apply --interrupt moved-port.json"
+    )]
+    Apply {
+        /// What is wanted: what `nvmet export`, `nvmetcli save` or `nvmet -o json ls` wrote; `-` for stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        consent: edit::Consent,
+    },
+    /// Remove everything from the target, links first; asks before it removes what it didn't make.
+    #[command(after_help = "Examples:\n  nvmet clear\n  nvmet clear --yes")]
+    Clear {
+        #[command(flatten)]
+        consent: edit::Consent,
+    },
     /// Connect to a subsystem; does nothing if this connection is there already.
     Connect(Box<Connect>),
     /// Disconnect every controller of a subsystem; does nothing if there is none.
@@ -125,9 +166,17 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let host = Host::at(&cli.sysfs, &cli.dev);
     let (text, json) = match &cli.command {
         Command::Ls => {
-            let target = nvmet::read(&cli.root)?;
+            let target = nvmet::read(&cli.root)?.without_secrets();
             (show::target(&target), serde_json::to_value(&target)?)
         }
+        Command::Export { file } => edit::export(&cli.root, file.as_deref())?,
+        Command::Plan { file, consent } => {
+            edit::show_plan(&cli.root, edit::read_file(file)?, consent)?
+        }
+        Command::Apply { file, consent } => {
+            edit::apply(&cli.root, edit::read_file(file)?, consent)?
+        }
+        Command::Clear { consent } => edit::apply(&cli.root, edit::nothing(&cli.root)?, consent)?,
         Command::Connect(connect) => connect_and_wait(&host, connect)?,
         Command::Disconnect { nqn } => {
             let outcome = host.disconnect(nqn)?;

@@ -29,6 +29,10 @@ pub trait Tree {
     fn unlink(&self, link: &Path) -> io::Result<()>;
     /// Whether this is a block device, or a link to one.
     fn is_block_device(&self, device: &Path) -> io::Result<bool>;
+    /// What kernel this is, for messages.
+    fn kernel(&self) -> String {
+        "this kernel".to_owned()
+    }
 }
 
 /// An entry of a directory.
@@ -107,6 +111,13 @@ impl Tree for Kernel {
     fn is_block_device(&self, device: &Path) -> io::Result<bool> {
         Ok(fs::metadata(device)?.file_type().is_block_device())
     }
+
+    fn kernel(&self) -> String {
+        match fs::read_to_string("/proc/sys/kernel/osrelease") {
+            Ok(release) => format!("Linux {}", release.trim_end()),
+            Err(_) => "this kernel".to_owned(),
+        }
+    }
 }
 
 macro_rules! forward {
@@ -135,6 +146,9 @@ macro_rules! forward {
             }
             fn is_block_device(&self, device: &Path) -> io::Result<bool> {
                 (**self).is_block_device(device)
+            }
+            fn kernel(&self) -> String {
+                (**self).kernel()
             }
         }
     )*};

@@ -79,7 +79,7 @@ mod tests {
 
     fn target(namespaces: &str) -> Result<Target, serde_json::Error> {
         serde_json::from_str(&format!(
-            r#"{{"hosts": [], "ports": {{}}, "subsystems": {{"nqn.a": {{"allow_any_host": false,
+            r#"{{"hosts": {{}}, "ports": {{}}, "subsystems": {{"nqn.a": {{"allow_any_host": false,
             "allowed_hosts": [], "serial": null, "model": null, "namespaces": {{{namespaces}}}}}}}}}"#
         ))
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_there_twice_is_refused() {
-        let json = r#"{"hosts": ["nqn.h", "nqn.h"], "ports": {}, "subsystems": {}}"#;
+        let json = r#"{"hosts": {"nqn.h": {}, "nqn.h": {}}, "ports": {}, "subsystems": {}}"#;
         assert!(serde_json::from_str::<Target>(json).is_err());
     }
 

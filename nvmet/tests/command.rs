@@ -47,7 +47,10 @@ fn a_target_is_shown_for_people_and_for_programs() {
         "1234",
     );
     let text = stdout(&nvmet(directory.path(), &["ls"]));
-    assert_eq!(text, "subsystem nqn.s\n    serial 1234\n    any host\n");
+    assert_eq!(
+        text,
+        "subsystem nqn.s\n    serial 1234\n    any host, without authentication\n    on no port\n"
+    );
     let json = stdout(&nvmet(directory.path(), &["ls", "-o", "json"]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["subsystems"]["nqn.s"]["serial"], "1234");

@@ -10,8 +10,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
+use nvmet::fake::Release;
 use nvmet::{
-    Configfs, ConnectOptions, Host, Outcome, Port, PortId, Subsystem, Target, Transport, fake, plan,
+    Authentication, Configfs, ConnectOptions, Host, Outcome, Port, PortId, Portal, Subsystem,
+    Target, Tree, fake, plan,
 };
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -26,19 +28,26 @@ use generate::{DEVICES, any_target, device, filled, host, subsystem};
 #[test]
 fn the_kernel_in_memory_is_like_the_real_one() {
     let real = Configfs::new();
-    let kernel = fake::Kernel::new();
+    let release = release();
+    let kernel = fake::Kernel::like(release);
     make_devices(&kernel);
     let fake = Configfs::over(&kernel);
     clear(&real);
     let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut targets = TestRunner::new_with_rng(Config::default(), seed);
     for round in 0..150_usize {
-        let want = any_target().new_tree(&mut targets).unwrap().current();
+        let want = any_target(release)
+            .new_tree(&mut targets)
+            .unwrap()
+            .current();
         let (have, have_fake) = (real.read().unwrap(), fake.read().unwrap());
         let (changes, changes_fake) = (plan(&have, &want), plan(&have_fake, &want));
         assert_eq!(changes, changes_fake, "round {round}");
         let stop = changes.len() * (round % 7) / 7;
-        let (done, done_fake) = (real.apply(&changes[..stop]), fake.apply(&changes[..stop]));
+        let (done, done_fake) = (
+            real.apply_interrupting(&changes[..stop]),
+            fake.apply_interrupting(&changes[..stop]),
+        );
         done.unwrap_or_else(|error| panic!("round {round}: {error:?} in {changes:#?}"));
         done_fake.unwrap();
         assert_same(
@@ -54,7 +63,10 @@ fn the_kernel_in_memory_is_like_the_real_one() {
                 Err(other) => panic!("round {round}, {change}: {other:?}"),
             };
             let change = std::slice::from_ref(change);
-            let (answer, answer_fake) = (errno(real.apply(change)), errno(fake.apply(change)));
+            let (answer, answer_fake) = (
+                errno(real.apply_interrupting(change)),
+                errno(fake.apply_interrupting(change)),
+            );
             assert_eq!(
                 answer, answer_fake,
                 "round {round}: {} after {stop} of {changes:#?}",
@@ -65,6 +77,68 @@ fn the_kernel_in_memory_is_like_the_real_one() {
             configfs.reach(&want, round);
         }
     }
+    clear(&real);
+}
+
+/// The release that runs here.
+fn release() -> Release {
+    let kernel = nvmet::tree::Kernel.kernel();
+    let is = |version: &str| kernel.starts_with(&format!("Linux {version}."));
+    match () {
+        () if is("6.1") => Release::Linux6_1,
+        () if is("6.12") => Release::Linux6_12,
+        () if is("7.3") => Release::Linux7_3,
+        () => panic!("{kernel} is none of those that this library says it is proven on"),
+    }
+}
+
+/// A fresh host, subsystem, namespace, port and referral have the same attributes and values, those
+/// aside that each kernel or each directory makes up. Seen red with: `attr_firmware` moved to 7.3 in
+/// `Release::has`.
+#[test]
+fn what_is_fresh_is_the_same_in_memory() {
+    let real = Configfs::new();
+    clear(&real);
+    let kernel = fake::Kernel::like(release());
+    let root = std::path::Path::new(nvmet::configfs::DEFAULT_ROOT);
+    let fresh = [
+        "hosts/nqn.h",
+        "subsystems/nqn.s",
+        "subsystems/nqn.s/namespaces/1",
+        "ports/1",
+        "ports/1/referrals/r",
+        "ports/1/ana_groups/2",
+    ];
+    for directory in fresh {
+        real.tree().mkdir(&root.join(directory)).unwrap();
+        kernel.mkdir(&root.join(directory)).unwrap();
+    }
+    for directory in fresh.into_iter().chain([""]) {
+        let directory = root.join(directory);
+        for entry in fs::read_dir(&directory).unwrap().map(Result::unwrap) {
+            if !entry.file_type().unwrap().is_file() {
+                continue;
+            }
+            let path = entry.path();
+            let name = entry.file_name().into_string().unwrap();
+            let made_up = ["attr_serial", "attr_firmware", "device_uuid"].contains(&name.as_str());
+            match (real.tree().read(&path), kernel.read(&path)) {
+                (Ok(real), Ok(fake)) if made_up || real == fake => {}
+                (Err(real), Err(fake)) if real.raw_os_error() == fake.raw_os_error() => {}
+                (real, fake) => panic!("{}: {real:?}, in memory {fake:?}", path.display()),
+            }
+            assert!(release().has(&name), "{name}");
+        }
+    }
+    clear(&real);
+    // And none that the real one lacks.
+    let mut want = Target::default();
+    want.hosts.insert(host(0), Authentication::default());
+    real.reach(&want, 0);
+    let has = |path: &str| root.join(path).exists();
+    let keys = format!("hosts/{}/dhchap_key", host(0));
+    assert_eq!(has(&keys), release().has("dhchap_key"));
+    assert_eq!(has("discovery_nqn"), release().has("discovery_nqn"));
     clear(&real);
 }
 
@@ -81,6 +155,10 @@ fn assert_same(real: &Configfs, fake: &Configfs<&fake::Kernel>, context: &str) {
             .is_some_and(|serial| serial.starts_with("000000"))
         {
             subsystem.serial.clone_from(&other.serial);
+        }
+        // Of each kernel's build.
+        if subsystem.firmware.as_deref() == Some("memory") {
+            subsystem.firmware.clone_from(&other.firmware);
         }
         for (nsid, namespace) in &mut subsystem.namespaces {
             let other = other.namespaces.get(nsid);
@@ -99,7 +177,7 @@ trait Reach {
 impl<T: nvmet::Tree> Reach for Configfs<T> {
     fn reach(&self, want: &Target, round: usize) {
         let changes = plan(&self.read().unwrap(), want);
-        let applied = self.apply(&changes);
+        let applied = self.apply_interrupting(&changes);
         applied.unwrap_or_else(|error| panic!("round {round}: {error:?} in {changes:#?}"));
         let have = self.read().unwrap();
         assert_eq!(have, filled(want, &have), "round {round}");
@@ -114,13 +192,7 @@ fn an_exported_disk_is_used_over_tcp() {
     make_devices(&fake::Kernel::new());
     clear(&configfs);
     let id = uuid::Uuid::new_v4();
-    let namespace = nvmet::Namespace {
-        device_path: device(0),
-        uuid: id,
-        nguid: id,
-        ana_group: nvmet::AnaGroupId::DEFAULT,
-        enabled: true,
-    };
+    let namespace = nvmet::Namespace::new(device(0), id);
     let exported = Subsystem {
         allowed_hosts: [host(0)].into(),
         serial: Some("1234".to_owned()),
@@ -129,14 +201,11 @@ fn an_exported_disk_is_used_over_tcp() {
         ..Subsystem::default()
     };
     let port = |address: &str| Port {
-        transport: Transport::Tcp,
-        address: address.parse().unwrap(),
-        service: 4420,
-        ana_groups: [(nvmet::AnaGroupId::DEFAULT, nvmet::AnaState::Optimized)].into(),
         subsystems: [subsystem(0)].into(),
+        ..Port::new(Portal::tcp(address.parse().unwrap(), 4420))
     };
     let want = Target {
-        hosts: [host(0)].into(),
+        hosts: [(host(0), Authentication::default())].into(),
         subsystems: [(subsystem(0), exported)].into(),
         ports: [(PortId(1), port("10.0.0.1")), (PortId(2), port("fd00::1"))].into(),
         ..Target::default()
@@ -224,5 +293,11 @@ fn make_devices(kernel: &fake::Kernel) {
 }
 
 fn clear(configfs: &Configfs) {
-    configfs.reach(&Target::default(), 0);
+    let nothing = Target {
+        discovery_nqn: release()
+            .has("discovery_nqn")
+            .then(|| "nqn.2014-08.org.nvmexpress.discovery".parse().unwrap()),
+        ..Target::default()
+    };
+    configfs.reach(&nothing, 0);
 }

@@ -47,10 +47,6 @@ pub(crate) struct Baseline {
 
 impl Figure {
     /// A figure without an aim.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the benches that come next")
-    )]
     pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
         Figure {
             name,
@@ -64,10 +60,6 @@ impl Figure {
 
     /// Says what it is compared with.
     #[must_use]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the benches that come next")
-    )]
     pub(crate) fn against(mut self, name: &'static str, value: f64) -> Self {
         self.baseline = Some(Baseline { name, value });
         self
@@ -75,10 +67,6 @@ impl Figure {
 
     /// Wants it to be at least this.
     #[must_use]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the benches that come next")
-    )]
     pub(crate) fn at_least(mut self, aim: f64) -> Self {
         self.aim = Some(format!(">= {aim}"));
         self.met = Some(self.value >= aim);

@@ -3,6 +3,7 @@
 mod absence;
 mod fence;
 mod kill;
+mod nvmetcli;
 mod pair;
 mod pools;
 mod power;
@@ -148,6 +149,10 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
         report.case(&format!("{kernel} {}", program.name), || {
             program::run(&pair, program)
         });
+    }
+    if runs(Area::Nvmet) {
+        let name = format!("{kernel} nvmetcli: each restores what the other saved");
+        report.case(&name, || nvmetcli::run(&pair));
     }
     if runs(Area::Truth) {
         truth::run(&pair, report, scale);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use nvmet::{AnaGroupId, Namespace, Nqn, Nsid, Port, Subsystem, Target};
+use nvmet::{Namespace, Nqn, Nsid, Port, Subsystem, Target};
 use weir_api::names::{Generation, MODEL, NQN_PREFIX, NodeName, host_nqn};
 use weir_api::volume::Attachment;
 
@@ -44,19 +44,13 @@ pub(super) fn generation_in(subsystem: &Subsystem) -> Option<Generation> {
 
 /// The subsystem that exports a volume, through `device`, to one host.
 pub(super) fn subsystem(volume: &VolumeRecord, host: &Nqn, device: &str) -> Subsystem {
-    let namespace = Namespace {
-        device_path: device.into(),
-        uuid: volume.id.0,
-        nguid: volume.id.0,
-        ana_group: AnaGroupId::DEFAULT,
-        enabled: true,
-    };
+    let namespace = Namespace::new(device, volume.id.0);
     Subsystem {
-        allow_any_host: false,
         allowed_hosts: BTreeSet::from([host.clone()]),
         serial: Some(volume.id.serial()),
         model: Some(MODEL.to_owned()),
         namespaces: BTreeMap::from([(Nsid::FIRST, namespace)]),
+        ..Subsystem::default()
     }
 }
 
@@ -88,10 +82,10 @@ pub(super) fn shows(subsystem: &Subsystem, device: &str) -> bool {
 fn part(target: &Target, nqn: &Nqn) -> Target {
     let mut part = Target::default();
     if let Some(subsystem) = target.subsystems.get(nqn) {
-        part.hosts = subsystem
-            .allowed_hosts
-            .intersection(&target.hosts)
-            .cloned()
+        let hosts = target.hosts.iter();
+        part.hosts = hosts
+            .filter(|(host, _)| subsystem.allowed_hosts.contains(host))
+            .map(|(host, keys)| (host.clone(), keys.clone()))
             .collect();
         part.subsystems.insert(nqn.clone(), subsystem.clone());
     }
@@ -127,7 +121,9 @@ pub(super) fn fence(target: &Target, nqn: &Nqn) -> Step {
 pub(super) fn serve(target: &Target, nqn: &Nqn, want: Subsystem) -> Option<Step> {
     let mut have = part(target, nqn);
     // Hosts are made before, by a step of their own: other volumes may name the same one.
-    have.hosts.extend(want.allowed_hosts.iter().cloned());
+    for host in &want.allowed_hosts {
+        have.hosts.entry(host.clone()).or_default();
+    }
     let mut wanted = have.clone();
     let mut subsystem = want;
     if !have.ports.is_empty()
@@ -138,15 +134,16 @@ pub(super) fn serve(target: &Target, nqn: &Nqn, want: Subsystem) -> Option<Step>
         subsystem.model.clone_from(&had.model);
     }
     wanted.subsystems.insert(nqn.clone(), subsystem);
-    (have != wanted).then_some(Step::Export { have, want: wanted })
+    let is_served = nvmet::plan(&have, &wanted).is_empty();
+    (!is_served).then_some(Step::Export { have, want: wanted })
 }
 
 impl Planner<'_> {
     /// Makes a host known, once for all volumes of this plan that name it.
     pub(super) fn want_host(&mut self, target: &Target, host: &Nqn) {
-        if self.wanted_hosts.insert(host.clone()) && !target.hosts.contains(host) {
+        if self.wanted_hosts.insert(host.clone()) && !target.hosts.contains_key(host) {
             let (have, mut want) = (Target::default(), Target::default());
-            want.hosts.insert(host.clone());
+            want.hosts.entry(host.clone()).or_default();
             self.work(
                 Subject::Host(host.clone()),
                 vec![Step::Export { have, want }],
@@ -162,11 +159,11 @@ impl Planner<'_> {
             .values()
             .flat_map(|subsystem| &subsystem.allowed_hosts)
             .collect();
-        for host in &target.hosts {
+        for host in target.hosts.keys() {
             let is_ours = host.as_str().starts_with(&format!("{NQN_PREFIX}host:"));
             if is_ours && !named.contains(host) && !self.wanted_hosts.contains(host) {
                 let (mut have, want) = (Target::default(), Target::default());
-                have.hosts.insert(host.clone());
+                have.hosts.entry(host.clone()).or_default();
                 self.work(
                     Subject::Host(host.clone()),
                     vec![Step::Export { have, want }],

@@ -1,8 +1,8 @@
 //! Portals: each has one port of the kernel's, shared by all its subsystems, from a reserved range.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use nvmet::{AnaGroupId, AnaState, Port, PortId, Target, Transport};
+use nvmet::{Port, PortId, Target};
 use weir_api::names::VolumeId;
 use weir_api::pool::Portal;
 
@@ -27,22 +27,17 @@ pub(super) fn taken(records: &Records, observed: &Observed) -> BTreeSet<PortId> 
 
 /// A port as it is made for a portal.
 pub(super) fn port(portal: &Portal) -> Port {
-    Port {
-        transport: match portal.transport {
-            weir_api::pool::Transport::Tcp => Transport::Tcp,
-        },
-        address: portal.address,
-        service: portal.port,
-        ana_groups: BTreeMap::from([(AnaGroupId::DEFAULT, AnaState::Optimized)]),
-        subsystems: BTreeSet::new(),
-    }
+    Port::new(listening(portal))
 }
 
 /// Whether a port listens where a portal is.
 pub(super) fn is_at(port: &Port, portal: &Portal) -> bool {
+    port.portal == listening(portal)
+}
+
+fn listening(portal: &Portal) -> nvmet::Portal {
     let weir_api::pool::Transport::Tcp = portal.transport;
-    port.transport == Transport::Tcp
-        && (port.address, port.service) == (portal.address, portal.port)
+    nvmet::Portal::tcp(portal.address, portal.port)
 }
 
 impl<'a> Planner<'a> {

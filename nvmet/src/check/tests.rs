@@ -1,20 +1,14 @@
 //! One wanted target for each rule that breaks it.
 
 use super::*;
-use crate::{AnaState, Namespace, Port, Transport};
+use crate::{Authentication, Namespace, Port, Portal, Secret, Tsas};
 
 fn nqn(name: &str) -> Nqn {
     format!("nqn.{name}").parse().unwrap()
 }
 
 fn namespace(identity: u128) -> Namespace {
-    Namespace {
-        device_path: "/dev/vg/volume".into(),
-        uuid: Uuid::from_u128(identity),
-        nguid: Uuid::from_u128(identity),
-        ana_group: AnaGroupId::DEFAULT,
-        enabled: true,
-    }
+    Namespace::new("/dev/vg/volume", Uuid::from_u128(identity))
 }
 
 /// Subsystems a and b, each for its own host, on one port.
@@ -27,14 +21,13 @@ fn target() -> Target {
         ..Subsystem::default()
     };
     let port = Port {
-        transport: Transport::Tcp,
-        address: "10.0.0.1".parse().unwrap(),
-        service: 4420,
-        ana_groups: [(AnaGroupId::DEFAULT, AnaState::Optimized)].into(),
         subsystems: [nqn("a"), nqn("b")].into(),
+        ..Port::new(Portal::tcp("10.0.0.1".parse().unwrap(), 4420))
     };
     Target {
-        hosts: [nqn("host-a"), nqn("host-b")].into(),
+        hosts: ["host-a", "host-b"]
+            .map(|host| (nqn(host), Authentication::default()))
+            .into(),
         subsystems: [
             (nqn("a"), subsystem("host-a", 1)),
             (nqn("b"), subsystem("host-b", 2)),
@@ -169,7 +162,9 @@ fn ports_need_their_subsystems_groups_and_an_address_of_their_own() {
         target.ports.insert(PortId(2), port);
     });
     assert_eq!(twice, "ports 1 and 2: both listen on 10.0.0.1:4420");
-    let no_service = said(|target| port(target).service = 0);
+    let no_service = said(|target| {
+        port(target).portal = Portal::tcp("10.0.0.1".parse().unwrap(), 0);
+    });
     assert!(no_service.contains("random"), "{no_service}");
 }
 
@@ -177,7 +172,7 @@ fn ports_need_their_subsystems_groups_and_an_address_of_their_own() {
 fn listening_everywhere_has_to_be_asked_for() {
     for address in ["0.0.0.0", "::"] {
         let mut target = target();
-        port(&mut target).address = address.parse().unwrap();
+        port(&mut target).portal = Portal::tcp(address.parse().unwrap(), 4420);
         let said = check(&target).unwrap_err().to_string();
         assert!(said.contains("has to be asked for"), "{said}");
         let asked = Check {
@@ -232,4 +227,53 @@ fn faults_that_were_there_before_are_not_the_callers() {
     assert_eq!(knowing.run(&want), Ok(()));
     namespace_of_a(&mut want).device_path = "other.raw".into();
     assert!(knowing.run(&want).is_err());
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_without_being_said() {
+    let said = said(|target| {
+        let host = target.hosts.get_mut(&nqn("host-a")).unwrap();
+        host.key = Some(Secret::new("c2VjcmV0"));
+    });
+    assert_eq!(
+        said,
+        "host nqn.host-a: key does not begin with `DHHC-1:0x:`, x from 0 to 3"
+    );
+}
+
+#[test]
+fn numbers_that_the_kernel_refuses_or_clamps_are_refused() {
+    for (edit, expected) in [
+        (
+            (|target| a(target).qid_max = Some(129)) as fn(&mut Target),
+            "qid_max 129 is not in 1..=128",
+        ),
+        (|target| a(target).cntlid_min = Some(0), "cntlid_min 0"),
+        (
+            |target| (a(target).cntlid_min, a(target).cntlid_max) = (Some(2), Some(1)),
+            "cntlid_min 2 is above cntlid_max",
+        ),
+        (|target| port(target).max_queue_size = Some(15), "16..=1024"),
+        (
+            |target| port(target).tsas = Some(Tsas::Connected),
+            "tsas is not one of its transport's",
+        ),
+        (
+            |target| a(target).firmware = Some("123456789".to_owned()),
+            "longer than 8",
+        ),
+        (
+            |target| {
+                port(target).portal = Portal::Loop {
+                    address: "a b".to_owned(),
+                    service: String::new(),
+                    family: None,
+                };
+            },
+            "address has a blank",
+        ),
+    ] {
+        let said = said(edit);
+        assert!(said.contains(expected), "{said}");
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,7 +11,9 @@ use uuid::Uuid;
 
 use crate::layout;
 use crate::model::{
-    AnaGroupId, AnaState, Family, Namespace, Nsid, Port, PortId, Subsystem, Target, Transport,
+    AnaGroupId, AnaState, Authentication, DhGroup, DhHash, Namespace, Nsid, Oui, P2pMem, Parsed,
+    Port, PortId, Raw, Referral, ReferralName, Secret, Subsystem, Target, Treq, Tsas,
+    UnfinishedPort,
 };
 use crate::nqn::Nqn;
 use crate::tree::{Entry, Tree};
@@ -78,9 +79,14 @@ impl<'a, T: Tree> Reader<'a, T> {
             });
         }
         let mut target = Target::default();
+        if let Some(name) = self.attribute("", layout::DISCOVERY_NQN)? {
+            // Any other name was set by somebody whose affair it stays.
+            target.discovery_nqn = name.parse().ok();
+        }
         for entry in self.list(layout::HOSTS)? {
             if let Some(host) = self.nqn(layout::HOSTS, &entry.name) {
-                target.hosts.insert(host);
+                let authentication = self.authentication(&layout::host(&host))?;
+                target.hosts.insert(host, authentication);
             }
         }
         for entry in self.list(layout::SUBSYSTEMS)? {
@@ -102,8 +108,8 @@ impl<'a, T: Tree> Reader<'a, T> {
                 Some(Ok(port)) => {
                     target.ports.insert(id, port);
                 }
-                Some(Err(groups)) => {
-                    target.unfinished_ports.insert(id, groups);
+                Some(Err(unfinished)) => {
+                    target.unfinished_ports.insert(id, unfinished);
                 }
                 None => {}
             }
@@ -121,9 +127,20 @@ impl<'a, T: Tree> Reader<'a, T> {
         };
         let mut subsystem = Subsystem {
             allow_any_host: any == "1",
+            allowed_hosts: self.links(&format!("{path}/allowed_hosts"), layout::HOSTS)?,
             serial: self.padded(path, "attr_serial")?,
             model: self.padded(path, "attr_model")?,
-            allowed_hosts: self.links(&format!("{path}/allowed_hosts"), layout::HOSTS)?,
+            firmware: self.padded(path, "attr_firmware")?,
+            ieee_oui: self
+                .attribute(path, "attr_ieee_oui")?
+                .and_then(|oui| Oui::try_from(hexadecimal(&oui)?).ok()),
+            version: self.parsed(path, "attr_version")?,
+            cntlid_min: self.parsed(path, "attr_cntlid_min")?,
+            cntlid_max: self.parsed(path, "attr_cntlid_max")?,
+            qid_max: self.parsed(path, "attr_qid_max")?,
+            pi_enable: self.boolean(path, "attr_pi_enable")?,
+            vendor_id: self.vendor(path, "attr_vendor_id")?,
+            subsys_vendor_id: self.vendor(path, "attr_subsys_vendor_id")?,
             namespaces: BTreeMap::new(),
         };
         let namespaces = format!("{path}/namespaces");
@@ -170,65 +187,130 @@ impl<'a, T: Tree> Reader<'a, T> {
             nguid,
             ana_group,
             enabled: enable == "1",
+            buffered_io: self.boolean(path, "buffered_io")?,
+            resv_enable: self.boolean(path, "resv_enable")?,
+            p2pmem: self
+                .attribute(path, "p2pmem")?
+                .map(|p2p| match p2p.as_str() {
+                    "0" => P2pMem::Off,
+                    "1" => P2pMem::Auto,
+                    device => P2pMem::Device(device.to_owned()),
+                }),
         }))
     }
 
-    /// A port, or the ANA groups of an unfinished one.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a name for this would say less than the two types do"
-    )]
-    fn port(
-        &mut self,
-        path: &str,
-    ) -> Result<Found<Result<Port, BTreeMap<AnaGroupId, AnaState>>>, ReadError> {
+    /// A port, or what is below an unfinished one.
+    fn port(&mut self, path: &str) -> Result<Found<Result<Port, UnfinishedPort>>, ReadError> {
+        let Some(raw) = self.raw(path)? else {
+            return Ok(Found::Gone);
+        };
+        let links = format!("{path}/subsystems");
+        let portal = match raw.parse() {
+            Parsed::Portal(portal) => portal,
+            // Nothing can be linked to a port that lacks any of it.
+            Parsed::Incomplete if self.list(&links)?.is_empty() => {
+                return Ok(Found::Modelled(Err(UnfinishedPort {
+                    ana_groups: self.ana_groups(path)?,
+                    referrals: self.referrals(path)?,
+                })));
+            }
+            Parsed::Incomplete | Parsed::Foreign => return Ok(Found::Unmodelled),
+        };
+        let chosen = |text: Option<String>| text.filter(|text| !text.starts_with('-'));
+        let parameter =
+            |name| -> Result<Option<String>, ReadError> { Ok(chosen(self.attribute(path, name)?)) };
+        let mut port = Port {
+            treq: self
+                .attribute(path, "addr_treq")?
+                .and_then(|word| Treq::named(&word)),
+            tsas: self
+                .attribute(path, "addr_tsas")?
+                .and_then(|word| Tsas::named(&word)),
+            inline_data_size: parameter("param_inline_data_size")?.and_then(|n| number(&n)),
+            max_queue_size: parameter("param_max_queue_size")?.and_then(|n| number(&n)),
+            mdts: parameter("param_mdts")?.and_then(|n| number(&n)),
+            pi_enable: self.boolean(path, "param_pi_enable")?,
+            ..Port::new(portal)
+        };
+        port.ana_groups = self.ana_groups(path)?;
+        port.referrals = self.referrals(path)?;
+        port.subsystems = self.links(&links, layout::SUBSYSTEMS)?;
+        Ok(Found::Modelled(Ok(port)))
+    }
+
+    fn referrals(&mut self, port: &str) -> Result<BTreeMap<ReferralName, Referral>, ReadError> {
+        let mut referrals = BTreeMap::new();
+        let directory = format!("{port}/referrals");
+        for entry in self.list(&directory)? {
+            let path = format!("{directory}/{}", entry.name);
+            let Ok(name) = entry.name.parse() else {
+                self.unmodelled.insert(path);
+                continue;
+            };
+            if let Some(referral) = self.known(&path, Self::referral)? {
+                referrals.insert(name, referral);
+            }
+        }
+        Ok(referrals)
+    }
+
+    fn referral(&mut self, path: &str) -> Result<Found<Referral>, ReadError> {
+        let (Some(raw), Some(port_id), Some(enable)) = (
+            self.raw(path)?,
+            self.attribute(path, "addr_portid")?,
+            self.attribute(path, "enable")?,
+        ) else {
+            return Ok(Found::Gone);
+        };
+        let portal = match raw.parse() {
+            Parsed::Portal(portal) => Some(portal),
+            Parsed::Incomplete => None,
+            Parsed::Foreign => return Ok(Found::Unmodelled),
+        };
+        let Some(port_id) = number(&port_id) else {
+            return Ok(Found::Unmodelled);
+        };
+        Ok(Found::Modelled(Referral {
+            portal,
+            port_id,
+            treq: self
+                .attribute(path, "addr_treq")?
+                .and_then(|word| Treq::named(&word)),
+            enabled: enable == "1",
+        }))
+    }
+
+    fn raw(&self, path: &str) -> Result<Option<Raw>, ReadError> {
         let (Some(transport), Some(family), Some(address), Some(service)) = (
             self.attribute(path, "addr_trtype")?,
             self.attribute(path, "addr_adrfam")?,
             self.attribute(path, "addr_traddr")?,
             self.attribute(path, "addr_trsvcid")?,
         ) else {
-            return Ok(Found::Gone);
+            return Ok(None);
         };
-        if transport.is_empty() {
-            // Just made. Its family may already say anything, and nothing can be linked to it.
-            return Ok(Found::Modelled(Err(self.ana_groups(path)?)));
-        }
-        let (Some(transport), Some(family), Some(address), Some(service)) = (
-            unless_empty(&transport, transport_named),
-            unless_empty(&family, family_named),
-            unless_empty(&address, |address| IpAddr::from_str(address).ok()),
-            unless_empty(&service, number::<u16>),
-        ) else {
-            return Ok(Found::Unmodelled);
-        };
-        let links = format!("{path}/subsystems");
-        let is_linked = !self.list(&links)?.is_empty();
-        let complete = match (transport, family, address, service) {
-            (Some(transport), Some(family), Some(address), Some(service))
-                if Family::of(address) == family =>
-            {
-                Some((transport, address, service))
-            }
-            // Nothing can be linked to a port that lacks any of these.
-            _ if is_linked => return Ok(Found::Unmodelled),
-            _ => None,
-        };
-        let ana_groups = self.ana_groups(path)?;
-        for referral in self.list(&format!("{path}/referrals"))? {
-            self.unmodelled
-                .insert(format!("{path}/referrals/{}", referral.name));
-        }
-        let Some((transport, address, service)) = complete else {
-            return Ok(Found::Modelled(Err(ana_groups)));
-        };
-        Ok(Found::Modelled(Ok(Port {
+        Ok(Some(Raw {
             transport,
+            family,
             address,
             service,
-            ana_groups,
-            subsystems: self.links(&links, layout::SUBSYSTEMS)?,
-        })))
+        }))
+    }
+
+    fn authentication(&self, path: &str) -> Result<Authentication, ReadError> {
+        let key = |name| -> Result<Option<Secret>, ReadError> {
+            Ok(self.attribute(path, name)?.map(Secret::new))
+        };
+        Ok(Authentication {
+            key: key("dhchap_key")?,
+            controller_key: key("dhchap_ctrl_key")?,
+            hash: self
+                .attribute(path, "dhchap_hash")?
+                .and_then(|word| DhHash::named(&word)),
+            group: self
+                .attribute(path, "dhchap_dhgroup")?
+                .and_then(|word| DhGroup::named(&word)),
+        })
     }
 
     fn ana_groups(&mut self, port: &str) -> Result<BTreeMap<AnaGroupId, AnaState>, ReadError> {
@@ -240,10 +322,7 @@ impl<'a, T: Tree> Reader<'a, T> {
                 continue;
             };
             let group = number(&entry.name).and_then(|group: u32| AnaGroupId::try_from(group).ok());
-            let state = AnaState::ALL
-                .into_iter()
-                .find(|known| known.as_str() == state);
-            if let (Some(group), Some(state)) = (group, state) {
+            if let (Some(group), Some(state)) = (group, AnaState::named(&state)) {
                 groups.insert(group, state);
             } else {
                 self.unmodelled.insert(path);
@@ -309,6 +388,21 @@ impl<'a, T: Tree> Reader<'a, T> {
         }
     }
 
+    fn parsed<V: FromStr>(&self, directory: &str, name: &str) -> Result<Option<V>, ReadError> {
+        Ok(self
+            .attribute(directory, name)?
+            .and_then(|text| text.parse().ok()))
+    }
+
+    fn boolean(&self, directory: &str, name: &str) -> Result<Option<bool>, ReadError> {
+        Ok(self.attribute(directory, name)?.map(|text| text == "1"))
+    }
+
+    fn vendor(&self, directory: &str, name: &str) -> Result<Option<u16>, ReadError> {
+        let id = self.attribute(directory, name)?;
+        Ok(id.and_then(|id| u16::try_from(hexadecimal(&id)?).ok()))
+    }
+
     /// An attribute that the kernel pads with blanks.
     fn padded(&self, directory: &str, name: &str) -> Result<Option<String>, ReadError> {
         let value = self.attribute(directory, name)?;
@@ -334,24 +428,8 @@ fn number<N: FromStr + Display>(text: &str) -> Option<N> {
         .filter(|number: &N| number.to_string() == text)
 }
 
-/// `Some(None)` for an attribute that isn't set, `None` for a value that the model can't say.
-#[expect(
-    clippy::option_option,
-    reason = "unset and unknown are different things"
-)]
-fn unless_empty<V>(text: &str, parse: impl FnOnce(&str) -> Option<V>) -> Option<Option<V>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    parse(text).map(Some)
-}
-
-fn transport_named(name: &str) -> Option<Transport> {
-    (name == Transport::Tcp.as_str()).then_some(Transport::Tcp)
-}
-
-fn family_named(name: &str) -> Option<Family> {
-    [Family::Ipv4, Family::Ipv6]
-        .into_iter()
-        .find(|family| family.as_str() == name)
+/// As the kernel's `0x%x`.
+fn hexadecimal(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0x")?;
+    u32::from_str_radix(digits, 16).ok()
 }

@@ -1,7 +1,9 @@
 //! The exact plans of small cases. Properties over generated targets are in tests/converge.rs.
 
 use super::*;
-use crate::Transport;
+use crate::model::{
+    AnaGroupId, AnaState, Namespace, Nsid, Port, PortId, Portal, Referral, Subsystem, Treq,
+};
 
 const UUID: uuid::Uuid = uuid::Uuid::from_u128(0x42);
 
@@ -11,29 +13,20 @@ fn nqn(name: &str) -> Nqn {
 
 /// One volume for one host on one port.
 fn volume() -> Target {
-    let namespace = Namespace {
-        device_path: "/dev/vg/volume".into(),
-        uuid: UUID,
-        nguid: UUID,
-        ana_group: AnaGroupId::DEFAULT,
-        enabled: true,
-    };
+    let namespace = Namespace::new("/dev/vg/volume", UUID);
     let subsystem = Subsystem {
-        allow_any_host: false,
         allowed_hosts: [nqn("host")].into(),
         serial: Some("1234".to_owned()),
         model: Some("Weir".to_owned()),
         namespaces: [(Nsid::FIRST, namespace)].into(),
+        ..Subsystem::default()
     };
     let port = Port {
-        transport: Transport::Tcp,
-        address: "10.0.0.1".parse().unwrap(),
-        service: 4420,
-        ana_groups: [(AnaGroupId::DEFAULT, AnaState::Optimized)].into(),
         subsystems: [nqn("volume")].into(),
+        ..Port::new(Portal::tcp("10.0.0.1".parse().unwrap(), 4420))
     };
     Target {
-        hosts: [nqn("host")].into(),
+        hosts: [(nqn("host"), Authentication::default())].into(),
         subsystems: [(nqn("volume"), subsystem)].into(),
         ports: [(PortId(1), port)].into(),
         ..Target::default()
@@ -174,7 +167,7 @@ fn a_serial_that_nobody_asked_for_stays() {
 #[test]
 fn a_changed_address_loses_all_links_first() {
     let (have, mut want) = (volume(), volume());
-    port(&mut want).address = "fd00::1".parse().unwrap();
+    port(&mut want).portal = Portal::tcp("fd00::1".parse().unwrap(), 4420);
     assert_plan(
         &have,
         &want,
@@ -226,4 +219,126 @@ fn a_device_that_moves_leaves_its_old_place_first() {
     };
     let removed = position("rmdir subsystems/nqn.volume/namespaces/1");
     assert!(removed < position("echo -n 1 > subsystems/nqn.new/namespaces/1/enable"));
+}
+
+#[test]
+fn lowest_and_highest_controller_id_never_cross() {
+    let (mut have, mut want) = (volume(), volume());
+    let range = |target: &mut Target, min, max| {
+        subsystem(target).cntlid_min = Some(min);
+        subsystem(target).cntlid_max = Some(max);
+    };
+    range(&mut have, 1, 10);
+    range(&mut want, 11, 20);
+    let (min, max) = (
+        "subsystems/nqn.volume/attr_cntlid_min",
+        "subsystems/nqn.volume/attr_cntlid_max",
+    );
+    let up = [format!("echo -n 20 > {max}"), format!("echo -n 11 > {min}")];
+    assert_plan(&have, &want, &[&up[0], &up[1]]);
+    let down = [format!("echo -n 1 > {min}"), format!("echo -n 10 > {max}")];
+    assert_plan(&want, &have, &[&down[0], &down[1]]);
+}
+
+/// Seen red with: `derive(Debug)` and the bytes in `Display` of `Value`.
+#[test]
+fn a_key_is_in_no_plan_that_anybody_sees() {
+    let (have, mut want) = (volume(), volume());
+    let host = want.hosts.get_mut(&nqn("host")).unwrap();
+    host.key = Some(Secret::new("DHHC-1:00:c2VjcmV0:"));
+    let changes = plan(&have, &want);
+    assert_eq!(changes.len(), 1);
+    assert_eq!(
+        changes[0].operation(),
+        crate::change::Operation::Write("hosts/nqn.host/dhchap_key".to_owned(), {
+            let key = HostValue::Key(Secret::new("DHHC-1:00:c2VjcmV0:"));
+            match (Change::SetHost {
+                host: nqn("host"),
+                value: key,
+            })
+            .operation()
+            {
+                crate::change::Operation::Write(_, value) => value,
+                other => panic!("{other:?}"),
+            }
+        })
+    );
+    for text in [
+        changes[0].to_string(),
+        format!("{changes:?} {:?}", changes[0].operation()),
+        serde_json::to_string(&changes).unwrap(),
+    ] {
+        assert!(
+            !text.contains("c2Vj") && text.contains("(hidden)"),
+            "{text}"
+        );
+    }
+    host_without_key(&mut want);
+    let had = plan(&Target::default(), &want);
+    assert!(
+        !had.iter()
+            .any(|change| change.to_string().contains("dhchap_key"))
+    );
+}
+
+fn host_without_key(target: &mut Target) {
+    let host = target.hosts.get_mut(&nqn("host")).unwrap();
+    host.key = Some(Secret::NONE);
+}
+
+#[test]
+fn a_key_is_taken_away_by_a_nul() {
+    let (mut have, mut want) = (volume(), volume());
+    let host = have.hosts.get_mut(&nqn("host")).unwrap();
+    host.key = Some(Secret::new("DHHC-1:00:c2VjcmV0:"));
+    host_without_key(&mut want);
+    assert_plan(&have, &want, &["echo -n \\0 > hosts/nqn.host/dhchap_key"]);
+    assert_plan(&have, &volume(), &[]);
+}
+
+#[test]
+fn a_port_of_which_something_becomes_empty_is_made_anew() {
+    let (have, mut want) = (volume(), volume());
+    port(&mut want).portal = Portal::local();
+    assert_plan(
+        &have,
+        &want,
+        &[
+            "rm ports/1/subsystems/nqn.volume",
+            "rmdir ports/1",
+            "mkdir ports/1",
+            "echo -n loop > ports/1/addr_trtype",
+            "ln -s subsystems/nqn.volume ports/1/subsystems/nqn.volume",
+        ],
+    );
+    let changes = plan(&have, &want);
+    assert!(
+        matches!(changes[0], Change::Interrupt { .. }),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn a_referral_is_changed_while_it_is_disabled() {
+    let referral = Referral {
+        portal: Some(Portal::tcp("10.0.0.2".parse().unwrap(), 8009)),
+        port_id: 1,
+        treq: Some(Treq::NotSpecified),
+        enabled: true,
+    };
+    let mut have = volume();
+    port(&mut have).referrals = [("b".parse().unwrap(), referral)].into();
+    let mut want = have.clone();
+    let changed = port(&mut want).referrals.get_mut(&"b".parse().unwrap());
+    changed.unwrap().portal = Some(Portal::tcp("10.0.0.3".parse().unwrap(), 8009));
+    assert_plan(
+        &have,
+        &want,
+        &[
+            "echo -n 0 > ports/1/referrals/b/enable",
+            "echo -n 10.0.0.3 > ports/1/referrals/b/addr_traddr",
+            "echo -n 1 > ports/1/referrals/b/enable",
+        ],
+    );
+    assert_plan(&have, &volume(), &["rmdir ports/1/referrals/b"]);
 }

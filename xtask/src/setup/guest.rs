@@ -17,7 +17,7 @@ use crate::progress::Progress;
 const USERLAND: &str = "trixie";
 
 /// What tests use in a guest.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 16] = [
     "bash",
     "busybox-static",
     "coreutils",
@@ -29,10 +29,19 @@ const PACKAGES: [&str; 14] = [
     "libeatmydata1",
     "lvm2",
     "mount",
+    // nvmetcli's, which comes from a newer suite.
+    "python3",
+    "python3-configshell-fb",
     "qemu-guest-agent",
     "thin-provisioning-tools",
     "util-linux",
 ];
+
+/// The suite that nvmetcli is from: Debian 13 has none. It is Python alone, so that it runs with the
+/// userland's.
+const NVMETCLI_SUITE: &str = "forky";
+/// Its version, less Debian's revision.
+const NVMETCLI_VERSION: &str = "0.9";
 
 /// Files of ours in the image: path, content, whether it is a program.
 const FILES: [(&str, &str, bool); 7] = [
@@ -77,13 +86,15 @@ pub(super) fn ensure(cache: &Cache, kernel: Kernel) -> Result<()> {
         .iter()
         .map(|(path, content, _)| format!("{path}\n{content}"))
         .collect();
-    let key = format!("4 {USERLAND} {} {files}", PACKAGES.join(" "));
+    let nvmetcli = format!("{NVMETCLI_SUITE} {NVMETCLI_VERSION}");
+    let key = format!("5 {USERLAND} {} {nvmetcli} {files}", PACKAGES.join(" "));
     cache.once(&format!("guest-{kernel}"), &key, || make(cache, kernel))
 }
 
 fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
     let userland = Apt::open(cache, USERLAND)?;
     let mut debs = userland.download(&PACKAGES, &cache.dir("debs/userland")?)?;
+    debs.push(nvmetcli(cache)?);
     debs.extend(kernel_packages(cache, kernel)?);
 
     let dir = cache.dir(&format!("guest/{kernel}"))?;
@@ -139,6 +150,15 @@ fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
     fs::rename(&new, &image.root).context("putting the root disk in place")?;
     progress.done();
     Ok(())
+}
+
+/// What `nvmet` is measured against and exchanges files with.
+fn nvmetcli(cache: &Cache) -> Result<PathBuf> {
+    let suite = Apt::open(cache, NVMETCLI_SUITE)?;
+    let version = suite.version("nvmetcli", NVMETCLI_VERSION)?;
+    let version = version
+        .with_context(|| format!("{NVMETCLI_SUITE} has no nvmetcli {NVMETCLI_VERSION} any more"))?;
+    suite.download_alone("nvmetcli", &version, &cache.dir("debs/nvmetcli")?)
 }
 
 fn kernel_packages(cache: &Cache, kernel: Kernel) -> Result<Vec<PathBuf>> {

@@ -28,7 +28,8 @@ pub(crate) const PROGRAMS: [Program; 3] = [
         area: Area::Nvmet,
         package: "nvmet",
         name: "vm_target",
-        prepare: "modprobe brd rd_nr=12 rd_size=16384 && for address in 10.0.0.1/32 10.0.0.2/32 \
+        prepare: "modprobe brd rd_nr=12 rd_size=16384; modprobe -q -a nvme-keyring nvme-loop; \
+                  for address in 10.0.0.1/32 10.0.0.2/32 \
                   fd00::1/128; do ip address replace $address dev lo; done",
     },
     Program {

@@ -231,11 +231,8 @@ fn a_portal_that_cannot_listen_holds_up_nothing_else() {
     // Somebody else's port listens there already.
     let mut stranger = nvmet::Target::default();
     let port = nvmet::Port {
-        transport: nvmet::Transport::Tcp,
-        address: "10.0.0.9".parse().unwrap(),
-        service: 4420,
-        ana_groups: BTreeMap::new(),
         subsystems: ["nqn.x:s".parse().unwrap()].into(),
+        ..nvmet::Port::new(nvmet::Portal::tcp("10.0.0.9".parse().unwrap(), 4420))
     };
     stranger.ports.insert(nvmet::PortId(7), port);
     stranger
