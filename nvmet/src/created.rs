@@ -66,20 +66,16 @@ impl Created {
     /// Notes what of these changes was made, all or only the first of them.
     pub(crate) fn note(&mut self, changes: &[Change]) -> anyhow::Result<()> {
         for change in changes {
-            if let Operation::Mkdir(path) = change.operation()
-                && let Some(inode) = self.inode(&path)
-            {
-                self.inodes.insert(path, inode);
+            match change.operation() {
+                Operation::Mkdir(path) => {
+                    if let Some(inode) = self.inode(&path) {
+                        self.inodes.insert(path, inode);
+                    }
+                }
+                // Also one that the plan didn't come to: it would be asked about next time.
+                Operation::Rmdir(path) => drop(self.inodes.remove(&path)),
+                _ => {}
             }
-        }
-        let gone: Vec<String> = self
-            .inodes
-            .keys()
-            .filter(|path| self.inode(path).is_none())
-            .cloned()
-            .collect();
-        for path in gone {
-            self.inodes.remove(&path);
         }
         let text = serde_json::to_string(&self.inodes)?;
         let written = self.file.parent().map_or(Ok(()), fs::create_dir_all);

@@ -7,7 +7,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::Output;
+use crate::cache::Cache;
+use crate::kernel::Kernel;
 use crate::vm::machine::Lab;
+use crate::workspace::Workspace;
+use crate::{setup, vm};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,10 +115,25 @@ fn number(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+impl Bench {
+    /// The packages whose programs, optimised, are in its VMs.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Bench::Nvmet => &["nvmet"],
+        }
+    }
+}
+
 /// Measures, prints the figures; a missed aim is a figure, not an error.
-pub(crate) fn run(bench: Bench, lab: &Lab, output: Output) -> Result<()> {
+pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -> Result<()> {
+    let workspace = Workspace::open(cache)?;
+    setup::vms(cache, &[kernel])?;
+    let dir = workspace.for_vms()?;
+    let payload = dir.join("bench.ext4");
+    vm::payload::make(&workspace.optimised(bench.packages())?, &payload)?;
+    let lab = Lab::new(cache, kernel, &payload, &dir)?;
     let figures = match bench {
-        Bench::Nvmet => nvmet::run(lab)?,
+        Bench::Nvmet => nvmet::run(&lab)?,
     };
     let name = bench
         .to_possible_value()

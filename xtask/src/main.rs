@@ -187,7 +187,7 @@ fn run(command: Command) -> Result<()> {
             bench,
             kernel,
             output,
-        } => bench::run(bench, &lab(&cache, kernel)?, output),
+        } => bench::run(&cache, bench, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Vm(VmCommand::Shell { kernel }) => vm::shell::interactive(&lab(&cache, kernel)?),
         Command::Vm(VmCommand::Run { kernel, script }) => {

@@ -80,6 +80,15 @@ impl Workspace {
             .into())
     }
 
+    /// Builds optimised programs, each called as its package; returns their paths.
+    pub(crate) fn optimised(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let named = packages.iter().flat_map(|package| ["-p", *package]);
+        let cargo = self.cargo().args(["build", "--release", "--bins"]);
+        cargo.args(named.collect::<Vec<_>>()).show()?;
+        let release = self.target.join("release");
+        Ok(packages.iter().map(|name| release.join(name)).collect())
+    }
+
     /// Builds an integration test; a copy of its program under the test's own name.
     pub(crate) fn test_program(&self, package: &str, test: &str) -> Result<PathBuf> {
         let flags = ["--no-run", "--message-format=json"];

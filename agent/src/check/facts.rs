@@ -267,10 +267,7 @@ fn listen(
         .ok();
     let is_targets = |address: &SocketAddr| {
         let mut ports = target.iter().flat_map(|target| target.ports.values());
-        ports.any(|port| {
-            !port.subsystems.is_empty()
-                && (port.address, port.service) == (address.ip(), address.port())
-        })
+        ports.any(|port| !port.subsystems.is_empty() && port.portal.socket() == Some(*address))
     };
     let state = |address: &SocketAddr| match node.listen(*address) {
         Ok(()) => Portal::Free,
