@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nvmet::{
-    AnaGroupId, AnaState, Configfs, ConnectOptions, Host, Namespace, Nqn, Nsid, Port, PortId,
-    Subsystem, Target, Transport, plan,
+    Authentication, Configfs, ConnectOptions, Host, Namespace, Nqn, Nsid, Port, PortId, Portal,
+    Subsystem, Target, plan,
 };
 use uuid::Uuid;
 use weir_agent::probe::DevT;
@@ -69,29 +69,18 @@ impl Exported {
             );
         }
         let nqn = |name: &str| -> Nqn { name.parse().unwrap() };
-        let namespace = Namespace {
-            device_path: device.to_owned(),
-            uuid: ID,
-            nguid: ID,
-            ana_group: AnaGroupId::DEFAULT,
-            enabled: true,
-        };
         let subsystem = Subsystem {
-            allow_any_host: false,
             allowed_hosts: [nqn(HOST)].into(),
             serial: Some("1".to_owned()),
-            model: None,
-            namespaces: [(Nsid::FIRST, namespace)].into(),
+            namespaces: [(Nsid::FIRST, Namespace::new(device, ID))].into(),
+            ..Subsystem::default()
         };
         let port = Port {
-            transport: Transport::Tcp,
-            address: ADDRESS.parse().unwrap(),
-            service: SERVICE,
-            ana_groups: [(AnaGroupId::DEFAULT, AnaState::Optimized)].into(),
             subsystems: [nqn(NQN)].into(),
+            ..Port::new(Portal::tcp(ADDRESS.parse().unwrap(), SERVICE))
         };
         reach(&Target {
-            hosts: [nqn(HOST)].into(),
+            hosts: [(nqn(HOST), Authentication::default())].into(),
             subsystems: [(nqn(NQN), subsystem)].into(),
             ports: [(PortId(1), port)].into(),
             ..Target::default()
