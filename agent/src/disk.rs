@@ -1,5 +1,7 @@
 //! Block devices themselves: what they are, who holds them, zeroing and flushing.
 
+mod scannable;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -41,6 +43,13 @@ pub trait Disks: Send {
     /// # Errors
     /// Nothing is there, or no block device.
     fn number(&self, path: &Path) -> Result<DevT, DiskError>;
+
+    /// The node's block devices that may be looked into: no volume of Weir's, own or consumed, and
+    /// nothing that is stacked on one, since what a tenant wrote is nobody's physical volume.
+    ///
+    /// # Errors
+    /// They could not be listed.
+    fn scannable(&self) -> Result<Vec<String>, DiskError>;
 
     /// Checks that nobody uses the block device at `path`, and that its ends can be read.
     ///
@@ -91,6 +100,10 @@ impl Disks for HostDisks {
         let major = narrow(nix::sys::stat::major(meta.rdev())).map_err(failed)?;
         let minor = narrow(nix::sys::stat::minor(meta.rdev())).map_err(failed)?;
         Ok(DevT { major, minor })
+    }
+
+    fn scannable(&self) -> Result<Vec<String>, DiskError> {
+        scannable::list(Path::new("/sys"))
     }
 
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {

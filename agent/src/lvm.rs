@@ -1,8 +1,11 @@
 //! LVM through its own tools: JSON reports in, exact commands out.
 //!
 //! Every call names the devices it may look at, so that what a tenant wrote into a volume, or
-//! another disk of the node holds, is never taken for a part of a pool. The one exception is
-//! [`Lvm::scan`], which looks for volume groups and changes nothing.
+//! another disk of the node holds, is never taken for a part of a pool. The host's own filters and
+//! devices file don't matter to such a call (lvm(8), `--devices`).
+//!
+//! LVs are made with autoactivation off: the host's boot scripts leave them alone, and only the agent
+//! activates what is recorded.
 
 pub mod report;
 
@@ -74,12 +77,15 @@ const READ: Duration = Duration::from_secs(60);
 const CHANGE: Duration = Duration::from_secs(180);
 
 impl Lvm<'_> {
-    /// Every physical volume the node has, with its volume group.
+    /// The physical volumes among `devices`, with their volume groups, whatever these are.
     ///
     /// # Errors
     /// See [`CmdError`].
-    pub fn scan(&self) -> Result<Vec<Pv>, CmdError> {
-        self.pvs(Vec::new(), "scan")
+    pub fn scan(&self, devices: &[String]) -> Result<Vec<Pv>, CmdError> {
+        if devices.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.pvs(devices, "scan")
     }
 
     /// The physical volumes among a group's devices.
@@ -87,7 +93,7 @@ impl Lvm<'_> {
     /// # Errors
     /// See [`CmdError`].
     pub fn group(&self, group: &Group) -> Result<Vec<Pv>, CmdError> {
-        self.pvs(devices(group), group.name.as_str())
+        self.pvs(&group.devices, group.name.as_str())
     }
 
     /// A group's LVs.
@@ -95,11 +101,9 @@ impl Lvm<'_> {
     /// # Errors
     /// See [`CmdError`].
     pub fn lvs(&self, group: &Group, vg_uuid: &str) -> Result<Vec<Lv>, CmdError> {
-        let mut args = vec!["lvs".to_owned()];
-        args.extend(devices(group));
-        args.extend(json(report::LV_FIELDS));
+        let mut args = json(report::LV_FIELDS);
         args.push(group.name.to_string());
-        let cmd = command(args, READ, group.name.as_str());
+        let cmd = command("lvs", &group.devices, args, READ, group.name.as_str());
         let text = self.0.run(&cmd)?;
         report::lvs(&text, vg_uuid).map_err(|reason| CmdError::Output {
             cmd: cmd.to_string(),
@@ -153,6 +157,8 @@ impl Lvm<'_> {
             "thin-pool",
             "--zero",
             "y",
+            "--setautoactivation",
+            "n",
             "--addtag",
             THIN_TAG,
             "--name",
@@ -185,6 +191,8 @@ impl Lvm<'_> {
             "-Wn",
             "-Zn",
             "-ay",
+            "--setautoactivation",
+            "n",
             "--addtag",
             &id_tag,
             "--addtag",
@@ -219,6 +227,8 @@ impl Lvm<'_> {
             "thin",
             "-Wn",
             "-ay",
+            "--setautoactivation",
+            "n",
             "--addtag",
             &id_tag,
             "--addtag",
@@ -266,11 +276,8 @@ impl Lvm<'_> {
         self.change("lvremove", group, args)
     }
 
-    fn pvs(&self, devices: Vec<String>, lock: &str) -> Result<Vec<Pv>, CmdError> {
-        let mut args = vec!["pvs".to_owned()];
-        args.extend(devices);
-        args.extend(json(report::PV_FIELDS));
-        let cmd = command(args, READ, lock);
+    fn pvs(&self, devices: &[String], lock: &str) -> Result<Vec<Pv>, CmdError> {
+        let cmd = command("pvs", devices, json(report::PV_FIELDS), READ, lock);
         let text = self.0.run(&cmd)?;
         report::pvs(&text).map_err(|reason| CmdError::Output {
             cmd: cmd.to_string(),
@@ -279,10 +286,7 @@ impl Lvm<'_> {
     }
 
     fn change(&self, verb: &str, group: &Group, args: Vec<String>) -> Result<(), CmdError> {
-        let mut all = vec![verb.to_owned()];
-        all.extend(devices(group));
-        all.extend(args);
-        let cmd = command(all, CHANGE, group.name.as_str());
+        let cmd = command(verb, &group.devices, args, CHANGE, group.name.as_str());
         tracing::info!(%cmd, "run");
         self.0.run(&cmd).map(|_| ())
     }
@@ -294,17 +298,22 @@ pub fn extents(size: Bytes, extent: Bytes) -> Option<u64> {
     size.round_up(extent).map(|size| size.0 / extent.0)
 }
 
-fn command(args: Vec<String>, deadline: Duration, lock: &str) -> Cmd {
+/// The one place where LVM's commands are made, so that none can leave out its devices.
+fn command(
+    verb: &str,
+    devices: &[String],
+    args: Vec<String>,
+    deadline: Duration,
+    lock: &str,
+) -> Cmd {
+    let mut all = words(&[verb, "--devices", &devices.join(",")]);
+    all.extend(args);
     Cmd {
         program: Program::Lvm,
-        args,
+        args: all,
         deadline,
         lock: lock.to_owned(),
     }
-}
-
-fn devices(group: &Group) -> Vec<String> {
-    vec!["--devices".to_owned(), group.devices.join(",")]
 }
 
 fn json(fields: &str) -> Vec<String> {
@@ -326,3 +335,6 @@ fn path(group: &Group, lv: &str) -> String {
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

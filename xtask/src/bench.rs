@@ -127,11 +127,12 @@ impl Bench {
 /// Measures, prints the figures; a missed aim is a figure, not an error.
 pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -> Result<()> {
     let workspace = Workspace::open(cache)?;
-    setup::vms(cache, &[kernel])?;
+    setup::vms(cache, &[kernel], Userland::Small)?;
     let dir = workspace.for_vms()?;
     let payload = dir.join("bench.ext4");
-    vm::payload::make(&workspace.optimised(bench.packages())?, &payload)?;
-    let lab = Lab::new(cache, kernel, &payload, &dir)?;
+    let programs = workspace.optimised(bench.packages())?;
+    vm::payload::make(&programs, &workspace.deploy(), &payload)?;
+    let lab = Lab::new(cache, kernel, Userland::Small, &payload, &dir)?;
     let figures = match bench {
         Bench::Nvmet => nvmet::run(&lab)?,
     };

@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cache::Cache;
 use crate::kernel::{Kernel, Kernels};
+use crate::setup::guest::Userland;
 use crate::workspace::Workspace;
 
 /// Weir's developer commands. Each brings what it needs by itself.
@@ -108,6 +109,9 @@ enum VmCommand {
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
         kernel: Kernel,
+        /// With systemd and udev, as users' hosts have them
+        #[arg(long)]
+        systemd: bool,
     },
     /// Run a shell script inside such a VM and print what it wrote
     #[command(after_help = "Example:\n  cargo xtask vm run 'uname -r; lsblk'")]
@@ -115,6 +119,9 @@ enum VmCommand {
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
         kernel: Kernel,
+        /// With systemd and udev, as users' hosts have them
+        #[arg(long)]
+        systemd: bool,
         /// The script
         script: String,
     },
@@ -135,7 +142,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup { kernel } => {
             setup::bpf_tools(&cache)?;
-            setup::vms(&cache, &kernel.parse::<Kernels>()?.list())?;
+            setup::vms(&cache, &kernel.parse::<Kernels>()?.list(), Userland::Small)?;
             progress::say("everything is here");
             Ok(())
         }
@@ -155,7 +162,8 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Demo { kernel, output } => {
-            demo::run(&lab(&cache, kernel)?, output == Output::Json)
+            let lab = lab(&cache, kernel, Userland::Small)?;
+            demo::run(&lab, output == Output::Json)
         }
         Command::Test {
             area,
@@ -189,19 +197,31 @@ fn run(command: Command) -> Result<()> {
             output,
         } => bench::run(&cache, bench, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
-        Command::Vm(VmCommand::Shell { kernel }) => vm::shell::interactive(&lab(&cache, kernel)?),
-        Command::Vm(VmCommand::Run { kernel, script }) => {
-            vm::shell::script(&lab(&cache, kernel)?, &script)
+        Command::Vm(VmCommand::Shell { kernel, systemd }) => {
+            vm::shell::interactive(&lab(&cache, kernel, userland(systemd))?)
         }
+        Command::Vm(VmCommand::Run {
+            kernel,
+            systemd,
+            script,
+        }) => vm::shell::script(&lab(&cache, kernel, userland(systemd))?, &script),
+    }
+}
+
+fn userland(systemd: bool) -> Userland {
+    if systemd {
+        Userland::Systemd
+    } else {
+        Userland::Small
     }
 }
 
 /// A lab for VMs of one kernel, with the programs of this clone on its payload disk.
-fn lab(cache: &Cache, kernel: Kernel) -> Result<vm::machine::Lab> {
+fn lab(cache: &Cache, kernel: Kernel, userland: Userland) -> Result<vm::machine::Lab> {
     let workspace = Workspace::open(cache)?;
-    setup::vms(cache, &[kernel])?;
+    setup::vms(cache, &[kernel], userland)?;
     let dir = workspace.for_vms()?;
     let payload = dir.join("payload.ext4");
-    vm::payload::make(&workspace.programs()?, &payload)?;
-    vm::machine::Lab::new(cache, kernel, &payload, &dir)
+    vm::payload::make(&workspace.programs()?, &workspace.deploy(), &payload)?;
+    vm::machine::Lab::new(cache, kernel, userland, &payload, &dir)
 }

@@ -16,6 +16,7 @@ use anyhow::Result;
 
 use crate::cache::Cache;
 use crate::kernel::Kernel;
+use guest::Userland;
 
 /// What is needed to build the eBPF object.
 pub(crate) struct BpfTools {
@@ -32,11 +33,11 @@ pub(crate) fn bpf_tools(cache: &Cache) -> Result<BpfTools> {
     })
 }
 
-/// Brings what VMs with these kernels need.
-pub(crate) fn vms(cache: &Cache, kernels: &[Kernel]) -> Result<()> {
+/// Brings what VMs with these kernels and this userland need.
+pub(crate) fn vms(cache: &Cache, kernels: &[Kernel], userland: Userland) -> Result<()> {
     host::ensure(&host::VMS)?;
     for kernel in kernels {
-        guest::ensure(cache, *kernel)?;
+        guest::ensure(cache, *kernel, userland)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use clap::ValueEnum;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
 use crate::setup;
+use crate::setup::guest::Userland;
 use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 use pair::Pair;
@@ -113,9 +114,10 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         .any(runs)
     {
         let payload = payload(&workspace)?;
-        setup::vms(cache, &wanted.kernels)?;
+        setup::vms(cache, &wanted.kernels, Userland::Small)?;
         for kernel in &wanted.kernels {
-            let lab = Lab::new(cache, *kernel, &payload, &workspace.for_vms()?)?;
+            let logs = workspace.for_vms()?;
+            let lab = Lab::new(cache, *kernel, Userland::Small, &payload, &logs)?;
             eprintln!("weir: kernel {kernel}, {:?}", lab.accel());
             if Area::PAIR.into_iter().any(runs) {
                 on_pair(&lab, &mut report, wanted.scale, runs);
@@ -184,7 +186,7 @@ fn payload(workspace: &Workspace) -> Result<PathBuf> {
         programs.push(workspace.test_program(program.package, program.name)?);
     }
     let image = workspace.for_vms()?.join("payload.ext4");
-    crate::vm::payload::make(&programs, &image)?;
+    crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
     Ok(image)
 }
 

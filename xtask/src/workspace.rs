@@ -50,6 +50,11 @@ impl Workspace {
         &self.target
     }
 
+    /// What nodes install besides programs.
+    pub(crate) fn deploy(&self) -> PathBuf {
+        self.root.join("deploy")
+    }
+
     /// Where what goes into VMs is made, and their consoles are logged.
     pub(crate) fn for_vms(&self) -> Result<PathBuf> {
         let dir = self.target.join("vm");

@@ -7,6 +7,7 @@ use weir_api::names::ObjectName;
 
 use super::{Engine, Parts};
 use crate::chain;
+use crate::disk::Disks;
 use crate::dm::Dm;
 use crate::lvm::report::Pv;
 use crate::lvm::{Group, Lvm, pool_in};
@@ -24,6 +25,7 @@ impl Engine {
         let lvm = Lvm(parts.runner.as_ref());
         let mut scan = Scan {
             lvm: &lvm,
+            disks: parts.disks.as_ref(),
             result: None,
         };
         let mut pools = BTreeMap::new();
@@ -159,17 +161,20 @@ fn numbers(
     mentioned.into_iter().filter_map(number).collect()
 }
 
-/// The one scan of all devices, made when it is needed for the first time.
+/// The one scan of all devices that hold no volume's data, made when it is needed for the first time.
 struct Scan<'a> {
     lvm: &'a Lvm<'a>,
+    disks: &'a dyn Disks,
     result: Option<Result<Vec<Pv>, String>>,
 }
 
 impl Scan<'_> {
     fn get(&mut self) -> &Result<Vec<Pv>, String> {
-        let lvm = self.lvm;
-        self.result
-            .get_or_insert_with(|| lvm.scan().map_err(|error| chain(&error)))
+        let (lvm, disks) = (self.lvm, self.disks);
+        self.result.get_or_insert_with(|| {
+            let devices = disks.scannable().map_err(|error| chain(&error))?;
+            lvm.scan(&devices).map_err(|error| chain(&error))
+        })
     }
 }
 

@@ -22,6 +22,10 @@ impl Disks for Sim {
         })
     }
 
+    fn scannable(&self) -> Result<Vec<String>, DiskError> {
+        Ok(self.lock().disks.keys().cloned().collect())
+    }
+
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {
         let state = self.lock();
         let text = path.to_str().unwrap();

@@ -119,6 +119,9 @@ impl State {
 
     fn lvm(&mut self, args: &[&str]) -> Result<String, String> {
         let parsed = parse_args(&args[1..]);
+        if parsed.devices.is_none() {
+            self.violation(format!("{args:?} does not name its devices"));
+        }
         match args[0] {
             "pvs" => Ok(self.pvs(&parsed)),
             "lvs" => self.report_lvs(&parsed),

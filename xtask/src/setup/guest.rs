@@ -1,4 +1,9 @@
 //! Guest images: Debian's userland and one cloud kernel, as an ext4 root disk, made without root.
+//!
+//! There are two: a small one without udev, in which nothing happens by itself, and [`systemd`]'s, in
+//! which a host does to its disks what users' hosts do.
+
+mod systemd;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -43,11 +48,20 @@ const NVMETCLI_SUITE: &str = "forky";
 /// Its version, less Debian's revision.
 const NVMETCLI_VERSION: &str = "0.9";
 
-/// Files of ours in the image: path, content, whether it is a program.
-const FILES: [(&str, &str, bool); 7] = [
+/// A file of ours in an image: path, content, whether it is a program.
+type Ours = (&'static str, &'static str, bool);
+
+/// Files of ours in every image.
+const FILES: [Ours; 3] = [
+    ("etc/weir/boot", include_str!("../../guest/boot"), true),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", false),
+    ("etc/group", "root:x:0:\ndisk:x:6:\n", false),
+];
+
+/// Files of ours in the small image.
+const SMALL_FILES: [Ours; 4] = [
     ("etc/inittab", include_str!("../../guest/inittab"), false),
     ("etc/weir/agent", include_str!("../../guest/agent"), true),
-    ("etc/weir/boot", include_str!("../../guest/boot"), true),
     (
         "etc/weir/console",
         include_str!("../../guest/console"),
@@ -58,9 +72,41 @@ const FILES: [(&str, &str, bool); 7] = [
         include_str!("../../guest/lvm.conf"),
         false,
     ),
-    ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", false),
-    ("etc/group", "root:x:0:\ndisk:x:6:\n", false),
 ];
+
+/// What runs in a guest besides what is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Userland {
+    /// busybox as init, no udev: boots fast, and nothing happens by itself.
+    Small,
+    /// systemd, udev and everything that looks at disks by itself on an installed Debian.
+    Systemd,
+}
+
+impl Userland {
+    fn packages(self) -> Vec<&'static str> {
+        let more: &[&str] = match self {
+            Userland::Small => &[],
+            Userland::Systemd => &systemd::PACKAGES,
+        };
+        PACKAGES.iter().chain(more).copied().collect()
+    }
+
+    fn files(self) -> Vec<Ours> {
+        let more: &[Ours] = match self {
+            Userland::Small => &SMALL_FILES,
+            Userland::Systemd => &systemd::FILES,
+        };
+        FILES.iter().chain(more).copied().collect()
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Userland::Small => "",
+            Userland::Systemd => "-systemd",
+        }
+    }
+}
 
 /// What a VM boots from.
 #[derive(Clone, Debug)]
@@ -72,8 +118,8 @@ pub(crate) struct Image {
 }
 
 /// The image of a kernel, wherever it stands in the cache.
-pub(crate) fn image(cache: &Cache, kernel: Kernel) -> Image {
-    let dir = cache.path(&format!("guest/{kernel}"));
+pub(crate) fn image(cache: &Cache, kernel: Kernel, userland: Userland) -> Image {
+    let dir = cache.path(&format!("guest/{kernel}{}", userland.suffix()));
     Image {
         vmlinuz: dir.join("vmlinuz"),
         root: dir.join("root.ext4"),
@@ -81,26 +127,29 @@ pub(crate) fn image(cache: &Cache, kernel: Kernel) -> Image {
 }
 
 /// Makes the image unless it is there.
-pub(super) fn ensure(cache: &Cache, kernel: Kernel) -> Result<()> {
-    let files: String = FILES
+pub(super) fn ensure(cache: &Cache, kernel: Kernel, userland: Userland) -> Result<()> {
+    let files: String = userland
+        .files()
         .iter()
         .map(|(path, content, _)| format!("{path}\n{content}"))
         .collect();
+    let packages = userland.packages().join(" ");
     let nvmetcli = format!("{NVMETCLI_SUITE} {NVMETCLI_VERSION}");
-    let key = format!("5 {USERLAND} {} {nvmetcli} {files}", PACKAGES.join(" "));
-    cache.once(&format!("guest-{kernel}"), &key, || make(cache, kernel))
+    let key = format!("5 {USERLAND} {packages} {nvmetcli} {files}");
+    let step = format!("guest-{kernel}{}", userland.suffix());
+    cache.once(&step, &key, || make(cache, kernel, userland))
 }
 
-fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
-    let userland = Apt::open(cache, USERLAND)?;
-    let mut debs = userland.download(&PACKAGES, &cache.dir("debs/userland")?)?;
+fn make(cache: &Cache, kernel: Kernel, userland: Userland) -> Result<()> {
+    let apt = Apt::open(cache, USERLAND)?;
+    let mut debs = apt.download(&userland.packages(), &cache.dir("debs/userland")?)?;
     debs.push(nvmetcli(cache)?);
     debs.extend(kernel_packages(cache, kernel)?);
 
-    let dir = cache.dir(&format!("guest/{kernel}"))?;
+    let dir = cache.dir(&format!("guest/{kernel}{}", userland.suffix()))?;
     let tree = tempfile::tempdir_in(&dir).context("making a directory to unpack in")?;
     unpack(&debs, tree.path())?;
-    for (path, content, program) in FILES {
+    for (path, content, program) in userland.files() {
         let path = tree.path().join(path);
         fs::create_dir_all(path.parent().context("a file of ours has no directory")?)?;
         fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
@@ -108,6 +157,10 @@ fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     }
     link_busybox(tree.path())?;
+    match userland {
+        Userland::Small => link(tree.path(), "/usr/bin/busybox", "etc/weir/init")?,
+        Userland::Systemd => systemd::set_up(tree.path())?,
+    }
     let version = only_entry(&tree.path().join("usr/lib/modules"))?;
     let depmod = find_program("depmod").context("depmod is missing")?;
     Cmd::new(depmod)
@@ -116,7 +169,7 @@ fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
         .arg(&version)
         .run()?;
 
-    let image = image(cache, kernel);
+    let image = image(cache, kernel, userland);
     // Kernel packages put it into /boot, from 7.3 on also beside the modules.
     let places = [
         format!("boot/vmlinuz-{version}"),
@@ -145,7 +198,7 @@ fn make(cache: &Cache, kernel: Kernel) -> Result<()> {
         ])
         .arg(tree.path())
         .arg(&new)
-        .arg("1G")
+        .arg("2G")
         .run()?;
     fs::rename(&new, &image.root).context("putting the root disk in place")?;
     progress.done();
@@ -206,7 +259,7 @@ fn unpack(debs: &[PathBuf], into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Busybox goes by the name it is called with: PID 1, and every command that no package brought.
+/// Busybox goes by the name it is called with: every command that no package brought.
 fn link_busybox(tree: &Path) -> Result<()> {
     let busybox = "usr/bin/busybox";
     let applets = Cmd::new(tree.join(busybox)).arg("--list").read()?;
@@ -219,11 +272,17 @@ fn link_busybox(tree: &Path) -> Result<()> {
         .lines()
         .filter(|name| !has(name))
         .map(|name| format!("usr/bin/{name}"));
-    for link in std::iter::once("etc/weir/init".to_owned()).chain(missing) {
-        let made = std::os::unix::fs::symlink(format!("/{busybox}"), tree.join(&link));
-        made.with_context(|| format!("linking {link}"))?;
+    for name in missing {
+        link(tree, &format!("/{busybox}"), &name)?;
     }
     Ok(())
+}
+
+fn link(tree: &Path, target: &str, name: &str) -> Result<()> {
+    let path = tree.join(name);
+    fs::create_dir_all(path.parent().context("a link has no directory")?)?;
+    let made = std::os::unix::fs::symlink(target, path);
+    made.with_context(|| format!("linking {name}"))
 }
 
 fn only_entry(dir: &Path) -> Result<String> {

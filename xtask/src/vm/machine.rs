@@ -15,7 +15,7 @@ use super::network::Network;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
 use crate::progress::say;
-use crate::setup::guest::{Image, image};
+use crate::setup::guest::{Image, Userland, image};
 
 /// What the VMs of one run share: a kernel, a network, a directory, the binaries under test.
 pub(crate) struct Lab {
@@ -59,8 +59,14 @@ const BOOT: Duration = Duration::from_secs(120);
 
 impl Lab {
     /// An empty lab. `payload` is the disk with the binaries; consoles are logged below `logs`.
-    pub(crate) fn new(cache: &Cache, kernel: Kernel, payload: &Path, logs: &Path) -> Result<Self> {
-        let image = image(cache, kernel);
+    pub(crate) fn new(
+        cache: &Cache,
+        kernel: Kernel,
+        userland: Userland,
+        payload: &Path,
+        logs: &Path,
+    ) -> Result<Self> {
+        let image = image(cache, kernel, userland);
         let accel = Accel::probe(cache, &image.vmlinuz)?;
         remove_abandoned(&std::env::temp_dir());
         let prefix = format!("{LAB}{}-", std::process::id());
@@ -94,11 +100,16 @@ impl Lab {
     ///
     /// To be called on a thread that outlives the VM: see [`Accel::qemu`].
     pub(crate) fn start(&self, spec: &Spec<'_>) -> Result<Machine> {
+        self.start_with(spec, "")
+    }
+
+    /// The same, with more on its kernel's command line.
+    pub(crate) fn start_with(&self, spec: &Spec<'_>, parameters: &str) -> Result<Machine> {
         let agent = self.dir().join(format!("{}.agent", spec.name));
         let console = self.consoles.join(format!("{}.console.log", spec.name));
         let log = File::options().create(true).append(true).open(&console);
         let log = log.with_context(|| format!("opening {}", console.display()))?;
-        let mut qemu = self.qemu(spec, "")?;
+        let mut qemu = self.qemu(spec, parameters)?;
         qemu.args(["-chardev"]).arg(format!(
             "socket,id=agent,path={},server=on,wait=off",
             agent.display()

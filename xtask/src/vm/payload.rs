@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::command::Cmd;
 
-/// Makes the disk from programs; debug information stays behind, it would be nine tenths of it.
-pub(crate) fn make(programs: &[PathBuf], image: &Path) -> Result<()> {
+/// Makes the disk from programs and from `deploy`, the directory of what nodes install besides. Debug
+/// information stays behind, it would be nine tenths of it.
+pub(crate) fn make(programs: &[PathBuf], deploy: &Path, image: &Path) -> Result<()> {
     let dir = tempfile::tempdir().context("making the payload's directory")?;
     for program in programs {
         let name = program.file_name().context("a program has no name")?;
@@ -19,6 +20,11 @@ pub(crate) fn make(programs: &[PathBuf], image: &Path) -> Result<()> {
             .arg(program)
             .run()?;
     }
+    Cmd::new("cp")
+        .arg("-r")
+        .arg(deploy)
+        .arg(dir.path().join("deploy"))
+        .run()?;
     let _ = fs::remove_file(image);
     Cmd::new("mke2fs")
         .args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"])
