@@ -4,8 +4,9 @@
 //! another disk of the node holds, is never taken for a part of a pool. The host's own filters and
 //! devices file don't matter to such a call (lvm(8), `--devices`).
 //!
-//! LVs are made with autoactivation off: the host's boot scripts leave them alone, and only the agent
-//! activates what is recorded.
+//! Groups and linear volumes are made with autoactivation off: the host's boot scripts leave them
+//! alone, and only the agent activates what is recorded. (`lvcreate` refuses the option for thin
+//! volumes; in a group that was there before, they are left to the host's boot scripts.)
 
 pub mod report;
 
@@ -116,7 +117,15 @@ impl Lvm<'_> {
     /// # Errors
     /// See [`CmdError`]; devices may have become physical volumes without a group.
     pub fn create_group(&self, group: &Group, tag: &str) -> Result<(), CmdError> {
-        let mut args = words(&["--yes", "--addtag", tag, group.name.as_str()]);
+        let off = ["--setautoactivation", "n"];
+        let mut args = words(&[
+            "--yes",
+            off[0],
+            off[1],
+            "--addtag",
+            tag,
+            group.name.as_str(),
+        ]);
         args.extend(group.devices.iter().cloned());
         self.change("vgcreate", group, args)
     }
@@ -157,8 +166,6 @@ impl Lvm<'_> {
             "thin-pool",
             "--zero",
             "y",
-            "--setautoactivation",
-            "n",
             "--addtag",
             THIN_TAG,
             "--name",
@@ -227,8 +234,6 @@ impl Lvm<'_> {
             "thin",
             "-Wn",
             "-ay",
-            "--setautoactivation",
-            "n",
             "--addtag",
             &id_tag,
             "--addtag",

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::Output;
 use crate::cache::Cache;
 use crate::kernel::Kernel;
+use crate::setup::guest::Userland;
 use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 use crate::{setup, vm};

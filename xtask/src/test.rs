@@ -2,6 +2,8 @@
 
 mod absence;
 mod fence;
+mod flush;
+mod host;
 mod kill;
 mod nvmetcli;
 mod pair;
@@ -52,6 +54,10 @@ pub(crate) enum Area {
     Fence,
     /// The storage node loses power in mid-write
     Power,
+    /// Flushes and FUA writes reach the storage node's disk
+    Flush,
+    /// Hosts with systemd and udev: nobody opens what tenants write into their volumes
+    Host,
 }
 
 /// How much is run.
@@ -110,7 +116,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
     }
     if Area::PAIR
         .into_iter()
-        .chain([Area::Fence, Area::Power])
+        .chain([Area::Fence, Area::Power, Area::Flush])
         .any(runs)
     {
         let payload = payload(&workspace)?;
@@ -128,7 +134,18 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             if runs(Area::Power) {
                 power::run(&lab, &mut report, wanted.scale);
             }
+            if runs(Area::Flush) {
+                flush::run(&lab, &mut report, wanted.scale);
+            }
         }
+    }
+    // By name only: real hosts boot slowly, and CI has little time.
+    if wanted.area == Some(Area::Host) {
+        let (payload, logs) = (payload(&workspace)?, workspace.for_vms()?.join("host"));
+        let kernel = Kernel::DEFAULT;
+        setup::vms(cache, &[kernel], Userland::Systemd)?;
+        let lab = Lab::new(cache, kernel, Userland::Systemd, &payload, &logs)?;
+        host::run(&lab, &mut report, wanted.scale);
     }
     if let (Some(area), true) = (wanted.area, wanted.scale.full) {
         results::write(

@@ -35,7 +35,7 @@ fn every_verb(lvm: &Lvm<'_>, group: &Group) -> Result<(), CmdError> {
 
 /// Seen red with: `lvs` made without `--devices`.
 #[test]
-fn every_call_names_its_devices_and_no_lv_is_activated_by_the_host() {
+fn every_call_names_its_devices_and_the_host_activates_none_of_weirs_groups() {
     let group = Group {
         name: "vg".parse().unwrap(),
         devices: vec!["/dev/a".to_owned(), "/dev/b".to_owned()],
@@ -44,14 +44,17 @@ fn every_call_names_its_devices_and_no_lv_is_activated_by_the_host() {
     every_verb(&Lvm(&recorder), &group).unwrap();
     let cmds = recorder.0.take();
     assert_eq!(cmds.len(), 12);
+    let mut made = 0;
     for cmd in cmds {
         assert_eq!(cmd.program, Program::Lvm);
         assert_eq!(cmd.args[1..3], ["--devices", "/dev/a,/dev/b"], "{cmd}");
-        if cmd.args[0] == "lvcreate" {
+        if cmd.args[0] == "vgcreate" || cmd.args.iter().any(|arg| arg == "linear") {
             let off = ["--setautoactivation", "n"];
             assert!(cmd.args.windows(2).any(|pair| pair == off), "{cmd}");
+            made += 1;
         }
     }
+    assert_eq!(made, 2);
 }
 
 #[test]

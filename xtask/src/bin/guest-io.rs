@@ -17,6 +17,15 @@
 //!
 //! `guest-io find DEVICE TEXT` fails where TEXT stands anywhere on the device; `guest-io fill
 //! DEVICE TEXT` writes it everywhere.
+//!
+//! `guest-io order DEVICE MODE TAG MARKS` writes blocks from several threads and MARKS marks, each of
+//! which says what was durable before it: by a flush, by O_DSYNC (`dsync`), by NVMe's FUA (`fua`).
+
+#[path = "guest-io/order.rs"]
+mod order;
+#[cfg_attr(not(test), expect(dead_code, reason = "this program only writes them"))]
+#[path = "../ordered.rs"]
+mod ordered;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -42,6 +51,7 @@ fn main() -> ExitCode {
         ["holds", device, first, count, letter] => holds(device, first, count, letter),
         ["touch", device, stride] => touch(device, stride),
         ["fill", device, text] => fill(device, text.as_bytes()),
+        ["order", device, mode, tag, marks] => order::run(device, mode, tag, marks),
         ["find", device, text] => find(device, text.as_bytes()),
         _ => Err(anyhow::anyhow!("usage: see the source")),
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::write_log::{self, SECTOR, Survivors, Unflushed};
+use super::write_log::{self, Log, SECTOR, Survivors, Unflushed};
 use crate::command::Cmd;
 
 /// A disk that outlives the VMs it is plugged into.
@@ -85,6 +85,12 @@ impl Disk {
         let survivors = write_log::replay(log, &self.image, unflushed)?;
         fs::remove_file(self.work()).context("removing the disk's working copy")?;
         Ok(survivors)
+    }
+
+    /// What a volatile disk was asked for since its VM was started.
+    pub(crate) fn writes(&self) -> Result<Log> {
+        let log = self.log.as_ref().context("the disk keeps no log")?;
+        Log::open(log)
     }
 
     fn work(&self) -> PathBuf {

@@ -220,6 +220,11 @@ impl Machine {
 
     /// Cuts the power: nothing in the guest gets to run again.
     pub(crate) fn cut_power(mut self) -> Result<()> {
+        self.lose_power()
+    }
+
+    /// The same, for a VM that another one takes the place of.
+    pub(crate) fn lose_power(&mut self) -> Result<()> {
         self.qemu.kill().context("killing QEMU")?;
         self.qemu
             .wait()

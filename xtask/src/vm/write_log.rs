@@ -40,12 +40,59 @@ pub(crate) struct Survivors {
     pub(crate) lost: u64,
 }
 
-struct Entry {
+/// One request that the disk completed.
+pub(crate) struct Entry {
     sector: u64,
     sectors: u64,
     flags: u64,
     /// Where its data begins in the log.
     data: u64,
+}
+
+impl Entry {
+    /// Whether it makes durable what came before it.
+    pub(crate) fn is_flush(&self) -> bool {
+        self.flags & FLUSH != 0
+    }
+
+    /// Whether it is durable by itself.
+    pub(crate) fn is_fua(&self) -> bool {
+        self.flags & FUA != 0
+    }
+}
+
+/// A log, also of a VM that still runs.
+pub(crate) struct Log {
+    entries: Vec<Entry>,
+    file: File,
+}
+
+impl Log {
+    /// Reads what is there by now.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let entries = entries(path)?;
+        Ok(Log { entries, file })
+    }
+
+    /// All requests, in the order in which the disk did them.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What a request wrote; nothing for one that wrote no data.
+    pub(crate) fn content(&self, entry: &Entry) -> Result<Vec<u8>> {
+        let length = if entry.flags & DISCARD == 0 {
+            entry.sectors * SECTOR
+        } else {
+            0
+        };
+        let mut data = vec![0; usize::try_from(length)?];
+        self.file
+            .read_exact_at(&mut data, entry.data)
+            .context("reading a write's data")?;
+        Ok(data)
+    }
 }
 
 /// Brings `disk`, as it was when the log began, to what it is after the power cut.

@@ -25,7 +25,11 @@ pub(super) const PACKAGES: [&str; 8] = [
 /// Files of ours in it.
 pub(super) const FILES: [Ours; 6] = [
     // Those that udev's rules name.
-    ("etc/group", include_str!("../../../guest/systemd/group"), false),
+    (
+        "etc/group",
+        include_str!("../../../guest/systemd/group"),
+        false,
+    ),
     (
         "etc/weir/init",
         include_str!("../../../guest/systemd/init"),
