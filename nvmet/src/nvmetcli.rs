@@ -91,3 +91,6 @@ impl NvmetcliError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,7 @@ proptest! {
     }
 
     /// Not a path of another subsystem, a host or a port's address is named, also if the subsystem
-    /// is removed and made anew. Seen red with: `is_cut` in `Plan::links` always true.
+    /// is removed and made anew. Seen red with: `is_remade` in `Plan::links` always true.
     #[test]
     fn a_change_to_one_subsystem_never_touches_another(
         first in any_target(Release::Linux7_3),

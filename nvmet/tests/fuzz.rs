@@ -156,7 +156,7 @@ fn leaves(value: &mut Value) -> Vec<&mut Value> {
 }
 
 /// What was read is applied to the kernel in memory and to one that takes everything: no path is
-/// outside. Seen red with: the rule for slashes taken out of `Nqn::from_str`.
+/// outside. Seen red with: the slash allowed in `Nqn::from_str`.
 #[test]
 fn fuzz_nvmetcli_json() {
     fuzz("fuzz_nvmetcli_json", &any_file(), |text| {
@@ -239,8 +239,8 @@ fn any_content() -> impl Strategy<Value = Content> {
 }
 
 /// Whatever configfs shows: it is read, nothing is planned where nothing is wanted, what can't be
-/// said is never named, and nothing outside is. Seen red with: the names of links not parsed but
-/// taken over unless they equal `..`.
+/// said is never named, and nothing outside is. Seen red with: `Reader::parsed` panicking on what
+/// it can't parse.
 #[test]
 fn fuzz_configfs_content() {
     let input = (any_content(), any_target(Release::Linux7_3));

@@ -93,8 +93,7 @@ fn release() -> Release {
 }
 
 /// A fresh host, subsystem, namespace, port and referral have the same attributes and values, those
-/// aside that each kernel or each directory makes up. Seen red with: `attr_firmware` moved to 7.3 in
-/// `Release::has`.
+/// aside that each kernel or each directory makes up.
 #[test]
 fn what_is_fresh_is_the_same_in_memory() {
     let real = Configfs::new();

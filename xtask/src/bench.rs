@@ -162,7 +162,6 @@ fn print(measured: &Measured, output: Output) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Seen red with: `at_least` comparing with `<=`.
     #[test]
     fn an_aim_is_met_or_missed_and_said_so() {
         let faster = |value| Figure::new("speedup", value, "x").at_least(20.0);

@@ -221,6 +221,7 @@ fn a_device_that_moves_leaves_its_old_place_first() {
     assert!(removed < position("echo -n 1 > subsystems/nqn.new/namespaces/1/enable"));
 }
 
+/// Seen red with: `goes_up` always false.
 #[test]
 fn lowest_and_highest_controller_id_never_cross() {
     let (mut have, mut want) = (volume(), volume());
@@ -240,7 +241,7 @@ fn lowest_and_highest_controller_id_never_cross() {
     assert_plan(&want, &have, &[&down[0], &down[1]]);
 }
 
-/// Seen red with: `derive(Debug)` and the bytes in `Display` of `Value`.
+/// Seen red with: `is_secret` of `Value` always false.
 #[test]
 fn a_key_is_in_no_plan_that_anybody_sees() {
     let (have, mut want) = (volume(), volume());
@@ -286,6 +287,7 @@ fn host_without_key(target: &mut Target) {
     host.key = Some(Secret::NONE);
 }
 
+/// Seen red with: nothing in place of the NUL.
 #[test]
 fn a_key_is_taken_away_by_a_nul() {
     let (mut have, mut want) = (volume(), volume());

@@ -24,10 +24,12 @@ pub(crate) fn fuzz<S: Strategy>(name: &str, strategy: &S, test: impl Fn(S::Value
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
+    let mut seeds = TestRunner::new_with_rng(config.clone(), rng);
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    let mut cases = 0;
+    let mut cases = 0_u64;
     while Instant::now() < deadline {
+        // A runner stops for good after its cases: each batch has one of its own.
+        let mut runner = TestRunner::new_with_rng(config.clone(), seeds.new_rng());
         let result = runner.run(strategy, |value| {
             test(value);
             Ok(())
