@@ -29,12 +29,12 @@ use subsystem::Subsystem;
 /// A kernel with an empty target at [`DEFAULT_ROOT`].
 ///
 /// ```
-/// use nvmet::{Configfs, Target, fake};
+/// use nvmet::{Configfs, fake};
 ///
 /// let kernel = fake::Kernel::new();
 /// kernel.add_block_device("/dev/vg/volume");
 /// let configfs = Configfs::over(&kernel);
-/// assert_eq!(configfs.read()?, Target::default());
+/// assert_eq!(configfs.read()?.subsystems, [].into());
 /// # Ok::<(), nvmet::ReadError>(())
 /// ```
 #[derive(Debug, Default)]
