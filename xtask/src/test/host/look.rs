@@ -29,11 +29,10 @@ for volume in $volumes; do
     read -r number </sys/block/$volume/dev
     sed -nE "s/^E:(ID_FS_TYPE|ID_PART_TABLE_TYPE)/probed $volume \1/p" /run/udev/data/b$number
 done
-find /dev/disk/by-uuid /dev/disk/by-label /dev/disk/by-part* -type l -printf '%l %p\n' 2>/dev/null |
-    while read -r target link; do
-        target=${target##*/}
-        case "$volumes" in *" ${target%p[0-9]} "*|*" $target "*) echo link $link to $target ;; esac
-    done
+for link in /dev/disk/by-uuid/* /dev/disk/by-label/* /dev/disk/by-part*/*; do
+    target=$(readlink $link) target=${target##*/}
+    case "$volumes" in *" ${target%p[0-9]} "*|*" $target "*) echo link $link to $target ;; esac
+done
 dmsetup info -c --noheadings --separator ' ' -o open,name 2>/dev/null |
     awk '/-w_/ && $1 > 1 { print "opened", $2, $1, "times" }'
 grep -E '^/dev/(mapper/weir-|weir|nvme[1-9]|md)' /proc/mounts | grep -v ' /mnt/kept ' | sed 's/^/mount /'
