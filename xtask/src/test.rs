@@ -7,6 +7,7 @@ mod host;
 mod kill;
 mod nvmetcli;
 mod pair;
+mod paths;
 mod pools;
 mod power;
 mod program;
@@ -50,6 +51,8 @@ pub(crate) enum Area {
     Pools,
     /// The agent is killed in mid-I/O
     Kill,
+    /// A consumer with two portals loses one in mid-I/O
+    Paths,
     /// Hosts are cut off in mid-write and never write again
     Fence,
     /// The storage node loses power in mid-write
@@ -78,13 +81,14 @@ pub(crate) struct Wanted {
 
 impl Area {
     /// Those that two VMs with a slow disk can share one boot for.
-    const PAIR: [Area; 6] = [
+    const PAIR: [Area; 7] = [
         Area::Nvmet,
         Area::Probes,
         Area::Truth,
         Area::Absence,
         Area::Pools,
         Area::Kill,
+        Area::Paths,
     ];
 }
 
@@ -192,6 +196,9 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
     }
     if runs(Area::Kill) {
         report.case(&format!("{kernel} kill"), || kill::run(&pair));
+    }
+    if runs(Area::Paths) {
+        report.case(&format!("{kernel} paths"), || paths::run(&pair));
     }
     report.case(&format!("{kernel} clean stop"), || pair.stop());
 }

@@ -87,14 +87,14 @@ impl<'a> Agent<'a> {
     /// Asks for the pool that most tests use: with a thin pool, over these devices, reachable at
     /// this address.
     pub(crate) fn ask_pool(&self, devices: &[&str], address: &str, thin_mib: u64) -> Result<()> {
-        self.ask_pool_as(devices, address, thin_mib, true)
+        self.ask_pool_as(devices, &[address], thin_mib, true)
     }
 
-    /// The same; a power cut on its disks, whose write caches are volatile, is accepted or not.
+    /// The same, reachable at several addresses; a power cut on its disks, whose write caches are volatile, is accepted or not.
     pub(crate) fn ask_pool_as(
         &self,
         devices: &[&str],
-        address: &str,
+        addresses: &[&str],
         thin_mib: u64,
         accept: bool,
     ) -> Result<()> {
@@ -103,7 +103,11 @@ impl<'a> Agent<'a> {
             devices.join(", "),
             thin_mib << 20
         );
-        let portals = format!("[{{address: {address}}}]\n  acceptVolatileWriteCache: {accept}");
+        let portals = addresses
+            .iter()
+            .map(|address| format!("{{address: {address}}}"));
+        let portals = portals.collect::<Vec<_>>().join(", ");
+        let portals = format!("[{portals}]\n  acceptVolatileWriteCache: {accept}");
         self.write_pool(POOL, &kernel, &portals)
     }
 

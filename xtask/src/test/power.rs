@@ -201,7 +201,7 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
     mount_state(&storage)?;
     let agent = Agent::new(&storage.guest);
     agent.start()?;
-    agent.ask_pool_as(&["/dev/vdb"], &address(1), 64, false)?;
+    agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 64, false)?;
     agent.ask(&VOLUME)?;
     let status = agent.wait_ready(&VOLUME)?;
     let device = consumer::connect(&consumer.guest, &status)?;
@@ -218,7 +218,7 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
     mount_state(&storage)?;
     let agent = Agent::new(&storage.guest);
     agent.start()?;
-    agent.ask_pool_as(&["/dev/vdb"], &address(1), 64, false)?;
+    agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 64, false)?;
     agent.ask(&VOLUME)?;
     agent.wait_status(&format!("volume-{}", VOLUME.name), "UncleanStop")?;
     let flush = format!(
