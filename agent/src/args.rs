@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_api::names::NodeName;
 
-pub use operate::Check;
+pub use operate::{Check, Recover};
 
 /// Weir's agent: keeps this node's volumes and their exports as asked, and measures their latency.
 #[derive(Clone, Debug, Parser)]
@@ -74,6 +74,18 @@ Examples:
   weir-agent check --for storage --portal 10.0.0.1:4420
   weir-agent check -o json | jq '.items[] | select(.state != \"found\")'")]
     Check(Check),
+    /// Make record and requests again from LVM's tags alone, while no agent runs.
+    #[command(after_help = "\
+What is recorded or asked for stays as it is. Volumes come back unattached, unless they are exported
+still: then that export goes on. No generation that was ever granted is granted again.
+
+Exits with 1 if something had to be left alone.
+
+Examples:
+
+  weir-agent recover --node storage-1 --dry-run
+  weir-agent recover --node storage-1 && weir-agent run --node storage-1")]
+    Recover(Recover),
 }
 
 /// `weir-agent run`
@@ -91,6 +103,9 @@ pub struct Run {
     /// Directory where each object's status is published. Made if absent.
     #[arg(long, value_name = "DIR", default_value = STATUS)]
     pub status: PathBuf,
+    /// Where to listen for `weir`'s orders, as root and this user alone may give them.
+    #[arg(long, value_name = "PATH", default_value = weir_api::orphan::SOCKET)]
+    pub socket: PathBuf,
     /// Where to serve /metrics and /healthz.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9809")]
     pub listen: SocketAddr,

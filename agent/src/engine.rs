@@ -1,5 +1,6 @@
 //! The engine: `observe -> plan -> apply -> report`, until there is nothing left to do.
 
+mod answer;
 mod apply;
 mod observe;
 mod report;
@@ -24,9 +25,11 @@ use crate::zero::Zeroing;
 pub struct Parts {
     /// This node.
     pub node: Node,
+    /// Where requests are; an order to adopt writes one there.
+    pub requests: PathBuf,
     /// Where status is published.
     pub status: PathBuf,
-    /// Where status files are.
+    /// Where status files and requests are.
     pub fs: Box<dyn Fs>,
     /// The record.
     pub store: Store,
@@ -109,7 +112,7 @@ impl Engine {
 
     fn look(&mut self, requests: &Requests) -> Result<(Records, Looked), RecordError> {
         let records = self.parts.store.load()?;
-        let observed = self.observe(requests, &records);
+        let observed = self.observe(requests, &records, false);
         let plan = plan(&self.parts.node, requests, &records, &observed);
         Ok((records, Looked { plan, observed }))
     }

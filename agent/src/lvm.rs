@@ -13,8 +13,10 @@ pub mod report;
 use std::time::Duration;
 
 use uuid::Uuid;
-use weir_api::names::{ObjectName, VgName, VolumeId};
+use weir_api::names::{Generation, NodeName, ObjectName, VgName, VolumeId};
+use weir_api::pool::{Portal, Transport};
 use weir_api::units::Bytes;
+use weir_api::volume::Access;
 
 use crate::cmd::{Cmd, CmdError, Program, Runner};
 use report::{Lv, Pv};
@@ -40,6 +42,45 @@ pub fn pool_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<&'a str
         .find_map(|tag| tag.strip_prefix("weir.pool="))
 }
 
+/// Names the node of a volume group's pool.
+#[must_use]
+pub fn node_tag(node: &NodeName) -> String {
+    format!("weir.node={node}")
+}
+
+/// The node that a volume group's tags name.
+pub fn node_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
+    tags.into_iter()
+        .find_map(|tag| tag.strip_prefix("weir.node="))
+}
+
+/// How tags that name portals begin.
+pub const PORTAL_TAG: &str = "weir.portal=";
+
+/// Names a portal of a volume group's pool: `weir.portal=tcp/4420/10.0.0.1`. LVM's tags take no
+/// brackets, so an address comes last.
+#[must_use]
+pub fn portal_tag(portal: &Portal) -> String {
+    let Transport::Tcp = portal.transport;
+    format!("{PORTAL_TAG}tcp/{}/{}", portal.port, portal.address)
+}
+
+/// The portals that a volume group's tags name.
+pub fn portals_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Vec<Portal> {
+    let portal = |tag: &String| {
+        let mut parts = tag
+            .strip_prefix(PORTAL_TAG)?
+            .strip_prefix("tcp/")?
+            .splitn(2, '/');
+        Some(Portal {
+            transport: Transport::Tcp,
+            port: parts.next()?.parse().ok()?,
+            address: parts.next()?.parse().ok()?,
+        })
+    };
+    tags.into_iter().filter_map(portal).collect()
+}
+
 /// Marks an LV as a volume's.
 #[must_use]
 pub fn id_tag(id: VolumeId) -> String {
@@ -54,10 +95,46 @@ pub fn id_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<VolumeId>
     Uuid::try_parse(id).ok().map(VolumeId)
 }
 
-/// Tells a person whose LV it is; nothing depends on it.
+/// Names the object of an LV. Nothing depends on it but what is made from tags alone.
 #[must_use]
 pub fn name_tag(name: &ObjectName) -> String {
     format!("weir.name={name}")
+}
+
+/// The object's name that an LV's tags tell.
+pub fn name_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<ObjectName> {
+    let mut tags = tags.into_iter();
+    tags.find_map(|tag| tag.strip_prefix("weir.name=")?.parse().ok())
+}
+
+/// Says up to which generation an LV was granted: what a record that was lost can't say any more.
+#[must_use]
+pub fn generation_tag(generation: Generation) -> String {
+    format!("weir.generation={generation}")
+}
+
+/// The highest generation that an LV's tags name; `None` where they name none.
+pub fn generation_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Option<Generation> {
+    let tags = tags.into_iter();
+    let generations = tags.filter_map(|tag| tag.strip_prefix("weir.generation=")?.parse().ok());
+    generations.map(Generation).max()
+}
+
+/// On the LV of a volume that several nodes may use at once.
+pub const MULTI_HOST_TAG: &str = "weir.access=multihost";
+
+/// How many nodes may use a volume at once, as its LV's tags tell.
+pub fn access_in<'a>(tags: impl IntoIterator<Item = &'a String>) -> Access {
+    if tags.into_iter().any(|tag| tag == MULTI_HOST_TAG) {
+        return Access::MultiHost;
+    }
+    Access::SingleHost
+}
+
+/// Whether a tag is one of Weir's.
+#[must_use]
+pub fn is_ours(tag: &str) -> bool {
+    tag.starts_with("weir.")
 }
 
 /// A volume group and the devices it consists of.
@@ -206,6 +283,8 @@ impl Lvm<'_> {
             &name_tag,
             "--addtag",
             UNZEROED_TAG,
+            "--addtag",
+            &generation_tag(Generation(0)),
             "--name",
             &id.lv_name(),
             "--extents",
@@ -238,6 +317,8 @@ impl Lvm<'_> {
             &id_tag,
             "--addtag",
             &name_tag,
+            "--addtag",
+            &generation_tag(Generation(0)),
             "--name",
             &id.lv_name(),
             "--virtualsize",
@@ -268,6 +349,34 @@ impl Lvm<'_> {
     pub fn mark_zeroed(&self, group: &Group, lv: &str) -> Result<(), CmdError> {
         let args = words(&["--deltag", UNZEROED_TAG, &path(group, lv)]);
         self.change("lvchange", group, args)
+    }
+
+    /// Adds tags to the LV that has this name and this UUID, and takes others off it; no other LV is
+    /// changed.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn retag(
+        &self,
+        group: &Group,
+        lv: &str,
+        uuid: &str,
+        (add, remove): (&[String], &[String]),
+    ) -> Result<(), CmdError> {
+        let mut args = words(&["--select", &format!("lv_uuid=\"{uuid}\"")]);
+        for (option, tags) in [("--addtag", add), ("--deltag", remove)] {
+            args.extend(tags.iter().flat_map(|tag| words(&[option, tag])));
+        }
+        args.push(path(group, lv));
+        self.change("lvchange", group, args)
+    }
+
+    /// Gives an LV another name.
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn rename(&self, group: &Group, from: &str, to: &str) -> Result<(), CmdError> {
+        self.change("lvrename", group, words(&[group.name.as_str(), from, to]))
     }
 
     /// Destroys the LV that has this name and this UUID and carries `tag`; no other. LVM refuses

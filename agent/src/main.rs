@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use nvmet::Configfs;
 use prometheus::Registry;
 use tracing_subscriber::EnvFilter;
-use weir_agent::args::{Check, Cli, Command, Format, Run, Shutdown, Status};
+use weir_agent::args::{Check, Cli, Command, Format, Recover, Run, Shutdown, Status};
 use weir_agent::check::{self, facts};
 use weir_agent::cmd::Host;
 use weir_agent::disk::HostDisks;
@@ -20,12 +21,14 @@ use weir_agent::durable::HostFs;
 use weir_agent::gauges::{GaugeCollector, Gauges};
 use weir_agent::measure::SharedProbes;
 use weir_agent::metrics::{ProbeCollector, full_families};
+use weir_agent::orders::Orderer;
 use weir_agent::probe::ProbeConfig;
 use weir_agent::record::{BootId, Store};
 use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
-use weir_agent::target::{KernelTarget, is_nvmet_loaded};
-use weir_agent::{run, serve, status};
+use weir_agent::target::{Exports, KernelTarget, is_nvmet_loaded};
+use weir_agent::{local, orders, recover, run, serve, status};
+use weir_api::names::Generation;
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Status(args) => show(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => look(&args),
         Command::Shutdown(args) => end_boot(&args).map(|()| ExitCode::SUCCESS),
+        Command::Recover(args) => recover(&args),
     }
 }
 
@@ -42,6 +46,13 @@ fn agent(args: &Run) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    let unshared = facts::unshared(Path::new("/"));
+    ensure!(
+        unshared.is_empty(),
+        "the container's own {} would hide LVM's locks and devices from the host and the host's from \
+         here; mount the host's (see `weir-agent check`)",
+        unshared.join(", ")
+    );
     let channel = run::channel();
     run::stop_on_signals(channel.0.clone()).context("cannot wait for signals")?;
     let probes = SharedProbes::start(ProbeConfig {
@@ -51,7 +62,12 @@ fn agent(args: &Run) -> anyhow::Result<()> {
     })?;
     let gauges = Arc::default();
     serve_metrics(args, &probes, Arc::clone(&gauges))?;
-    run::run(args, Box::new(probes), gauges, channel).context("cannot make a directory")
+    let (orderer, orders) = orders::channel(channel.0.clone());
+    let socket = &args.socket;
+    let listener = local::listen(socket)
+        .with_context(|| format!("cannot listen on `{}` (--socket)", socket.display()))?;
+    serve_orders(listener, orderer)?;
+    run::run(args, Box::new(probes), gauges, channel, &orders).context("cannot start")
 }
 
 /// Answers scrapes on a thread of its own: they must not wait for a slow lvm, nor it for them.
@@ -86,6 +102,22 @@ fn serve_metrics(
                 }
             });
         })?;
+    Ok(())
+}
+
+/// Takes orders on a thread of its own; the engine's carries them out.
+fn serve_orders(listener: UnixListener, orderer: Orderer) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let serve = move || {
+        if let Err(error) = runtime.block_on(local::serve(listener, orderer)) {
+            tracing::error!(%error, "orders are not taken any more");
+        }
+    };
+    std::thread::Builder::new()
+        .name("orders".to_owned())
+        .spawn(serve)?;
     Ok(())
 }
 
@@ -132,6 +164,36 @@ fn look(args: &Check) -> anyhow::Result<ExitCode> {
         }
     })?;
     Ok(ExitCode::from(u8::from(!is_fit)))
+}
+
+fn recover(args: &Recover) -> anyhow::Result<ExitCode> {
+    for dir in [&args.record, &args.requests] {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
+    }
+    let _claim = Store::claim(&args.record).context("cannot claim the record")?;
+    let target = KernelTarget {
+        configfs: Configfs::at(args.configfs.join("nvmet")),
+        is_loaded: Box::new(is_nvmet_loaded),
+    };
+    let wish = recover::Wish {
+        node: &args.node,
+        floor: args.floor.map(Generation),
+    };
+    let places = recover::Places {
+        store: &Store::new(Box::new(HostFs), args.record.clone()),
+        fs: &HostFs,
+        requests: &args.requests,
+    };
+    let runner = Host::new(args.lvm.as_deref());
+    let recovery = recover::look(&wish, &runner, &HostDisks, &target.read(), &places)?;
+    if !args.dry_run {
+        recover::write(&recovery, &places)?;
+    }
+    print(&match args.output {
+        Format::Table => recovery.text(),
+        Format::Json => format!("{:#}\n", recovery.json()),
+    })?;
+    Ok(ExitCode::from(u8::from(!recovery.left.is_empty())))
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

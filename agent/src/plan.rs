@@ -8,6 +8,7 @@
 //! - a volume is granted to somebody only when nobody else can reach it: in a plan of its own, made
 //!   after the export of the one before was seen to be gone.
 
+mod adopt;
 mod attach;
 mod boot;
 mod create;
@@ -15,6 +16,7 @@ mod delete;
 mod exports;
 mod grants;
 mod making;
+mod marks;
 mod multihost;
 mod pools;
 mod ports;

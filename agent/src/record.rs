@@ -146,6 +146,9 @@ pub struct VolumeRecord {
     /// An attachment was ordered away: no export but those of `attachments` may exist.
     #[serde(default)]
     pub revoked: bool,
+    /// The UUID of the LV that is becoming this volume, until it has its tags and its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopting: Option<String>,
 }
 
 /// Where in its life a recorded volume is.
@@ -421,6 +424,7 @@ mod tests {
             highest_generation: Some(Generation(3)),
             unclean_stop: false,
             revoked: false,
+            adopting: None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::durable::HostFs;
 use crate::engine::{Engine, Parts, Round};
 use crate::gauges::Gauges;
 use crate::measure::Measure;
+use crate::orders::Orders;
 use crate::plan::Node;
 use crate::prepare::prepare;
 use crate::record::{BootId, Store};
@@ -60,6 +61,7 @@ pub fn run(
     measure: Box<dyn Measure>,
     gauges: Arc<Mutex<Gauges>>,
     (wake, woken): (Sender<Wake>, Receiver<Wake>),
+    orders: &Orders,
 ) -> io::Result<()> {
     for dir in [&args.record, &args.status] {
         std::fs::create_dir_all(dir)?;
@@ -73,6 +75,7 @@ pub fn run(
             max_volumes: usize::try_from(args.max_volumes).unwrap_or(usize::MAX),
             boot: BootId::of_kernel(Path::new("/proc"))?,
         },
+        requests: args.requests.clone(),
         status: args.status.clone(),
         fs: Box::new(HostFs),
         store: Store::new(Box::new(HostFs), args.record.clone()),
@@ -90,7 +93,12 @@ pub fn run(
     let mut pause = BACK_OFF.min(resync);
     loop {
         let started = Instant::now();
-        let read = watch::read(&args.requests);
+        let mut read = watch::read(&args.requests);
+        for (order, reply) in orders.try_iter() {
+            // Whoever asked may have gone: the order stands.
+            let _gone = reply.send(engine.answer(&order, &read.requests));
+            read = watch::read(&args.requests);
+        }
         let mut until = match engine.round(&read.requests) {
             Ok(Round::Settled) => {
                 pause = BACK_OFF.min(resync);

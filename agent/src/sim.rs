@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nvmet::{Configfs, Target, fake};
-use weir_api::names::{ObjectName, VolumeId};
+use weir_api::names::{Generation, ObjectName, VolumeId, parse_host_nqn};
 
 use crate::durable::fake::MemFs;
 use crate::fuse::Fuse;
+use crate::lvm::{generation_in, id_in};
 use crate::zero::{ZeroJob, ZeroState};
 
 pub(crate) const EXTENT: u64 = 4 << 20;
@@ -86,6 +87,8 @@ pub(crate) struct Lv {
     pub(crate) uuid: String,
     pub(crate) tags: BTreeSet<String>,
     pub(crate) extents: u64,
+    /// Of a thin volume, which takes no extents of its own here.
+    pub(crate) virtual_size: u64,
     pub(crate) kind: char,
     pub(crate) zeroes: bool,
 }
@@ -189,6 +192,31 @@ impl Sim {
     /// How often the node was started.
     pub(crate) fn boots(&self) -> u128 {
         self.lock().boots
+    }
+
+    /// Somebody makes a plain LV of two extents, and writes to it.
+    pub(crate) fn foreign_lv(&self, group: &str, name: &str, uuid: &str) {
+        let mut state = self.lock();
+        let lv = Lv {
+            uuid: uuid.to_owned(),
+            tags: BTreeSet::new(),
+            extents: 2,
+            virtual_size: 0,
+            kind: '-',
+            zeroes: false,
+        };
+        state.content.insert(uuid.to_owned(), Content::Written);
+        state.active.insert(uuid.to_owned());
+        state.kernel.add_block_device(State::dm_path(group, name));
+        for groups in [true, false] {
+            let groups = if groups {
+                &mut state.groups
+            } else {
+                &mut state.groups_on_disk
+            };
+            let vg = groups.get_mut(group).unwrap();
+            vg.lvs.insert(name.to_owned(), lv.clone());
+        }
     }
 
     /// The target as the kernel has it.
@@ -337,6 +365,13 @@ impl State {
                 self.violation(format!("{name} shows a device that is in use on the node"));
             }
         }
+        for (name, host) in served.difference(&self.served).cloned().collect::<Vec<_>>() {
+            let id = VolumeId::from_nqn(&name).unwrap();
+            let granted = parse_host_nqn(&host).map(|(_, generation)| generation);
+            if self.marked_on_disk(id) < granted {
+                self.violation(format!("{host} is granted {name} before the LV says so"));
+            }
+        }
         for (name, host) in self.served.difference(&served).cloned().collect::<Vec<_>>() {
             let id = VolumeId::from_nqn(&name).unwrap();
             if !self.ordered.contains(&id) && !self.revoked.contains(&(id, host.clone())) {
@@ -344,6 +379,13 @@ impl State {
             }
         }
         (self.hosts_since_made, self.served, self.shown) = (hosts, served, shown);
+    }
+
+    /// The highest generation that the LV's tags tell on stable storage.
+    fn marked_on_disk(&self, id: VolumeId) -> Option<Generation> {
+        let lvs = self.groups_on_disk.values().flat_map(|vg| vg.lvs.values());
+        let mut marked = lvs.filter(|lv| id_in(&lv.tags) == Some(id));
+        marked.find_map(|lv| generation_in(&lv.tags))
     }
 
     /// Hosts that can do I/O on a volume.

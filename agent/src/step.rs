@@ -70,6 +70,30 @@ pub enum Step {
     Activate(Group, String),
     /// Say that an LV was zeroed.
     MarkZeroed(Group, String),
+    /// Change an LV's tags.
+    RetagLv {
+        /// Its group.
+        group: Group,
+        /// Its name,
+        lv: String,
+        /// and its UUID.
+        uuid: String,
+        /// Tags to add.
+        add: Vec<String>,
+        /// Tags to take off.
+        remove: Vec<String>,
+    },
+    /// Give an LV another name.
+    RenameLv {
+        /// Its group.
+        group: Group,
+        /// Its name now,
+        from: String,
+        /// and its UUID.
+        uuid: String,
+        /// Its name afterwards.
+        to: String,
+    },
     /// Destroy an LV.
     RemoveLv {
         /// Its group.

@@ -8,12 +8,14 @@
 //! - [`volume::Volume`]: one block device carved out of a pool, and the nodes that may use it.
 //! - [`names`]: how an id becomes an LV name, an NQN, a serial; each wire string stands there once.
 //! - [`units`]: sizes as types.
+//! - [`orphan`]: what nobody asks for, and orders about it on an agent's local socket.
 //! - [`parse`]: YAML or JSON text to an object, with errors that name the field.
 #![forbid(unsafe_code)]
 
 pub mod condition;
 pub mod names;
 pub mod object;
+pub mod orphan;
 pub mod parse;
 pub mod pool;
 pub mod units;

@@ -280,6 +280,18 @@ fn node_in_nqn(node: &NodeName) -> String {
     }
 }
 
+/// The node and the generation that a host NQN of Weir's names; `None` for others, and where the node's
+/// name was too long to be in it.
+#[must_use]
+pub fn parse_host_nqn(nqn: &str) -> Option<(NodeName, Generation)> {
+    let (node, generation) = nqn
+        .strip_prefix(NQN_PREFIX)?
+        .strip_prefix("host:")?
+        .rsplit_once(':')?;
+    let (node, generation) = (node.parse().ok()?, Generation(generation.parse().ok()?));
+    (host_nqn(&node, generation) == nqn).then_some((node, generation))
+}
+
 /// The host id that belongs to a host NQN: its UUIDv5 in the namespace of ISO object
 /// identifiers, as `nvmet` makes it too. Kernels from 6.12 on refuse a connect whose host NQN and
 /// host id don't belong together.
@@ -389,6 +401,12 @@ mod tests {
             let node: NodeName = node.parse().unwrap();
             let this = host_nqn(&node, Generation(generation));
             prop_assert!(this.len() <= 223);
+            let parsed = parse_host_nqn(&this);
+            if node.as_str().len() <= LONGEST_NODE_IN_NQN {
+                prop_assert_eq!(parsed, Some((node.clone(), Generation(generation))));
+            } else {
+                prop_assert_eq!(parsed, None);
+            }
             prop_assert_ne!(&this, &host_nqn(&node, Generation(generation + 1)));
         }
     }

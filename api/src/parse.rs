@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::names::{API_VERSION, NodeName, ObjectName};
+use crate::object::Object;
 use crate::pool::StoragePool;
 use crate::units::Bytes;
 use crate::volume::{Access, Volume};
@@ -98,6 +99,21 @@ pub fn peek(text: &str) -> Option<(String, ObjectName)> {
     }
     let peek: Peek = serde_yaml_ng::from_str(text).ok()?;
     Some((peek.kind, peek.metadata.name))
+}
+
+/// An object as YAML that [`parse`] reads, without its status.
+///
+/// # Errors
+/// It can't be written as YAML.
+pub fn print<S: Serialize + Clone, T>(object: &Object<S, T>) -> Result<String, String> {
+    let object: Object<S, ()> = Object {
+        api_version: object.api_version.clone(),
+        kind: object.kind.clone(),
+        metadata: object.metadata.clone(),
+        spec: object.spec.clone(),
+        status: None,
+    };
+    serde_yaml_ng::to_string(&object).map_err(|error| error.to_string())
 }
 
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
@@ -241,7 +257,9 @@ spec:
             panic!("not a volume")
         };
         let json = serde_json::to_string(&volume).unwrap();
-        assert_eq!(parse(&json).unwrap(), Request::Volume(volume));
+        assert_eq!(parse(&json).unwrap(), Request::Volume(volume.clone()));
+        let yaml = print(&volume).unwrap();
+        assert_eq!(parse(&yaml).unwrap(), Request::Volume(volume));
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct VolumeSpec {
     /// Whether its space is taken now or as it is written.
     #[serde(default)]
     pub provisioning: Provisioning,
+    /// What its data is to be, if it is not to be empty. Only read until the volume was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// How many nodes may use it at once; never changes.
     #[serde(default)]
     pub access: Access,
@@ -53,6 +56,15 @@ pub enum Provisioning {
     Thick,
     /// As it is written: a thin LV; a block that was never written reads as zeroes.
     Thin,
+}
+
+/// What a new volume's data is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Source {
+    /// A logical volume of the pool's volume group that Weir did not make: it becomes this volume, under
+    /// a new name and with its data as it is.
+    pub logical_volume: String,
 }
 
 /// A grant: this node may use the volume.

@@ -34,3 +34,33 @@ pub struct Check {
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
+
+/// `weir-agent recover`
+#[derive(Clone, Debug, Args)]
+pub struct Recover {
+    /// This node's name, as pools and attachments gave it.
+    #[arg(long)]
+    pub node: NodeName,
+    /// Directory for requests. Made if absent; what is there stays.
+    #[arg(long, value_name = "DIR", default_value = "/etc/weir/requests")]
+    pub requests: PathBuf,
+    /// Directory for the record. Made if absent; what is there stays.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
+    pub record: PathBuf,
+    /// Where configfs is: an export that is there goes on.
+    #[arg(long, value_name = "DIR", default_value = "/sys/kernel/config")]
+    pub configfs: PathBuf,
+    /// For volumes whose tags don't say up to which generation they were granted: a generation that is
+    /// high enough. None up to it is granted again.
+    #[arg(long, value_name = "GENERATION")]
+    pub floor: Option<u64>,
+    /// Only say what would be made.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// LVM's tool, if it isn't where programs are.
+    #[arg(long, value_name = "PATH")]
+    pub lvm: Option<PathBuf>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}

@@ -245,6 +245,14 @@ fn container(root: &Path) -> Option<BTreeMap<&'static str, bool>> {
     Some(SHARED.iter().map(|&dir| (dir, shared(dir))).collect())
 }
 
+/// Those of [`SHARED`] that are a container's own; none on a host.
+#[must_use]
+pub fn unshared(root: &Path) -> Vec<&'static str> {
+    let shared = container(root).unwrap_or_default();
+    let own = shared.into_iter().filter(|(_, is_shared)| !is_shared);
+    own.map(|(dir, _)| dir).collect()
+}
+
 /// Mount points and the kind of file system there, the last mount over each
 /// (proc_pid_mountinfo(5): the point is the fifth field, the kind comes after `-`).
 fn mounts(mountinfo: &str) -> BTreeMap<String, String> {

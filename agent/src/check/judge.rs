@@ -26,8 +26,8 @@ pub fn findings(facts: &Facts, roles: &[Role]) -> Vec<Finding> {
     ];
     if storage {
         found.push(lvm_version(facts));
-        found.push(lvm_filter(facts));
     }
+    found.push(lvm_filter(facts, storage));
     found.extend(shared(facts));
     if storage {
         found.extend(portals(facts));
@@ -119,9 +119,13 @@ fn version(printed: &str) -> Option<(String, (u32, u32, u32))> {
     Some((text.to_owned(), version))
 }
 
-/// With `scan_lvs` the node's own LVM looks into volumes, and may activate what a tenant wrote.
-fn lvm_filter(facts: &Facts) -> Finding {
+/// With `scan_lvs` the node's own LVM looks into its LVs; without the filter into whatever udev says are
+/// volumes: it may activate what a tenant wrote.
+fn lvm_filter(facts: &Facts, storage: bool) -> Finding {
     let name = "LVM filter";
+    if facts.lvm.is_err() && !storage {
+        return finding(name, true, State::Found, "not needed: LVM is not installed");
+    }
     let remedy = "set devices/scan_lvs = 0 in /etc/lvm/lvm.conf, or tenants' volume groups appear \
                   on this node";
     let config = match &facts.lvm_config {
@@ -129,18 +133,24 @@ fn lvm_filter(facts: &Facts) -> Finding {
         Err(error) => return finding(name, true, State::Unknown, error).remedy(remedy),
     };
     match setting(config, "scan_lvs") {
-        Some("0") => finding(
-            name,
-            true,
-            State::Found,
-            "scan_lvs=0: LVM does not look into LVs",
-        ),
+        Some("0") => {}
         Some(value) => {
             let seen = format!("scan_lvs={value}: LVM looks into LVs");
-            finding(name, true, State::Missing, seen).remedy(remedy)
+            return finding(name, true, State::Missing, seen).remedy(remedy);
         }
-        None => finding(name, true, State::Unknown, "lvmconfig names no scan_lvs").remedy(remedy),
+        None => {
+            let seen = "lvmconfig names no scan_lvs";
+            return finding(name, true, State::Unknown, seen).remedy(remedy);
+        }
     }
+    let filter = setting(config, "global_filter").unwrap_or_default();
+    if facts.has_udev && !filter.contains("/dev/weir/") {
+        let seen = "global_filter does not reject /dev/weir/";
+        let remedy = "run deploy/install-host, or tenants' volume groups appear on this node";
+        return finding(name, true, State::Missing, seen).remedy(remedy);
+    }
+    let seen = "LVM looks into no volume";
+    finding(name, true, State::Found, seen)
 }
 
 fn setting<'a>(config: &'a str, name: &str) -> Option<&'a str> {
@@ -255,8 +265,7 @@ fn udev_rules(facts: &Facts) -> Finding {
         return finding(name, true, State::Found, "not needed: no udev runs here");
     }
     let Some(rules) = facts.udev_rules.first() else {
-        let remedy = "install Weir's rules from deploy/ into /usr/lib/udev/rules.d, or this node \
-                      opens what tenants wrote";
+        let remedy = "run deploy/install-host, or this node opens what tenants wrote";
         return finding(name, true, State::Missing, "Weir's are not installed").remedy(remedy);
     };
     finding(name, true, State::Found, rules.display().to_string())
@@ -269,8 +278,7 @@ fn multipath_config(facts: &Facts) -> Finding {
         return finding(name, true, State::Found, seen);
     }
     let Some(file) = facts.multipath_config.first() else {
-        let remedy = "install Weir's file from deploy/ into /etc/multipath/conf.d, or multipathd \
-                      takes volumes for its own";
+        let remedy = "run deploy/install-host, or multipathd takes volumes for its own";
         return finding(name, true, State::Missing, "no file names Weir").remedy(remedy);
     };
     finding(name, true, State::Found, file.display().to_string())

@@ -21,7 +21,10 @@ fn good() -> Facts {
         modules: MODULES.map(|module| (module, Module::Loaded)).into(),
         btf: ["vmlinux", "nvmet"].map(str::to_owned).into(),
         lvm: Ok(LVM.to_owned()),
-        lvm_config: Ok("devices {\n\tdir=\"/dev\"\n\tscan_lvs=0\n}\n".to_owned()),
+        lvm_config: Ok(
+            "devices {\n\tdir=\"/dev\"\n\tscan_lvs=0\n\tglobal_filter=[\"r|^/dev/weir/|\"]\n}\n"
+                .to_owned(),
+        ),
         container: None,
         portals: BTreeMap::from([(PORTAL.parse().unwrap(), Portal::Free)]),
         clock: Clock {
@@ -59,7 +62,7 @@ fn a_node_with_everything_is_fit() {
 #[test]
 fn whatever_is_missing_is_said_with_a_remedy() {
     type Break = fn(&mut Facts);
-    let rows: [(Break, &str, bool, &str); 22] = [
+    let rows: [(Break, &str, bool, &str); 23] = [
         (
             |f| _ = f.modules.insert("nvmet", Module::Absent),
             "module nvmet",
@@ -120,6 +123,12 @@ fn whatever_is_missing_is_said_with_a_remedy() {
             "LVM filter",
             true,
             "looks into",
+        ),
+        (
+            |f| f.lvm_config = Ok("scan_lvs=0\nglobal_filter=[\"a|.*|\"]".to_owned()),
+            "LVM filter",
+            true,
+            "/dev/weir/",
         ),
         (
             |f| f.lvm_config = Ok(String::new()),
@@ -356,6 +365,7 @@ fn a_container_is_asked_for_the_hosts_directories() {
     let root = dir.path();
     let own = "1 0 0:30 / / rw - overlay overlay rw\n2 1 0:31 / /dev rw - tmpfs tmpfs rw\n";
     write(root, "proc/self/mountinfo", own);
+    assert_eq!(super::facts::unshared(root).len(), SHARED.len());
     let none = seen(root).container.unwrap();
     assert!(none.values().all(|shared| !shared), "{none:?}");
     let hosts = "3 1 0:5 / /dev rw - devtmpfs udev rw\n4 1 0:6 /lock/lvm /run/lock/lvm rw - tmpfs t rw\n\
@@ -369,6 +379,7 @@ fn a_container_is_asked_for_the_hosts_directories() {
         "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n",
     );
     assert_eq!(seen(root).container, None);
+    assert!(super::facts::unshared(root).is_empty());
     write(root, ".dockerenv", "");
     assert!(seen(root).container.is_some());
 }

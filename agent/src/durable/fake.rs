@@ -63,6 +63,18 @@ impl MemFs {
         inode.is_some_and(|inode| !state.inodes[*inode].1.is_empty())
     }
 
+    /// What a file would hold after a power cut.
+    pub(crate) fn on_disk(&self, path: &Path) -> Vec<u8> {
+        let state = self.0.lock().unwrap();
+        let inode = state.names_on_disk.get(path);
+        inode.map_or(Vec::new(), |inode| state.inodes[*inode].1.clone())
+    }
+
+    /// Every file there is.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().unwrap().names.keys().cloned().collect()
+    }
+
     /// How many files were written so far.
     pub(crate) fn writes(&self) -> usize {
         self.0.lock().unwrap().writes

@@ -56,6 +56,23 @@ impl Engine {
             Step::CreateThin(group, id, name, size) => lvm.create_thin(group, *id, name, *size)?,
             Step::Activate(group, lv) => lvm.activate(group, lv)?,
             Step::MarkZeroed(group, lv) => lvm.mark_zeroed(group, lv)?,
+            Step::RetagLv {
+                group,
+                lv,
+                uuid,
+                add,
+                remove,
+            } => lvm.retag(group, lv, uuid, (add, remove))?,
+            Step::RenameLv {
+                group,
+                from,
+                uuid,
+                to,
+            } => {
+                // lvrename(8) can't be told the UUID: look once more whose name it is.
+                check_closed(&lvm, group, from, uuid)?;
+                lvm.rename(group, from, to)?;
+            }
             Step::RemoveLv {
                 group,
                 lv,
@@ -111,7 +128,7 @@ fn check_closed(lvm: &Lvm, group: &Group, name: &str, uuid: &str) -> Result<(), 
         .map(|vg| lvm.lvs(group, &vg.uuid))
         .transpose()?
         .unwrap_or_default();
-    let lv = lvs.iter().find(|lv| lv.uuid == uuid);
+    let lv = lvs.iter().find(|lv| lv.uuid == uuid && lv.name == name);
     if lv.is_some_and(|lv| !lv.is_open) {
         return Ok(());
     }

@@ -18,7 +18,13 @@ use crate::requests::Requests;
 use crate::signatures;
 
 impl Engine {
-    pub(super) fn observe(&mut self, requests: &Requests, records: &Records) -> Observed {
+    /// Looks at what requests and records are about; with `everywhere`, for strays too.
+    pub(super) fn observe(
+        &mut self,
+        requests: &Requests,
+        records: &Records,
+        everywhere: bool,
+    ) -> Observed {
         let is_recorded = |job: &crate::zero::ZeroJob| records.volumes.contains_key(&job.id);
         self.parts.zeroing.retain(&is_recorded);
         let parts = &self.parts;
@@ -41,7 +47,7 @@ impl Engine {
             scan.get();
         }
         // An empty record may be a lost one.
-        if records.pools.is_empty() {
+        if everywhere || records.pools.is_empty() {
             scan.get();
         }
         let scan = scan.result.unwrap_or_else(|| Ok(Vec::new()));

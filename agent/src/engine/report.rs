@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::condition::{self, Condition, Truth, reason};
 use weir_api::names::{NodeName, ObjectName, host_nqn};
-use weir_api::object::Object;
-use weir_api::pool::{KernelPool, PoolEngine, PoolSpec, StoragePool, ThinPool};
-use weir_api::volume::{Access, Attachment, Phase, Volume, VolumeSpec, VolumeStatus};
+use weir_api::volume::{Access, Attachment, Phase, VolumeStatus};
 
 use super::{Engine, Looked};
 use crate::durable;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
-use crate::observed::{GroupView, Observed, PoolView, TargetView};
+use crate::objects;
+use crate::observed::{Observed, PoolView, TargetView};
 use crate::plan::Plan;
 use crate::probe::{DevT, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
-use crate::record::{PoolRecord, Records, VolumeRecord, VolumeState};
+use crate::record::{Records, VolumeRecord, VolumeState};
 use crate::requests::Requests;
 use crate::step::Subject;
 
@@ -53,9 +52,11 @@ impl Engine {
         let mut files = BTreeMap::new();
         for (name, status) in plan.pools {
             let request = requests.pools.get(&name);
-            let recorded = records.pools.get(&name).map(|pool| pool_object(self, pool));
+            let node = &self.parts.node.name;
+            let recorded = records.pools.get(&name);
+            let recorded = recorded.map(|pool| objects::of_pool(node, pool));
             let stray = plan.strays.get(&name);
-            let stray = stray.and_then(|view| stray_object(self, &name, view));
+            let stray = stray.and_then(|view| objects::of_group(node, &name, view));
             if let Some(mut object) = request.cloned().or(recorded).or(stray) {
                 object.status = Some(status);
                 files.insert(format!("storagepool-{name}.json"), json(&object));
@@ -67,7 +68,7 @@ impl Engine {
                 .volumes
                 .values()
                 .filter(|volume| volume.name == name);
-            let recorded = recorded.next().map(volume_object);
+            let recorded = recorded.next().map(objects::of_volume);
             if let Some(mut object) = request.cloned().or(recorded) {
                 object.status = Some(status);
                 files.insert(format!("volume-{name}.json"), json(&object));
@@ -119,56 +120,6 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
     bytes.push(b'\n');
     bytes
-}
-
-/// The object of a recorded pool that nobody asks for any more.
-fn pool_object(engine: &Engine, pool: &PoolRecord) -> StoragePool {
-    let kernel = KernelPool {
-        volume_group: pool.volume_group.clone(),
-        devices: pool.devices.clone(),
-        overwrite_signatures: false,
-        thin_pool: pool
-            .thin_pool
-            .map(|capacity_bytes| ThinPool { capacity_bytes }),
-    };
-    let portals = pool.portals.iter().filter(|portal| !portal.retiring);
-    let spec = PoolSpec {
-        node_name: engine.parts.node.name.clone(),
-        engine: PoolEngine { kernel },
-        portals: portals.map(|portal| portal.portal.clone()).collect(),
-        accept_volatile_write_cache: pool.accept_volatile_write_cache,
-    };
-    Object::new("StoragePool", pool.name.clone(), spec)
-}
-
-/// The object of a pool that only its volume group's mark tells of.
-fn stray_object(engine: &Engine, name: &ObjectName, view: &GroupView) -> Option<StoragePool> {
-    let kernel = KernelPool {
-        volume_group: view.vg.name.parse().ok()?,
-        devices: view.devices.clone(),
-        overwrite_signatures: false,
-        thin_pool: None,
-    };
-    let spec = PoolSpec {
-        node_name: engine.parts.node.name.clone(),
-        engine: PoolEngine { kernel },
-        portals: Vec::new(),
-        accept_volatile_write_cache: false,
-    };
-    Some(Object::new("StoragePool", name.clone(), spec))
-}
-
-/// The object of a recorded volume that nobody asks for any more.
-fn volume_object(volume: &VolumeRecord) -> Volume {
-    let spec = VolumeSpec {
-        id: volume.id,
-        capacity_bytes: volume.capacity_bytes,
-        pool_name: volume.pool.clone(),
-        provisioning: volume.provisioning,
-        access: volume.access,
-        attachments: volume.attachments.clone(),
-    };
-    Object::new("Volume", volume.name.clone(), spec)
 }
 
 fn set(conditions: &mut Vec<Condition>, condition: Condition) {

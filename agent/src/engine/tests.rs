@@ -2,7 +2,9 @@
 
 mod boot;
 mod cases;
+mod fuzz;
 mod multihost;
+mod orphans;
 mod pools;
 mod random;
 
@@ -213,6 +215,7 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
             max_volumes: 6,
             boot: BootId(Uuid::from_u128(sim.boots())),
         },
+        requests: REQUESTS.into(),
         status: STATUS.into(),
         fs: Box::new(sim.fs.clone()),
         store: Store::new(Box::new(sim.fs.clone()), RECORD.into()),
@@ -247,6 +250,7 @@ fn volume(volume: &str, number: u128) -> Volume {
         capacity_bytes: weir_api::units::Bytes(2 * EXTENT - 1),
         pool_name: name("fast"),
         provisioning: Provisioning::Thick,
+        source: None,
         access: Access::SingleHost,
         attachments: Vec::new(),
     };

@@ -4,6 +4,7 @@ use weir_api::condition::reason;
 use weir_api::units::Bytes;
 use weir_api::volume::{Phase, Provisioning, Volume};
 
+use super::marks::granted;
 use super::thin::thin_pool_problem;
 use super::volumes::{Verdict, mismatch};
 use super::{Planner, Problem, group_of};
@@ -22,6 +23,11 @@ impl Planner<'_> {
         let (pool, view) = self.usable_pool(&spec.pool_name)?;
         let foreign = |message: String| Problem::new(reason::FOREIGN, message);
         let lv_name = id.lv_name();
+        if let Some(source) = spec.source.as_ref().filter(|_| !request.is_deleted())
+            && !view.lvs.contains_key(&lv_name)
+        {
+            return self.adopt(request, source, pool, view);
+        }
         if let Some(lv) = view.marked(id).filter(|lv| lv.name != lv_name) {
             let message = format!(
                 "LV `{}` carries this volume's id; rename it {lv_name}",
@@ -64,6 +70,7 @@ impl Planner<'_> {
             highest_generation: None,
             unclean_stop: false,
             revoked: false,
+            adopting: None,
         });
         self.create(&volume, pool, view, &mut verdict);
         Ok(verdict)
@@ -180,9 +187,10 @@ impl Planner<'_> {
             },
             access: request.spec.access,
             attachments,
-            highest_generation,
+            highest_generation: highest_generation.max(granted(lv)),
             unclean_stop: false,
             revoked: false,
+            adopting: None,
         });
         Ok(verdict)
     }

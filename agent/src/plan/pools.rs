@@ -6,6 +6,7 @@ use weir_api::condition::{self, Condition, Truth, reason};
 use weir_api::names::ObjectName;
 use weir_api::pool::{PoolStatus, StoragePool};
 
+use super::marks::is_pool_mark;
 use super::{Planner, Problem, group_of};
 use crate::lvm::report::Lv;
 use crate::lvm::{self, THIN_POOL, THIN_TAG, pool_in, pool_tag};
@@ -139,6 +140,7 @@ impl<'a> Planner<'a> {
             steps.push(Step::TagGroup(group.clone(), tag));
             steps.push(Step::FlushDisks(group.devices.clone()));
         }
+        steps.extend(self.mark_pool(pool, view));
         let refused = request.and_then(|request| self.refused_changes(pool, view, request));
         let request = request.filter(|_| refused.is_none());
         let mut wanted = PoolRecord {
@@ -281,6 +283,9 @@ impl<'a> Planner<'a> {
                         .steps
                         .push(Step::UntagGroup(group.clone(), pool_tag(&pool.name)));
                 }
+                let marks = view.vg.tags.iter().filter(|tag| is_pool_mark(tag));
+                let untag = |tag: &String| Step::UntagGroup(group.clone(), tag.clone());
+                verdict.steps.extend(marks.map(untag));
                 verdict.steps.push(Step::FlushDisks(group.devices));
                 verdict.steps.push(forget);
             }

@@ -139,7 +139,12 @@ impl<'a> Planner<'a> {
         }
         let mut verdict = match volume.state {
             VolumeState::Creating => self.creating(volume),
-            VolumeState::Ready => self.ready(volume, request),
+            VolumeState::Ready if volume.adopting.is_some() => self.adopting(volume),
+            VolumeState::Ready => {
+                let mut verdict = self.ready(volume, request);
+                self.mark_generation(volume, &mut verdict);
+                verdict
+            }
             VolumeState::Deleting => {
                 let waiting = Verdict::waiting(Phase::Deleting, "it is being removed");
                 return self.deleting(volume, waiting);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Content, EXTENT, Group, Lv, Sim, State};
 use crate::cmd::{Cmd, CmdError, Program, Runner};
+use crate::durable::fake::MemFs;
 use crate::lvm::id_in;
 
 impl Runner for Sim {
@@ -30,6 +31,9 @@ impl Runner for Sim {
                 .is_durable(Path::new(&format!("/record/volume-{id}.json")))
         {
             state.violation(format!("the LV of {id} is made before its record"));
+        }
+        if args[0] == "lvremove" {
+            state.check_order(&self.fs, &args);
         }
         let reads = matches!(args.as_slice(), ["pvs" | "lvs" | "--no-act" | "info", ..]);
         if state.fuse.is_blown() {
@@ -96,6 +100,22 @@ impl Parsed<'_> {
 }
 
 impl State {
+    /// A volume's LV is destroyed only once the order is on stable storage.
+    fn check_order(&mut self, fs: &MemFs, args: &[&str]) {
+        let parsed = parse_args(&args[1..]);
+        let Some((group, lv)) = parsed.words[0].split_once('/') else {
+            return;
+        };
+        let lv = self.groups.get(group).and_then(|vg| vg.lvs.get(lv));
+        let Some(id) = lv.and_then(|lv| id_in(&lv.tags)) else {
+            return;
+        };
+        let record = fs.on_disk(Path::new(&format!("/record/volume-{id}.json")));
+        if !String::from_utf8_lossy(&record).contains("\"Deleting\"") {
+            self.violation(format!("volume {id} is destroyed before that is recorded"));
+        }
+    }
+
     fn wipefs(&mut self, args: &[&str]) -> Result<String, String> {
         let device = *args.last().unwrap();
         let is_pv = self
@@ -150,6 +170,7 @@ impl State {
                     }
                     "lvcreate" => self.lvcreate(group, &parsed),
                     "lvchange" => self.lvchange(group, lv, &parsed),
+                    "lvrename" => self.lvrename(group, parsed.words[1], parsed.words[2]),
                     "lvremove" => self.lvremove(group, lv, &parsed),
                     _ => Err(format!("{verb} is not simulated")),
                 }
@@ -221,7 +242,7 @@ impl State {
             };
             rows.push(json!({
                 "vg_uuid": group.uuid, "lv_name": lv_name, "lv_uuid": lv.uuid,
-                "lv_size": (lv.extents * EXTENT).to_string(), "lv_tags": tags.join(","),
+                "lv_size": (lv.extents * EXTENT + lv.virtual_size).to_string(), "lv_tags": tags.join(","),
                 "lv_attr": attr, "pool_lv": "", "lv_dm_path": path,
                 "lv_kernel_major": number(major), "lv_kernel_minor": number(minor),
             }));
@@ -285,6 +306,9 @@ impl State {
             uuid: uuid.clone(),
             tags: parsed.tags("--addtag"),
             extents,
+            virtual_size: parsed
+                .option("--virtualsize")
+                .map_or(0, |size| size.trim_end_matches('b').parse::<u64>().unwrap()),
             kind,
             zeroes: parsed.option("--zero") == Some("y"),
         };
@@ -304,14 +328,35 @@ impl State {
         let vg = self.groups.get_mut(group).unwrap();
         let lv = vg.lvs.get_mut(name).ok_or("no such LV")?;
         let uuid = lv.uuid.clone();
-        let gone = parsed.tags("--deltag");
-        if !gone.is_empty() {
+        let (new, gone) = (parsed.tags("--addtag"), parsed.tags("--deltag"));
+        let select = parsed.option("--select");
+        if select.is_some_and(|select| !select.contains(&format!("\"{uuid}\""))) {
+            return Ok(());
+        }
+        if !new.is_empty() || !gone.is_empty() {
             lv.tags.retain(|tag| !gone.contains(tag));
+            lv.tags.extend(new);
             self.changed(group);
         }
         if parsed.option("-ay").is_some() {
             self.activate(group, name, &uuid);
         }
+        Ok(())
+    }
+
+    fn lvrename(&mut self, group: &str, from: &str, to: &str) -> Result<(), String> {
+        let vg = self.groups.get_mut(group).unwrap();
+        if vg.lvs.contains_key(to) {
+            return Err(format!("{to} exists"));
+        }
+        let lv = vg.lvs.remove(from).ok_or("no such LV")?;
+        let is_active = self.active.contains(&lv.uuid);
+        vg.lvs.insert(to.to_owned(), lv);
+        if is_active {
+            self.kernel.remove_block_device(State::dm_path(group, from));
+            self.kernel.add_block_device(State::dm_path(group, to));
+        }
+        self.changed(group);
         Ok(())
     }
 

@@ -307,7 +307,8 @@ proptest! {
     /// `Step::FlushDisks` before a volume is recorded as Ready left out; `Step::FlushDisks` before
     /// `RemoveVolume` left out; `UNZEROED_TAG` not given in `create_linear`; `exports::fence` keeping
     /// the subsystem; `|| exported.is_some()` in the `Grant` arm of `attach` left out (a subsystem
-    /// that an interrupted fence left gets the next host); the grant not recorded.
+    /// that an interrupted fence left gets the next host); the grant not recorded; `Step::FlushDisks`
+    /// before an export in `mark_generation` left out.
     #[test]
     fn whatever_happens_nothing_is_lost_and_all_converges(
         events in proptest::collection::vec(event(), 1..40)
