@@ -43,7 +43,7 @@ enum Command {
         #[arg(long, default_value_t = Kernel::DEFAULT.to_string())]
         kernel: String,
     },
-    /// Build weir-agent, its probes embedded, and nvmet, optimised
+    /// Build weir-agent, its probes embedded, weir and nvmet, optimised
     Build,
     /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
@@ -150,7 +150,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Build => {
             let workspace = Workspace::open(&cache)?;
-            let packages = ["-p", "weir-agent", "-p", "nvmet"];
+            let packages = ["-p", "weir-agent", "-p", "weir-cli", "-p", "nvmet"];
             workspace
                 .cargo()
                 .args(["build", "--release"])
@@ -158,7 +158,7 @@ fn run(command: Command) -> Result<()> {
                 .show()?;
             let release = workspace.target().join("release");
             progress::say(format!(
-                "built {0}/weir-agent and {0}/nvmet",
+                "built {0}/weir-agent, {0}/weir and {0}/nvmet",
                 release.display()
             ));
             Ok(())

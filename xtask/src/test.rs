@@ -6,6 +6,7 @@ mod flush;
 mod host;
 mod kill;
 mod nvmetcli;
+mod ops;
 mod pair;
 mod paths;
 mod pools;
@@ -49,6 +50,8 @@ pub(crate) enum Area {
     Absence,
     /// Disks and volume groups that hold somebody's data
     Pools,
+    /// What a node lacks, orphans, foreign LVs, recovery from tags
+    Ops,
     /// The agent is killed in mid-I/O
     Kill,
     /// A consumer with two portals loses one in mid-I/O
@@ -87,6 +90,7 @@ impl Area {
         Area::Truth,
         Area::Absence,
         Area::Pools,
+        Area::Ops,
         Area::Kill,
         Area::Paths,
     ];
@@ -193,6 +197,9 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
             &format!("{kernel} pools: an existing group is taken over"),
             || pools::an_existing_group_is_taken_over_with_its_lvs(&pair, &agent),
         );
+    }
+    if runs(Area::Ops) {
+        ops::run(&pair, report);
     }
     if runs(Area::Kill) {
         report.case(&format!("{kernel} kill"), || kill::run(&pair));

@@ -73,13 +73,13 @@ impl Workspace {
 
     /// Builds the programs that go into guests; returns their paths.
     pub(crate) fn programs(&self) -> Result<Vec<PathBuf>> {
-        let packages = ["-p", "weir-agent", "-p", "nvmet", "-p", "xtask"];
+        let packages = ["weir-agent", "weir-cli", "nvmet", "xtask"].map(|name| format!("-p{name}"));
         self.cargo()
             .arg("build")
             .args(packages)
             .arg("--bins")
             .show()?;
-        let names = ["weir-agent", "nvmet", "guest-io"];
+        let names = ["weir-agent", "weir", "nvmet", "guest-io"];
         Ok(names
             .map(|name| self.target.join("debug").join(name))
             .into())

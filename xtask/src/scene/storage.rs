@@ -268,6 +268,25 @@ impl<'a> Agent<'a> {
         )
     }
 
+    /// Removes the request in the file of this name.
+    pub(crate) fn vanish(&self, name: &str) -> Result<()> {
+        self.guest
+            .sh(&format!("rm {REQUESTS}/{name}.yaml"))
+            .map(drop)
+    }
+
+    /// Removes the record of one volume, as a damaged file system would.
+    pub(crate) fn forget(&self, id: &str) -> Result<()> {
+        self.guest
+            .sh(&format!("rm {RECORD}/volume-{id}.json"))
+            .map(drop)
+    }
+
+    /// The command that makes record and requests again.
+    pub(crate) fn recovery(&self) -> String {
+        format!("weir-agent recover --node {NODE} --requests {REQUESTS} --record {RECORD}")
+    }
+
     /// Removes every request, as an unmounted or emptied directory would look.
     pub(crate) fn empty_requests(&self) -> Result<()> {
         self.guest.sh(&format!("rm -f {REQUESTS}/*")).map(drop)
