@@ -56,6 +56,9 @@ dot) and rename it, so that it is never read by half.")]
     /// Show the objects that the agent published, for people or as JSON.
     #[command(after_help = "Example:\n\n  weir-agent status -o json | jq '.items[].status.phase'")]
     Status(Status),
+    /// Print the kinds of subjects and steps whose fail points a test has to hit, one per line.
+    #[command(hide = true)]
+    FailPoints,
     /// End this boot in good order: exports end, disks are flushed, and the record says so.
     #[command(after_help = "\
 For the end of a node's boot, after the agent itself was stopped. Hosts wait for the node to return. Without

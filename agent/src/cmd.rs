@@ -4,6 +4,8 @@
 //! one. Its outcome is unknown until somebody looks again, and until it ends no other command with
 //! the same [`Cmd::lock`] is started.
 
+mod turn;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -14,6 +16,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use thiserror::Error;
+
+use crate::fail_point;
+use turn::Turn;
 
 /// Programs the agent runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,6 +127,7 @@ pub trait Runner: Send {
 /// Runs commands on this node.
 pub struct Host {
     programs: BTreeMap<Program, PathBuf>,
+    turn: Option<Turn>,
     running: Mutex<BTreeMap<String, Straggler>>,
 }
 
@@ -154,16 +160,40 @@ impl Host {
         }
         Host {
             programs,
+            turn: None,
             running: Mutex::default(),
         }
     }
 
+    /// Runs nothing until the commands of every agent before have ended that had the same lock file.
+    ///
+    /// # Errors
+    /// The file can't be made or opened.
+    pub fn after_others(mut self, lock: &Path) -> io::Result<Self> {
+        self.turn = Some(Turn::at(lock)?);
+        Ok(self)
+    }
+
     fn start(&self, cmd: &Cmd) -> Result<Receiver<io::Result<Output>>, CmdError> {
+        let failed = |source| CmdError::Run {
+            cmd: cmd.to_string(),
+            source,
+        };
         let program = cmd.program;
         let path = self
             .programs
             .get(&program)
             .ok_or(CmdError::NotInstalled { program })?;
+        let stdin = match &self.turn {
+            None => Ok(Stdio::null()),
+            Some(turn) => turn.take(),
+        };
+        let stdin = stdin.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => CmdError::Busy {
+                earlier: "a command of the agent before".to_owned(),
+            },
+            _ => failed(error),
+        })?;
         let mut command = Command::new(path);
         command
             .args(&cmd.args)
@@ -171,16 +201,17 @@ impl Host {
             .env("LC_ALL", "C")
             .env("PATH", DIRS.join(":"))
             .current_dir("/")
-            .stdin(Stdio::null());
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().map_err(failed)?;
+        fail_point::after("command started");
         let (tell, ended) = mpsc::channel();
         std::thread::Builder::new()
             .name(program.name().to_owned())
             // The send fails if the agent is stopping: nobody listens any more.
-            .spawn(move || tell.send(command.output()).unwrap_or_default())
-            .map_err(|source| CmdError::Run {
-                cmd: cmd.to_string(),
-                source,
-            })?;
+            .spawn(move || tell.send(child.wait_with_output()).unwrap_or_default())
+            .map_err(failed)?;
         Ok(ended)
     }
 }
@@ -216,6 +247,7 @@ impl Runner for Host {
             }
             Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its thread panicked")),
         };
+        fail_point::after("command ended");
         let output = output.map_err(|source| CmdError::Run {
             cmd: cmd.to_string(),
             source,

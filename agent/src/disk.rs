@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use weir_api::units::Bytes;
 
+use crate::fail_point;
 use crate::probe::DevT;
 
 /// Something about a device could not be found out or done.
@@ -135,7 +136,9 @@ impl Disks for HostDisks {
         // fsync(2) of a block device ends in a flush command to it (blkdev_fsync, block/fops.c),
         // through whatever descriptor; reading rights are enough.
         let flush = open_device(path, false).and_then(|disk| disk.sync_all());
-        flush.map_err(|error| DiskError::new("flush", path, error))
+        flush.map_err(|error| DiskError::new("flush", path, error))?;
+        fail_point::after("flush");
+        Ok(())
     }
 
     fn has_volatile_cache(&self, number: DevT) -> Result<bool, DiskError> {
@@ -159,6 +162,7 @@ impl Disks for HostDisks {
         disk.sync_all().map_err(failed)?;
         // SAFETY: BLKFLSBUF takes no argument, and the descriptor is open for the call.
         unsafe { ioctl::blkflsbuf(disk.as_raw_fd()) }.map_err(|errno| failed(errno.into()))?;
+        fail_point::after("drop cache");
         Ok(())
     }
 }
@@ -188,8 +192,11 @@ pub fn zero(
         unsafe { ioctl::blkzeroout(disk.as_raw_fd(), &raw const range) }
             .map_err(|errno| failed(errno.into()))?;
         done += range[1];
+        fail_point::beside("zeroing: chunk");
     }
-    disk.sync_all().map_err(failed)
+    disk.sync_all().map_err(failed)?;
+    fail_point::beside("zeroing: flush");
+    Ok(())
 }
 
 /// Opens without O_CREAT, and makes sure that it is a block device: a plain file in /dev is what a

@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::fail_point;
+
 /// The operations that durability is made of.
 pub trait Fs: Send {
     /// Names of the files in a directory, those beginning with `.` left out.
@@ -13,6 +15,11 @@ pub trait Fs: Send {
     /// # Errors
     /// The directory can't be read.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Names of the files that a [`replace`] or [`publish`] that was stopped left behind.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    fn unfinished(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// A whole file.
     ///
     /// # Errors
@@ -73,6 +80,20 @@ pub fn remove(fs: &dyn Fs, path: &Path) -> io::Result<()> {
     fs.sync(dir)
 }
 
+/// Removes what stopped writers left behind. To be called where there is no other writer.
+///
+/// # Errors
+/// The directory can't be read, or a file not be removed.
+pub fn sweep(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+    let mut names = fs.unfinished(dir)?.into_iter();
+    names.try_for_each(|name| fs.unlink(&dir.join(name)))
+}
+
+/// Whether a file is one that [`replace`] or [`publish`] writes before it renames it.
+fn is_beside(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".new")
+}
+
 fn beside(path: &Path) -> io::Result<(&Path, PathBuf)> {
     let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "not a file's path");
     let dir = path.parent().ok_or_else(no_file)?;
@@ -90,16 +111,14 @@ pub struct HostFs;
 
 impl Fs for HostFs {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            // A name that is not UTF-8 can't be one of ours, and is not a request either.
-            if let Ok(name) = entry?.file_name().into_string()
-                && !name.starts_with('.')
-            {
-                names.push(name);
-            }
-        }
-        names.sort();
+        let mut names = all_names(dir)?;
+        names.retain(|name| !name.starts_with('.'));
+        Ok(names)
+    }
+
+    fn unfinished(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = all_names(dir)?;
+        names.retain(|name| is_beside(name));
         Ok(names)
     }
 
@@ -108,21 +127,40 @@ impl Fs for HostFs {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        fs::write(path, bytes)
+        fs::write(path, bytes)?;
+        fail_point::after("write");
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        fs::rename(from, to)?;
+        fail_point::after("rename");
+        Ok(())
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        fs::remove_file(path)?;
+        fail_point::after("unlink");
+        Ok(())
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         // Opening for reading is enough on Linux, and the only way to open a directory.
-        File::open(path)?.sync_all()
+        File::open(path)?.sync_all()?;
+        let is_dir = path.extension().is_none();
+        fail_point::after(if is_dir { "sync directory" } else { "sync" });
+        Ok(())
     }
+}
+
+fn all_names(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        // A name that is not UTF-8 can't be one of ours, and is not a request either.
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -188,6 +226,8 @@ mod tests {
         fs::write(dir.path().join(".b.json.new"), "left over").unwrap();
         assert_eq!(HostFs.list(dir.path()).unwrap(), ["a.json"]);
         assert_eq!(HostFs.read(&path).unwrap(), b"2");
+        sweep(&HostFs, dir.path()).unwrap();
+        assert!(!dir.path().join(".b.json.new").exists());
         remove(&HostFs, &path).unwrap();
         assert!(HostFs.list(dir.path()).unwrap().is_empty());
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use crate::cmd::Runner;
 use crate::disk::Disks;
 use crate::durable::Fs;
+use crate::fail_point;
 use crate::gauges::Gauges;
 use crate::measure::Measure;
 use crate::plan::{Node, Plan, plan};
@@ -111,6 +112,7 @@ impl Engine {
     }
 
     fn look(&mut self, requests: &Requests) -> Result<(Records, Looked), RecordError> {
+        fail_point::enter("look");
         let records = self.parts.store.load()?;
         let observed = self.observe(requests, &records, false);
         let plan = plan(&self.parts.node, requests, &records, &observed);

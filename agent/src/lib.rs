@@ -21,6 +21,7 @@ pub mod disk;
 pub mod dm;
 pub mod durable;
 pub mod engine;
+pub mod fail_point;
 #[cfg(test)]
 mod fuse;
 pub mod gauges;

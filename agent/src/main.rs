@@ -27,7 +27,7 @@ use weir_agent::record::{BootId, Store};
 use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
 use weir_agent::target::{Exports, KernelTarget, is_nvmet_loaded};
-use weir_agent::{local, orders, recover, run, serve, status};
+use weir_agent::{fail_point, local, orders, recover, run, serve, status};
 use weir_api::names::Generation;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -37,6 +37,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Check(args) => look(&args),
         Command::Shutdown(args) => end_boot(&args).map(|()| ExitCode::SUCCESS),
         Command::Recover(args) => recover(&args),
+        Command::FailPoints => {
+            print(&(fail_point::kinds().join("\n") + "\n")).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::cmd::{Cmd, Program, Runner};
 /// kernel may have things built in, and what is really missing shows where it is needed, as the
 /// condition of a volume or a pool.
 pub fn prepare(runner: &dyn Runner, configfs: &Path) {
-    for module in ["configfs", "nvmet", "nvmet-tcp", "dm-mod", "dm-thin-pool"] {
+    let modules = ["configfs", "nvmet", "nvmet-tcp", "dm-mod", "dm-thin-pool"];
+    for module in modules.into_iter().filter(|module| !is_there(module)) {
         let cmd = Cmd {
             program: Program::Modprobe,
             args: vec!["--quiet".to_owned(), module.to_owned()],
@@ -23,10 +24,28 @@ pub fn prepare(runner: &dyn Runner, configfs: &Path) {
             tracing::info!(module, error = crate::chain(&error), "not loaded");
         }
     }
+    // Where no udev runs, an agent that was killed between making a mapping and making its node left
+    // the one without the other.
+    let nodes = Cmd {
+        program: Program::Dmsetup,
+        args: vec!["mknodes".to_owned()],
+        deadline: Duration::from_secs(30),
+        lock: "dm".to_owned(),
+    };
+    if let Err(error) = runner.run(&nodes) {
+        tracing::info!(error = crate::chain(&error), "device nodes are not checked");
+    }
     if let Err(error) = mount_configfs(configfs) {
         let path = configfs.display();
         tracing::warn!(%path, %error, "configfs is not mounted there and could not be");
     }
+}
+
+/// Whether a module is loaded; one that is built in may or may not say so.
+fn is_there(module: &str) -> bool {
+    Path::new("/sys/module")
+        .join(module.replace('-', "_"))
+        .exists()
 }
 
 /// Whether configfs is mounted at `path` already, or was now.

@@ -12,7 +12,7 @@ use nvmet::Configfs;
 use crate::args::Run;
 use crate::cmd::Host;
 use crate::disk::HostDisks;
-use crate::durable::HostFs;
+use crate::durable::{self, HostFs};
 use crate::engine::{Engine, Parts, Round};
 use crate::gauges::Gauges;
 use crate::measure::Measure;
@@ -67,7 +67,10 @@ pub fn run(
         std::fs::create_dir_all(dir)?;
     }
     let _claim = Store::claim(&args.record)?;
-    let runner = Host::new(args.lvm.as_deref());
+    for dir in [&args.record, &args.status] {
+        durable::sweep(&HostFs, dir)?;
+    }
+    let runner = Host::new(args.lvm.as_deref()).after_others(&args.record.join(".lock"))?;
     prepare(&runner, &args.configfs);
     let parts = Parts {
         node: Node {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use nvmet::{Nqn, PortId, Target};
+use strum::{IntoStaticStr, VariantNames};
 use weir_api::names::{MappingName, ObjectName, VolumeId};
 use weir_api::units::Bytes;
 
@@ -20,7 +21,7 @@ pub struct Work {
 }
 
 /// What steps are about. Ordered as they are applied: pools, ports, hosts, volumes, links.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantNames)]
 pub enum Subject {
     /// A pool.
     Pool(ObjectName),
@@ -42,7 +43,7 @@ pub enum Subject {
 }
 
 /// One thing to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, IntoStaticStr, VariantNames)]
 pub enum Step {
     /// Record a pool durably.
     WritePool(PoolRecord),

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::path::Path;
 
 use nvmet::tree::Tree;
-use nvmet::{Configfs, Outcome, ReadError, Target};
+use nvmet::{Change, Configfs, Outcome, ReadError, Target};
 use thiserror::Error;
 
+use crate::fail_point;
 use crate::observed::TargetView;
 
 /// A change to the target that was not made, or not to its end.
@@ -52,11 +53,21 @@ impl<T: Tree + Send> Exports for KernelTarget<T> {
 
     fn change(&self, have: &Target, want: &Target) -> Result<Outcome, TargetError> {
         let changes = nvmet::plan(have, want);
-        let outcome = self.configfs.apply(&changes);
-        let outcome = outcome.map_err(|error| TargetError(error.into()))?;
-        for change in &changes {
+        let made = |change: &Change| {
             tracing::info!(%change, "nvmet");
-        }
-        Ok(outcome)
+            fail_point::after_with(|| kind_of(change));
+        };
+        let outcome = self.configfs.apply_each(&changes, made);
+        outcome.map_err(|error| TargetError(error.into()))
     }
+}
+
+/// A change's name without the things it is about: that of its kind and of its attribute.
+fn kind_of(change: &Change) -> String {
+    let json = serde_json::to_value(change).unwrap_or_default();
+    let kind = json["change"].as_str().unwrap_or_default();
+    let attribute = json["value"]
+        .as_object()
+        .and_then(|value| value.keys().next());
+    attribute.map_or(kind.to_owned(), |attribute| format!("{kind} {attribute}"))
 }

@@ -163,6 +163,18 @@ impl<T: Tree> Configfs<T> {
     /// One of these, and nothing was written; or the kernel refused a change, and those before
     /// it are made. After reading again, a new plan goes on from there.
     pub fn apply(&self, changes: &[Change]) -> Result<Outcome, ApplyError> {
+        self.apply_each(changes, |_| {})
+    }
+
+    /// [`Configfs::apply`], telling `made` of each change once the kernel took it.
+    ///
+    /// # Errors
+    /// As [`Configfs::apply`]; `made` was told of every change before the one that failed.
+    pub fn apply_each(
+        &self,
+        changes: &[Change],
+        made: impl FnMut(&Change),
+    ) -> Result<Outcome, ApplyError> {
         let mut ports = BTreeSet::new();
         let mut subsystems = BTreeSet::new();
         for change in changes {
@@ -174,7 +186,7 @@ impl<T: Tree> Configfs<T> {
         if !ports.is_empty() {
             return Err(ApplyError::Interrupts { ports, subsystems });
         }
-        self.apply_interrupting(changes)
+        self.make_all(changes, made)
     }
 
     /// [`Configfs::apply`], also where it interrupts subsystems for a port's sake.
@@ -182,9 +194,20 @@ impl<T: Tree> Configfs<T> {
     /// # Errors
     /// As [`Configfs::apply`].
     pub fn apply_interrupting(&self, changes: &[Change]) -> Result<Outcome, ApplyError> {
+        self.make_all(changes, |_| {})
+    }
+
+    fn make_all(
+        &self,
+        changes: &[Change],
+        mut made: impl FnMut(&Change),
+    ) -> Result<Outcome, ApplyError> {
         changes.iter().try_for_each(|change| self.examine(change))?;
         lacks::examine(&self.tree, &self.root, changes)?;
-        changes.iter().try_for_each(|change| self.make(change))?;
+        for change in changes {
+            self.make(change)?;
+            made(change);
+        }
         if changes.is_empty() {
             return Ok(Outcome::Unchanged);
         }

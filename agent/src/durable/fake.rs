@@ -96,6 +96,13 @@ impl Fs for MemFs {
         Ok(names.filter(|name| !name.starts_with('.')).collect())
     }
 
+    fn unfinished(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.0.lock().unwrap();
+        let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
+        let names = inside.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        Ok(names.filter(|name| super::is_beside(name)).collect())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let state = self.0.lock().unwrap();
         state.inode(path).map(|inode| state.inodes[inode].0.clone())

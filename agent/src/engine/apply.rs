@@ -11,6 +11,7 @@ use super::Engine;
 use crate::chain;
 use crate::disk::DiskError;
 use crate::dm::Dm;
+use crate::fail_point;
 use crate::lvm::{Group, Lvm};
 use crate::signatures;
 use crate::step::{Step, Subject, Work};
@@ -25,7 +26,8 @@ impl Engine {
             failures.insert(work.subject.clone(), error);
             return;
         }
-        for step in &work.steps {
+        for (number, step) in work.steps.iter().enumerate() {
+            fail_point::before(work, number);
             match self.step(step) {
                 Ok(outcome) => tracing::debug!(?step, ?outcome, "step"),
                 Err(error) => {

@@ -8,6 +8,7 @@ use weir_api::volume::{Access, Attachment, Phase, VolumeStatus};
 
 use super::{Engine, Looked};
 use crate::durable;
+use crate::fail_point;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
 use crate::objects;
 use crate::observed::{Observed, PoolView, TargetView};
@@ -25,6 +26,7 @@ impl Engine {
         looked: Looked,
         failures: &BTreeMap<Subject, String>,
     ) {
+        fail_point::enter("report");
         let Looked { mut plan, observed } = looked;
         portals_condition(&mut plan, records, &observed, failures);
         for (subject, error) in failures {
