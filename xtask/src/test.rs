@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test there is, or one area of them.
 
 mod absence;
+mod crash;
 mod fence;
 mod flush;
 mod host;
@@ -58,6 +59,8 @@ pub(crate) enum Area {
     Paths,
     /// Hosts are cut off in mid-write and never write again
     Fence,
+    /// The agent is ended at every fail point, and at random moments; not a part of the whole
+    Crash,
     /// The storage node loses power in mid-write
     Power,
     /// Flushes and FUA writes reach the storage node's disk
@@ -124,7 +127,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
     }
     if Area::PAIR
         .into_iter()
-        .chain([Area::Fence, Area::Power, Area::Flush])
+        .chain([Area::Fence, Area::Crash, Area::Power, Area::Flush])
         .any(runs)
     {
         let payload = payload(&workspace)?;
@@ -138,6 +141,10 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             }
             if runs(Area::Fence) {
                 fence::run(&lab, &mut report);
+            }
+            // Only when asked for: it takes minutes in an emulated guest.
+            if wanted.area == Some(Area::Crash) {
+                crash::run(&lab, &mut report, wanted.scale);
             }
             if runs(Area::Power) {
                 power::run(&lab, &mut report, wanted.scale);

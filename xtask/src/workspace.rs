@@ -79,7 +79,7 @@ impl Workspace {
             .args(packages)
             .arg("--bins")
             .show()?;
-        let names = ["weir-agent", "weir", "nvmet", "guest-io"];
+        let names = ["weir-agent", "weir", "nvmet", "guest-io", "guest-crash"];
         Ok(names
             .map(|name| self.target.join("debug").join(name))
             .into())
