@@ -103,6 +103,7 @@ fn device_paths_that_could_mean_another_device_are_refused() {
         ("dev/vg/volume", "is not absolute"),
         ("/dev/vg/../sda", "has a `..`"),
         ("/dev/vg/volume\n", "has a control character"),
+        ("/dev/vg/volume\u{fffd}", "is not UTF-8"),
         ("", "is not set"),
     ] {
         let said = said(|target| namespace_of_a(target).device_path = path.into());

@@ -95,7 +95,11 @@ pub(super) fn path_rule(path: &Path, enabled: bool) -> Option<&'static str> {
         Some("has a `..`")
     } else if bytes.iter().any(u8::is_ascii_control) {
         Some("has a control character")
-    } else if path.to_str().is_none() {
+    } else if path
+        .to_str()
+        .is_none_or(|text| text.contains(char::REPLACEMENT_CHARACTER))
+    {
+        // The replacement character is what reading shows of a path that isn't.
         Some("is not UTF-8")
     } else if bytes.len() > VALUE {
         Some("is longer than an attribute can be")
