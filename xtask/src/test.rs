@@ -87,7 +87,7 @@ pub(crate) struct Wanted {
 
 impl Area {
     /// Those that two VMs with a slow disk can share one boot for.
-    const PAIR: [Area; 7] = [
+    const PAIR: [Area; 8] = [
         Area::Nvmet,
         Area::Probes,
         Area::Truth,

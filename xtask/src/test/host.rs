@@ -108,7 +108,7 @@ impl Hosts {
         let agent = Agent::new(&self.storage.guest);
         agent.start()?;
         // The consumer is to reconnect after a power cut: what a cache loses is another test's.
-        agent.ask_pool_as(&["/dev/vdb"], &address(1), 512, true)?;
+        agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 512, true)?;
         let wishes = || TENANTS.iter().chain([&MOUNTED]);
         for wish in wishes() {
             agent.ask(wish)?;
