@@ -1,6 +1,5 @@
 //! A host is cut off before the next one is let in, and never writes again.
 //!
-//! Seen red with: see each case.
 
 use std::time::{Duration, Instant};
 
@@ -118,8 +117,6 @@ impl<'l> Trio<'l> {
 
     /// 32 slow writes of A are on their way when it is cut off and B writes the same blocks: B's data is
     /// there in the end, and each of A's writes either had ended well before A was off, or failed.
-    ///
-    /// Seen red with: SABOTAGE
     fn in_flight(&self, access: Access) -> Result<()> {
         let volume = Shared::new(self, access, 1);
         let [a, b] = HOSTS;
@@ -175,8 +172,6 @@ impl<'l> Trio<'l> {
 
     /// A is cut off from the network with writes it could not send; B gets the volume and writes; A gets
     /// it back, and its network: B's data survives.
-    ///
-    /// Seen red with: SABOTAGE
     fn partition(&self, access: Access) -> Result<()> {
         let volume = Shared::new(self, access, 2);
         let [a, b] = HOSTS;

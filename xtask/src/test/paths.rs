@@ -23,7 +23,6 @@ const VOLUME: Wish<'_> = Wish {
 /// The storage node's second address.
 const SECOND: u8 = 11;
 
-/// Seen red with: SABOTAGE
 pub(crate) fn run(pair: &Pair) -> Result<()> {
     let (storage, guest) = (&pair.storage.guest, &pair.consumer.guest);
     let agent = pair.agent();

@@ -174,8 +174,6 @@ fn cut(lab: &Lab, sabotage: Sabotage, unflushed: Unflushed) -> Result<()> {
 
 /// Without `acceptVolatileWriteCache`, a host from before the power cut gets an error instead of success for
 /// its next flush; it is granted anew, and the end of a boot in good order ends nothing.
-///
-/// Seen red with: SABOTAGE
 fn old_grants_end(lab: &Lab) -> Result<()> {
     let disks = [
         Disk::volatile(lab.dir(), "state", 256 << 20)?,
