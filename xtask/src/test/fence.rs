@@ -1,5 +1,4 @@
 //! A host is cut off before the next one is let in, and never writes again.
-//!
 
 use std::time::{Duration, Instant};
 
