@@ -219,14 +219,14 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
     agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 64, false)?;
     agent.ask(&VOLUME)?;
     agent.wait_status(&format!("volume-{}", VOLUME.name), "UncleanStop")?;
+    // It may be held back until somebody tells the host that its grant has ended: a portal without exports
+    // accepts no connection, and the host tries again.
+    let ended = "/tmp/flush-ended";
     let flush = format!(
-        "timeout 20 dd if=/dev/zero of={device} bs=4k count=1 oflag=direct conv=nocreat,fsync"
+        "bash -c 'dd if=/dev/zero of={device} bs=4k count=1 oflag=direct conv=nocreat,fsync; \
+         echo $? > {ended}'"
     );
-    let flushed = consumer.guest.run(&flush)?;
-    ensure!(
-        flushed.code != 0,
-        "the old host flushed with success after its writes were lost"
-    );
+    consumer.guest.spawn(&flush, "/tmp/flush.log")?;
     let again = Wish {
         attached: Some((consumer::NODE, 2)),
         ..VOLUME
@@ -234,6 +234,11 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
     agent.ask(&again)?;
     let status = agent.wait_ready(&again)?;
     consumer::disconnect(&consumer.guest, &status)?;
+    let code = consumer.guest.wait_for(&format!("cat {ended}"), PATIENCE)?;
+    ensure!(
+        code.trim() != "0",
+        "the old host flushed with success after its writes were lost"
+    );
     let device = consumer::connect(&consumer.guest, &status)?;
 
     // The end of a boot in good order: the agent stops, then the node.
