@@ -185,7 +185,16 @@ fn a_logical_volume_used_locally_and_its_disk_are_counted_exactly() {
 #[test]
 fn a_target_that_is_loaded_later_is_measured_from_then_on() {
     let (pins, linear) = (Pins::new(), Linear::on(DISK));
-    run("modprobe", &["-r", "nvmet-tcp", "nvmet"]);
+    // Other tests of this boot may have loaded transports; each holds nvmet.
+    let transports = ["nvme-loop", "nvmet-tcp"];
+    let is_loaded = |module: &&str| {
+        let name = module.replace('-', "_");
+        Path::new("/sys/module").join(name).exists()
+    };
+    for module in transports.iter().filter(is_loaded) {
+        run("modprobe", &["-r", module]);
+    }
+    run("modprobe", &["-r", "nvmet"]);
     let mut probes = pins.start();
     let off = |probes: &Probes| probes.read().unwrap().off;
     assert!(
