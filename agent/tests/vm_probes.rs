@@ -191,7 +191,7 @@ fn a_target_that_is_loaded_later_is_measured_from_then_on() {
         let name = module.replace('-', "_");
         Path::new("/sys/module").join(name).exists()
     };
-    for module in transports.iter().filter(is_loaded) {
+    for module in transports.into_iter().filter(is_loaded) {
         run("modprobe", &["-r", module]);
     }
     run("modprobe", &["-r", "nvmet"]);
