@@ -44,6 +44,10 @@ pub struct Facts {
     pub has_udev: bool,
     /// Weir's udev rules, where they are installed.
     pub udev_rules: Vec<PathBuf>,
+    /// Names of all files of udev's rules, which is the order they run in.
+    pub udev_order: BTreeSet<String>,
+    /// Whether LVM has a list of the devices that it may look at (lvmdevices(8)).
+    pub has_devices_file: bool,
     /// Whether multipath-tools are installed.
     pub has_multipath_tools: bool,
     /// Files of multipath's configuration that name Weir.
@@ -122,7 +126,14 @@ pub fn facts(
         "/lib/udev/rules.d",
         "/etc/udev/rules.d",
     ];
-    let is_rules = |name: &str| name.contains("-weir") && name.ends_with(".rules");
+    let rules: Vec<PathBuf> = rules.iter().flat_map(|dir| files(&at(dir))).collect();
+    let name = |path: &PathBuf| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let is_ours = |name: &str| name.contains("-weir") && name.ends_with(".rules");
     let multipath = [
         "/etc/multipath.conf",
         "/etc/multipath/conf.d",
@@ -141,11 +152,12 @@ pub fn facts(
         host_nqn: text(&at("/etc/nvme/hostnqn")),
         nvme_multipath: text(&at("/sys/module/nvme_core/parameters/multipath")),
         has_udev: at("/run/udev/control").exists(),
+        udev_order: rules.iter().map(name).collect(),
         udev_rules: rules
-            .iter()
-            .flat_map(|dir| files(&at(dir)))
-            .filter(|path| is_rules(&path.file_name().unwrap_or_default().to_string_lossy()))
+            .into_iter()
+            .filter(|path| is_ours(&name(path)))
             .collect(),
+        has_devices_file: at("/etc/lvm/devices/system.devices").exists(),
         has_multipath_tools: tools.iter().any(|path| at(path).exists()),
         multipath_config: multipath
             .iter()

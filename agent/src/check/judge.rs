@@ -11,6 +11,16 @@ const OLDEST_LVM: (u32, u32, u32) = (2, 3, 12);
 /// A clock before this was never set: the year in which Weir was begun, 2026, in seconds.
 const BEGUN: Duration = Duration::from_secs(1_767_225_600);
 
+/// Rules that name a device-mapper device, as LVM and as Debian number them.
+const NAMING: [&str; 2] = ["10-dm.rules", "55-dm.rules"];
+
+/// Rules that look into a device.
+const PROBING: [&str; 3] = [
+    "13-dm-disk.rules",
+    "60-persistent-storage-dm.rules",
+    "60-persistent-storage.rules",
+];
+
 /// What was found and what is missing, for a node that is used so.
 #[must_use]
 pub fn findings(facts: &Facts, roles: &[Role]) -> Vec<Finding> {
@@ -143,6 +153,11 @@ fn lvm_filter(facts: &Facts, storage: bool) -> Finding {
             return finding(name, true, State::Unknown, seen).remedy(remedy);
         }
     }
+    // LVM then looks at what the list names, and ignores its filters.
+    if facts.has_devices_file && setting(config, "use_devicesfile") == Some("1") {
+        let seen = "LVM looks only at what its devices file lists";
+        return finding(name, true, State::Found, seen);
+    }
     let filter = setting(config, "global_filter").unwrap_or_default();
     if facts.has_udev && !filter.contains("/dev/weir/") {
         let seen = "global_filter does not reject /dev/weir/";
@@ -268,6 +283,23 @@ fn udev_rules(facts: &Facts) -> Finding {
         let remedy = "run deploy/install-host, or this node opens what tenants wrote";
         return finding(name, true, State::Missing, "Weir's are not installed").remedy(remedy);
     };
+    let file = rules.file_name().unwrap_or_default().to_string_lossy();
+    let is_there = |other: &&str| facts.udev_order.contains(*other);
+    let too_early = NAMING
+        .into_iter()
+        .filter(is_there)
+        .find(|other| file.as_ref() < *other);
+    let too_late = PROBING
+        .into_iter()
+        .filter(is_there)
+        .find(|other| file.as_ref() > *other);
+    let misplaced = too_early
+        .map(|other| format!("{file} runs before {other}"))
+        .or_else(|| too_late.map(|other| format!("{file} runs after {other}")));
+    if let Some(seen) = misplaced {
+        let remedy = "remove it and run deploy/install-host, or this node opens what tenants wrote";
+        return finding(name, true, State::Missing, seen).remedy(remedy);
+    }
     finding(name, true, State::Found, rules.display().to_string())
 }
 

@@ -34,7 +34,16 @@ fn good() -> Facts {
         host_nqn: Some("nqn.2014-08.org.nvmexpress:uuid:2b8f6a1e".to_owned()),
         nvme_multipath: Some("Y".to_owned()),
         has_udev: true,
-        udev_rules: vec!["/usr/lib/udev/rules.d/60-weir.rules".into()],
+        udev_rules: vec!["/etc/udev/rules.d/57-weir.rules".into()],
+        udev_order: [
+            "55-dm.rules",
+            "57-weir.rules",
+            "60-persistent-storage-dm.rules",
+            "60-persistent-storage.rules",
+        ]
+        .map(str::to_owned)
+        .into(),
+        has_devices_file: false,
         has_multipath_tools: true,
         multipath_config: vec!["/etc/multipath/conf.d/weir.conf".into()],
     }
@@ -62,7 +71,7 @@ fn a_node_with_everything_is_fit() {
 #[test]
 fn whatever_is_missing_is_said_with_a_remedy() {
     type Break = fn(&mut Facts);
-    let rows: [(Break, &str, bool, &str); 23] = [
+    let rows: [(Break, &str, bool, &str); 25] = [
         (
             |f| _ = f.modules.insert("nvmet", Module::Absent),
             "module nvmet",
@@ -193,6 +202,23 @@ fn whatever_is_missing_is_said_with_a_remedy() {
             true,
             "not installed",
         ),
+        // As other distributions number them.
+        (
+            |f| {
+                f.udev_order = ["10-dm.rules", "13-dm-disk.rules"]
+                    .map(str::to_owned)
+                    .into()
+            },
+            "udev rules",
+            true,
+            "57-weir.rules runs after 13-dm-disk.rules",
+        ),
+        (
+            |f| f.udev_rules = vec!["/etc/udev/rules.d/12-weir.rules".into()],
+            "udev rules",
+            true,
+            "12-weir.rules runs before 55-dm.rules",
+        ),
         (
             |f| f.multipath_config.clear(),
             "multipath blacklist",
@@ -224,6 +250,11 @@ fn what_a_node_does_not_need_is_not_asked_of_it() {
     facts.nvme_multipath = Some("N".to_owned());
     assert!(is_fit(&findings(&facts, &[Role::Storage])));
     assert!(!is_fit(&findings(&facts, &[Role::Consumer])));
+    let mut facts = good();
+    facts.lvm_config = Ok("scan_lvs=0\nuse_devicesfile=1\n".to_owned());
+    assert!(!is_fit(&findings(&facts, &BOTH)), "it lists nothing yet");
+    facts.has_devices_file = true;
+    assert!(is_fit(&findings(&facts, &BOTH)));
     let mut facts = good();
     (facts.has_udev, facts.has_multipath_tools) = (false, false);
     facts.udev_rules.clear();
@@ -325,6 +356,7 @@ fn what_is_below_a_root_is_found() {
         ("run/udev/control", ""),
         ("usr/lib/udev/rules.d/60-weir.rules", ""),
         ("etc/udev/rules.d/99-other.rules", ""),
+        ("etc/lvm/devices/system.devices", ""),
         ("usr/sbin/multipathd", ""),
         (
             "etc/multipath/conf.d/weir.conf",
@@ -353,6 +385,9 @@ fn what_is_below_a_root_is_found() {
         facts.udev_rules,
         [root.join("usr/lib/udev/rules.d/60-weir.rules")]
     );
+    let order: Vec<&str> = facts.udev_order.iter().map(String::as_str).collect();
+    assert_eq!(order, ["60-weir.rules", "99-other.rules"]);
+    assert!(facts.has_devices_file);
     assert_eq!(
         facts.multipath_config,
         [root.join("etc/multipath/conf.d/weir.conf")]
