@@ -4,21 +4,22 @@
 //! The control comes first: hosts without Weir's rules do open it, each kind of content in the way
 //! that the test then looks for. After that the rules are installed as deploy/README.md says.
 
+mod crash;
 mod look;
 mod tenants;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Scale;
 use super::report::Report;
+use super::{Scale, expect};
 use crate::scene::storage::{Agent, Wish};
 use crate::scene::{consumer, storage};
 use crate::vm::disk::Disk;
 use crate::vm::guest::Guest;
 use crate::vm::machine::{Lab, Machine, Spec, address};
 use look::{reads, seen};
-use tenants::{MOUNTED, TENANTS, device};
+use tenants::{MOUNTED, SHARED, TENANTS, device};
 
 /// Starts a boot with Weir's rules in place.
 const WITH_RULES: &str = "weir.host-rules";
@@ -64,13 +65,14 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
         && case("nothing is opened after a reboot", Hosts::reboot)
         && case("a lost record is found again", |hosts, _| hosts.refind());
     report.case(&format!("{kernel} host: stop"), || hosts.stop());
+    crash::run(lab, report, scale);
 }
 
 struct Hosts {
     storage: Machine,
     consumer: Machine,
     disks: [Disk; 2],
-    /// Of [`TENANTS`], and of [`MOUNTED`] at the end: what to connect to.
+    /// Of [`TENANTS`], [`SHARED`], and of [`MOUNTED`] at the end: what to connect to.
     targets: Vec<Value>,
 }
 
@@ -107,15 +109,8 @@ impl Hosts {
     fn volumes(&mut self) -> Result<()> {
         let agent = Agent::new(&self.storage.guest);
         agent.start()?;
-        // The consumer is to reconnect after a power cut: what a cache loses is another test's.
-        agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 512, true)?;
-        let wishes = || TENANTS.iter().chain([&MOUNTED]);
-        for wish in wishes() {
-            agent.ask(wish)?;
-        }
-        for wish in wishes() {
-            self.targets.push(agent.wait_ready(wish)?);
-        }
+        ask(&agent)?;
+        self.targets = wait_ready(&agent)?;
         for target in &self.targets {
             consumer::connect(&self.consumer.guest, target)?;
         }
@@ -153,6 +148,7 @@ impl Hosts {
     /// As a person does it, on running hosts that have volumes in use.
     fn install(&mut self) -> Result<()> {
         for guest in [&self.storage.guest, &self.consumer.guest] {
+            expect("what `check` finds without", &found(guest)?, &[false; 3])?;
             guest.sh("udevadm verify --resolve-names=never /weir/deploy/udev/57-weir.rules")?;
             guest.sh("/weir/deploy/install-host")?;
             // Twice is once.
@@ -161,6 +157,7 @@ impl Hosts {
                 guest.sh("grep -c weir/ /etc/lvm/lvmlocal.conf")?.trim() == "1",
                 "LVM's filter is not there once"
             );
+            expect("what `check` finds", &found(guest)?, &[true; 3])?;
         }
         self.still_mounted()
     }
@@ -193,29 +190,54 @@ impl Hosts {
     /// Rules with one line spoilt are not enough.
     fn needed(&mut self) -> Result<()> {
         for needed in &look::NEEDED {
-            let guest = match needed.on_storage {
-                true => &self.storage.guest,
-                false => &self.consumer.guest,
+            let guest = if needed.on_storage {
+                &self.storage.guest
+            } else {
+                &self.consumer.guest
             };
-            self.disconnect()?;
-            guest.sh(&format!(
-                "sed '{}' /weir/deploy/udev/57-weir.rules >/etc/udev/rules.d/57-weir.rules && \
-                 udevadm control --reload",
-                needed.spoil
-            ))?;
-            self.connect()?;
+            // On the consumer a volume appears under these rules; on the storage node all of them are there.
+            if !needed.on_storage {
+                self.disconnect()?;
+            }
+            guest.sh(&look::spoil(needed.spoil))?;
+            if !needed.on_storage {
+                self.connect()?;
+            }
             trigger(guest)?;
             look::wait(guest, &[needed.symptom])
                 .with_context(|| format!("`{}` makes no difference", needed.spoil))?;
             settle(guest)?;
             guest.sh(look::CLOSE)?;
-            self.disconnect()?;
-            guest.sh("/weir/deploy/install-host")?;
-            self.connect()?;
-            settle(guest)?;
+            guest.sh(&look::spoil(""))?;
+        }
+        self.watched()?;
+        self.disconnect()?;
+        self.connect()?;
+        for guest in [&self.storage.guest, &self.consumer.guest] {
+            trigger(guest)?;
             seen(guest)?.expect_nothing()?;
         }
         Ok(())
+    }
+
+    /// Where udev watches a disk, it has the partition table read whenever a writer closes it.
+    fn watched(&mut self) -> Result<()> {
+        let guest = &self.consumer.guest;
+        let close = "for device in /dev/weir/*; do exec 3<>$device && exec 3>&- || exit 1; done";
+        let mut read = [false; 2];
+        for (read, spoil) in read.iter_mut().zip(["s/nowatch/watch/", ""]) {
+            guest.sh(&look::spoil(spoil))?;
+            trigger(guest)?;
+            let before = reads(guest)?;
+            guest.sh(close)?;
+            settle(guest)?;
+            *read = reads(guest)? != before;
+        }
+        expect(
+            "whether it was read, watched and not",
+            &read,
+            &[true, false],
+        )
     }
 
     /// The agent's own pool is intact among a twin of its disk, which even appears on its own node.
@@ -253,14 +275,15 @@ impl Hosts {
         consumer::connect(storage, &self.targets[tenants::TWIN])?;
         settle(storage)?;
         let agent = self.agent();
-        // A record file that was removed is one that nobody meant to remove.
         agent.kill()?;
+        // The reboot took the requests away, which changed nothing. A record file that was removed is
+        // one that nobody meant to remove.
+        ask(&agent)?;
         agent.empty_record()?;
         agent.start()?;
         self.come_and_go(&PASSING[1])?;
-        for wish in &TENANTS {
-            agent.wait_ready(wish)?;
-        }
+        let targets = wait_ready(&agent)?;
+        ensure!(targets == self.targets, "what to connect to is {targets:?}");
         seen(storage)?.expect_nothing()
     }
 
@@ -278,14 +301,14 @@ impl Hosts {
 
     fn disconnect(&self) -> Result<()> {
         // The one that is mounted stays.
-        for target in &self.targets[..TENANTS.len()] {
+        for target in &self.targets[..=TENANTS.len()] {
             consumer::disconnect(&self.consumer.guest, target)?;
         }
         settle(&self.consumer.guest)
     }
 
     fn connect(&self) -> Result<()> {
-        for target in &self.targets[..TENANTS.len()] {
+        for target in &self.targets[..=TENANTS.len()] {
             consumer::connect(&self.consumer.guest, target)?;
         }
         settle(&self.consumer.guest)
@@ -306,6 +329,28 @@ impl Hosts {
     }
 }
 
+/// Asks for the pool and every volume.
+fn ask(agent: &Agent<'_>) -> Result<()> {
+    // The consumer is to reconnect after a power cut: what a cache loses is another test's.
+    agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 512, true)?;
+    for wish in TENANTS.iter().chain([&MOUNTED]) {
+        agent.ask(wish)?;
+    }
+    // Another node may use it as well: there are two mappings over its LV.
+    let grants = [(consumer::NODE, 1), ("elsewhere", 1)];
+    agent.ask_shared(SHARED.name, SHARED.id, SHARED.mib, &grants)
+}
+
+/// What the consumer connects to, in the order of [`Hosts::targets`].
+fn wait_ready(agent: &Agent<'_>) -> Result<Vec<Value>> {
+    let ready = |wish| Ok(json!({ "target": agent.wait_ready(wish)?["target"] }));
+    let mut targets = TENANTS.iter().map(ready).collect::<Result<Vec<_>>>()?;
+    let shared = agent.wait_granted(SHARED.name, consumer::NODE, 1)?;
+    targets.push(json!({ "target": shared }));
+    targets.push(ready(&MOUNTED)?);
+    Ok(targets)
+}
+
 fn start_storage(lab: &Lab, disks: &[Disk; 2], parameters: &str) -> Result<Machine> {
     let disks: Vec<_> = disks.iter().collect();
     let spec = Spec {
@@ -320,6 +365,23 @@ fn start_storage(lab: &Lab, disks: &[Disk; 2], parameters: &str) -> Result<Machi
 fn mount_state(storage: &Machine) -> Result<()> {
     let mount = "mkdir -p /var/lib/weir && mount /dev/vda /var/lib/weir";
     storage.guest.sh(mount).map(drop)
+}
+
+/// Which of the three files that [`Hosts::install`] installs `weir-agent check` finds.
+fn found(guest: &Guest) -> Result<[bool; 3]> {
+    // It fails if something required is missing.
+    let text = guest.run("weir-agent check -o json")?.stdout;
+    let checks: Value = serde_json::from_str(&text).context(text)?;
+    let items = checks["items"].as_array().context("no items")?;
+    let mut found = [false; 3];
+    for (found, name) in found
+        .iter_mut()
+        .zip(["udev rules", "LVM filter", "multipath blacklist"])
+    {
+        let item = items.iter().find(|item| item["name"] == name);
+        *found = item.with_context(|| format!("nothing on {name}"))?["state"] == "found";
+    }
+    Ok(found)
 }
 
 /// Waits until udev and systemd have done what the last events made them do.

@@ -18,23 +18,34 @@ for block in /sys/block/dm-* /sys/block/nvme*n*; do
     read -r nqn 2>/dev/null <$block/device/subsysnqn
     case "$block $name $nqn" in
     *c[0-9]*n[0-9]' '*) ;;
-    *-w_????????????????????????????????*|*' 'nqn.2026-11.dev.weir:*) volumes="$volumes${block##*/} " ;;
+    *-w_????????????????????????????????*|*' 'weir-????????????????????????????????-*|*' 'nqn.2026-11.dev.weir:*) volumes="$volumes${block##*/} " ;;
     esac
 done
 dmsetup ls | grep -vE -- '-w_[0-9a-f]{32}|-weir_thin|^weir-[0-9a-f]|^No devices' | sed 's/^/mapping /'
 sed -n 's/^md/array md/p' /proc/mdstat
+declare -A opened
+while read -r minor count; do opened[dm-$minor]=$count; done \
+    < <(dmsetup info -c --noheadings --separator ' ' -o minor,open 2>/dev/null)
 for volume in $volumes; do
     for part in /sys/block/$volume/${volume}p*; do [ -e $part ] && echo partition ${part##*/}; done
-    for holder in /sys/block/$volume/holders/*; do [ -e $holder ] && echo holder ${holder##*/} of $volume; done
+    # A volume's opener is its export, or the mappings of its hosts.
+    usual=1 mappings=0
+    for holder in /sys/block/$volume/holders/*; do
+        name=
+        read -r name 2>/dev/null <$holder/dm/name
+        case "$name" in
+        weir-????????????????????????????????-*) mappings=$((mappings + 1)) usual=$mappings ;;
+        *) [ -e $holder ] && echo holder ${holder##*/} of $volume ;;
+        esac
+    done
+    [ "${opened[$volume]:-0}" -gt $usual ] && echo opened $volume ${opened[$volume]} times
     read -r number </sys/block/$volume/dev
     sed -nE "s/^E:(ID_FS_TYPE|ID_PART_TABLE_TYPE)/probed $volume \1/p" /run/udev/data/b$number
 done
-for link in /dev/disk/by-uuid/* /dev/disk/by-label/* /dev/disk/by-part*/*; do
+for link in /dev/disk/by-uuid/* /dev/disk/by-label/* /dev/disk/by-part*/* /dev/disk/by-id/*-part*; do
     target=$(readlink $link) target=${target##*/}
     case "$volumes" in *" ${target%p[0-9]} "*|*" $target "*) echo link $link to $target ;; esac
 done
-dmsetup info -c --noheadings --separator ' ' -o open,name 2>/dev/null |
-    awk '/-w_/ && $1 > 1 { print "opened", $2, $1, "times" }'
 grep -E '^/dev/(mapper/weir-|weir|nvme[1-9]|md)' /proc/mounts | grep -v ' /mnt/kept ' | sed 's/^/mount /'
 dmesg | grep -i 'btrfs: device' | sed 's/^/btrfs /'
 for scan_lvs in 0 1; do
@@ -57,6 +68,23 @@ pub(super) const PROVOKE: &str = "exec 2>&1
     multipathd reconfigure && pvscan --cache -aay && vgchange -aay && \
     vgchange -ay --config devices/scan_lvs=1 && vgscan";
 
+/// Installs the rules as a script for sed changes them; all of them if it is empty.
+///
+/// udev remembers what the rules said of a device-mapper device. While they are spoilt, one more rule
+/// makes each device new to it, between those that name it and Weir's.
+pub(super) fn spoil(script: &str) -> String {
+    let new = match script {
+        "" => "rm -f /etc/udev/rules.d/55-zz-new.rules",
+        _ => {
+            r#"echo 'KERNEL=="dm-[0-9]*", ENV{DM_UDEV_DISABLE_DISK_RULES_FLAG}=""' >/etc/udev/rules.d/55-zz-new.rules"#
+        }
+    };
+    format!(
+        "sed '{script}' /weir/deploy/udev/57-weir.rules >/etc/udev/rules.d/57-weir.rules && {new} && \
+         udevadm control --reload"
+    )
+}
+
 /// Lines of the rules, as a script for sed that spoils one, and what a host shows without it.
 pub(super) struct Needed {
     pub(super) spoil: &'static str,
@@ -65,8 +93,19 @@ pub(super) struct Needed {
 }
 
 /// Those without which this image's hosts open something. (`DM_UDEV_DISABLE_OTHER_RULES_FLAG` and
-/// `UDISKS_IGNORE` speak to programs that probe by themselves, which it has none of.)
-pub(super) const NEEDED: [Needed; 5] = [
+/// `UDISKS_IGNORE` speak to programs that probe by themselves, which it has none of. LVM itself tells
+/// udev to leave a thin pool's parts alone when it activates them: that line is for whoever else does.)
+pub(super) const NEEDED: [Needed; 8] = [
+    Needed {
+        spoil: "s/^ENV.DM_UUID.==.LVM.*-w_.*//",
+        on_storage: true,
+        symptom: "array ",
+    },
+    Needed {
+        spoil: "s/^ENV.DM_UUID.==.WEIR.*//",
+        on_storage: true,
+        symptom: "array ",
+    },
     Needed {
         spoil: "s/^ENV.DM_UDEV_DISABLE_DISK_RULES_FLAG.*//",
         on_storage: true,
@@ -91,6 +130,12 @@ pub(super) const NEEDED: [Needed; 5] = [
         spoil: "s/exec partx/exec true/",
         on_storage: false,
         symptom: "partition ",
+    },
+    // Both lines of a partition: it stays, and is linked.
+    Needed {
+        spoil: "s/exec partx/exec true/; s/ENV.UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG.=.1., //",
+        on_storage: false,
+        symptom: "link /dev/disk/by-id/",
     },
 ];
 
@@ -166,7 +211,7 @@ pub(super) fn reads(guest: &Guest) -> Result<BTreeMap<String, u64>> {
     let text = guest.sh("for block in /sys/block/dm-* /sys/block/nvme[1-9]n*; do
              [ -e $block ] || continue
              name=$(cat $block/dm/name 2>/dev/null || echo nvme)
-             case $name in *-w_*|nvme) echo ${block##*/} $(awk '{ print $1 }' $block/stat) ;; esac
+             case $name in *-w_*|weir-[0-9a-f]*|nvme) echo ${block##*/} $(awk '{ print $1 }' $block/stat) ;; esac
          done")?;
     let row = |line: &str| {
         let (device, count) = line.split_once(' ')?;

@@ -14,6 +14,13 @@ pub(super) const MOUNTED: Wish<'_> = Wish {
     deleted: false,
 };
 
+/// A volume for several hosts: on the storage node it is an LV, and a mapping for each host.
+pub(super) const SHARED: Wish<'_> = Wish {
+    name: "shared",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0067",
+    ..MOUNTED
+};
+
 /// The one with the UUID of the pool's disk.
 pub(super) const TWIN: usize = 1;
 
@@ -62,11 +69,11 @@ pub(super) fn device(wish: &Wish<'_>) -> String {
 }
 
 /// The script with which tenants, on the consumer, write: a volume group named as the pool's, one on
-/// a disk with the UUID of the pool's disk, half a RAID, a btrfs, a partition table. Nothing is active
-/// at its end.
+/// a disk with the UUID of the pool's disk, halves of two RAIDs, a btrfs, a partition table. Nothing is
+/// active at its end.
 pub(super) fn write(pool_disk_uuid: &str) -> String {
     let [namesake, twin, member, one, two, parted] = TENANTS.each_ref().map(device);
-    let pool = storage::POOL;
+    let (shared, pool) = (device(&SHARED), storage::POOL);
     format!(
         "set -e; exec 2>&1
          group() {{
@@ -79,6 +86,7 @@ pub(super) fn write(pool_disk_uuid: &str) -> String {
          pvcreate -q --devices $twin --uuid {pool_disk_uuid} --norestorefile $twin
          group $twin stolen
          mdadm --create /dev/md/tenant --run --level=1 --raid-devices=2 {member} missing
+         mdadm --create /dev/md/shared --run --level=1 --raid-devices=2 {shared} missing
          mkfs.btrfs -q -L tenant {one} {two}
          printf 'label: gpt\\n,4M\\n,4M\\n' | sfdisk -q {parted}
          udevadm settle
