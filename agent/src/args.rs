@@ -122,7 +122,8 @@ pub struct Run {
     /// How many volumes this node may hold.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_volumes: u32,
-    /// Seconds after which the node is looked at even though nothing called for it.
+    /// Seconds after which it is checked whether anything on the node changed although nothing called
+    /// for it; every tenth time all of it is looked at again.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     pub resync: u16,
     /// LVM's tool, if it isn't where programs are.

@@ -21,7 +21,7 @@ const CHANGE: Duration = Duration::from_secs(120);
 const SECTOR: u64 = 512;
 
 /// Device mapper's own view of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mapped {
     /// Whose it is, if it is a mapping of Weir's.
     pub mapping: Option<MappingName>,

@@ -2,15 +2,17 @@
 
 mod answer;
 mod apply;
+mod calm;
 mod observe;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::cmd::Runner;
 use crate::disk::Disks;
+use crate::dm::{Dm, Mapped};
 use crate::durable::Fs;
 use crate::fail_point;
 use crate::gauges::Gauges;
@@ -53,6 +55,8 @@ pub struct Engine {
     published: BTreeMap<String, Vec<u8>>,
     /// Failures of the last round, so that the same one is not logged again and again.
     told: BTreeMap<Subject, String>,
+    /// See [`Engine::rests_on`].
+    rests_on: Option<BTreeSet<String>>,
 }
 
 /// How a round ended.
@@ -76,6 +80,7 @@ impl Engine {
             gauges,
             published: BTreeMap::new(),
             told: BTreeMap::new(),
+            rests_on: None,
         }
     }
 
@@ -85,6 +90,7 @@ impl Engine {
     /// The record could not be read: nothing was done, since nobody knows what is served.
     pub fn round(&mut self, requests: &Requests) -> Result<Round, RecordError> {
         let mut failures: BTreeMap<Subject, String> = BTreeMap::new();
+        self.rests_on = None;
         for _ in 0..MOST_PLANS {
             let (records, plan) = self.look(requests)?;
             let work: Vec<_> = plan
@@ -93,6 +99,9 @@ impl Engine {
                 .filter(|work| !failures.contains_key(&work.subject))
                 .collect();
             if work.is_empty() {
+                if failures.is_empty() {
+                    self.rests_on = calm::disks(&plan.plan, &plan.observed);
+                }
                 self.report(requests, &records, plan, &failures);
                 let settled = failures.is_empty();
                 return Ok(if settled {
@@ -109,6 +118,24 @@ impl Engine {
         let (records, plan) = self.look(requests)?;
         self.report(requests, &records, plan, &failures);
         Ok(Round::Failed)
+    }
+
+    /// The disks of all pools, if the last round found that nothing is to be done or waited for that
+    /// [`crate::glance`] would not see coming.
+    #[must_use]
+    pub fn rests_on(&self) -> Option<&BTreeSet<String>> {
+        self.rests_on.as_ref()
+    }
+
+    /// What device mapper says now, for a glance; `None` if it can't be asked.
+    #[must_use]
+    pub fn mapped(&self) -> Option<Vec<Mapped>> {
+        Dm(self.parts.runner.as_ref()).list().ok()
+    }
+
+    /// Counts a glance as a look at the node: it found what the last one found.
+    pub fn count_glance(&self) {
+        crate::gauges::lock(&self.gauges).rounds_total += 1;
     }
 
     fn look(&mut self, requests: &Requests) -> Result<(Records, Looked), RecordError> {

@@ -25,11 +25,14 @@ pub mod fail_point;
 #[cfg(test)]
 mod fuse;
 pub mod gauges;
+pub mod glance;
+pub mod glancer;
 pub mod histogram;
 pub mod local;
 pub mod lvm;
 pub mod measure;
 pub mod metrics;
+pub mod notice;
 pub mod objects;
 pub mod observed;
 pub mod openers;

@@ -15,7 +15,10 @@ use crate::disk::HostDisks;
 use crate::durable::{self, HostFs};
 use crate::engine::{Engine, Parts, Round};
 use crate::gauges::Gauges;
+use crate::glance::{self, Places};
+use crate::glancer::Glancer;
 use crate::measure::Measure;
+use crate::notice::Notice;
 use crate::orders::Orders;
 use crate::plan::Node;
 use crate::prepare::prepare;
@@ -25,8 +28,10 @@ use crate::wake::Wake;
 use crate::watch::{self, SETTLE, Seen, look};
 use crate::zero::ZeroThreads;
 
-/// How often the request directory is looked at. Reading names and times costs microseconds.
+/// How often it is asked whether the request directory changed.
 const POLL: Duration = Duration::from_millis(500);
+/// Where a glance sees that nothing changed, the node is looked at only once in so many intervals.
+const LOOKS_APART: u32 = 10;
 /// The first pause after a failure; each further one doubles it, up to the resync interval.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
@@ -60,7 +65,7 @@ pub fn run(
     args: &Run,
     measure: Box<dyn Measure>,
     gauges: Arc<Mutex<Gauges>>,
-    (wake, woken): (Sender<Wake>, Receiver<Wake>),
+    (wake, wakes): (Sender<Wake>, Receiver<Wake>),
     orders: &Orders,
 ) -> io::Result<()> {
     for dir in [&args.record, &args.status] {
@@ -94,15 +99,44 @@ pub fn run(
     let mut engine = Engine::new(parts, gauges);
     let resync = Duration::from_secs(args.resync.into());
     let mut pause = BACK_OFF.min(resync);
+    let mut glancer = Glancer::start(Places {
+        requests: args.requests.clone(),
+        record: args.record.clone(),
+        sysfs: "/sys".into(),
+        target: args.configfs.join("nvmet"),
+    })?;
+    let mut notice = Notice::of(&args.requests);
+    let mut rest = Rest::default();
+    let mut woken = None;
     loop {
         let started = Instant::now();
+        // Before the look: what changes while it is taken shows at the next glance.
+        let glance = engine
+            .rests_on()
+            .and_then(|disks| glancer.glance(disks, engine.mapped()?));
+        if woken.is_none() && rest.goes_on(glance, started) {
+            engine.count_glance();
+            woken = wait(
+                &mut notice,
+                &args.requests,
+                &rest.requests,
+                started + resync,
+                &wakes,
+            );
+            if woken == Some(Wake::Stop) {
+                return Ok(());
+            }
+            continue;
+        }
         let mut read = watch::read(&args.requests);
         for (order, reply) in orders.try_iter() {
             // Whoever asked may have gone: the order stands.
             let _gone = reply.send(engine.answer(&order, &read.requests));
             read = watch::read(&args.requests);
         }
-        let mut until = match engine.round(&read.requests) {
+        let round = engine.round(&read.requests);
+        let is_settled = matches!(round, Ok(Round::Settled)) && !read.is_partial;
+        let mut until = match round {
             Ok(Round::Settled) => {
                 pause = BACK_OFF.min(resync);
                 started + resync
@@ -116,7 +150,13 @@ pub fn run(
         if read.is_partial {
             until = until.min(Instant::now() + SETTLE);
         }
-        if wait(&args.requests, &read.seen, until, &woken) == Some(Wake::Stop) {
+        rest = Rest {
+            glance: glance.filter(|_| is_settled),
+            ends: Some(started + resync * LOOKS_APART),
+            requests: read.seen,
+        };
+        woken = wait(&mut notice, &args.requests, &rest.requests, until, &wakes);
+        if woken == Some(Wake::Stop) {
             return Ok(());
         }
     }
@@ -128,17 +168,45 @@ fn back_off(pause: &mut Duration, longest: Duration) -> Duration {
     now
 }
 
+/// What the last look leaves to be glanced at.
+#[derive(Default)]
+struct Rest {
+    /// What the node looked like just before it, if it found nothing to do.
+    glance: Option<glance::Seen>,
+    /// When the node is to be looked at whatever a glance says.
+    ends: Option<Instant>,
+    /// The request files that it read.
+    requests: Seen,
+}
+
+impl Rest {
+    /// Whether a glance that saw this makes a look unnecessary.
+    fn goes_on(&self, glance: Option<glance::Seen>, now: Instant) -> bool {
+        glance.is_some() && glance == self.glance && self.ends.is_some_and(|ends| now < ends)
+    }
+}
+
 /// Waits for a change of the requests, a wake-up, or `until`.
-fn wait(requests: &Path, seen: &Seen, until: Instant, woken: &Receiver<Wake>) -> Option<Wake> {
+fn wait(
+    notice: &mut Notice,
+    requests: &Path,
+    seen: &Seen,
+    until: Instant,
+    wakes: &Receiver<Wake>,
+) -> Option<Wake> {
     loop {
         let now = Instant::now();
         if now >= until {
             return None;
         }
-        match woken.recv_timeout(POLL.min(until - now)) {
+        match wakes.recv_timeout(POLL.min(until - now)) {
             // One look serves all that happened until now.
-            Ok(wake) => return Some(woken.try_iter().fold(wake, Wake::max)),
-            Err(RecvTimeoutError::Timeout) if look(requests) != *seen => return None,
+            Ok(wake) => return Some(wakes.try_iter().fold(wake, Wake::max)),
+            Err(RecvTimeoutError::Timeout)
+                if notice.may_have_changed() && look(requests) != *seen =>
+            {
+                return None;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             // Cannot happen: the engine's own zeroing holds a sender.
             Err(RecvTimeoutError::Disconnected) => return Some(Wake::Stop),

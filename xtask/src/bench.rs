@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: figures with their aims, measured in VMs.
 
+mod agent;
 mod nvmet;
 
 use anyhow::Result;
@@ -19,6 +20,8 @@ use crate::{setup, vm};
 pub(crate) enum Bench {
     /// A thousand subsystems: `nvmet apply` against `nvmetcli restore`
     Nvmet,
+    /// An idle agent with a thousand volumes: memory, CPU time, BPF maps
+    Agent,
 }
 
 /// What a bench printed: one object on standard output.
@@ -80,10 +83,6 @@ impl Figure {
 
     /// Wants it to be at most this.
     #[must_use]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the benches that come next")
-    )]
     pub(crate) fn at_most(mut self, aim: f64) -> Self {
         self.aim = Some(format!("<= {aim}"));
         self.met = Some(self.value <= aim);
@@ -117,10 +116,11 @@ fn number(value: f64) -> String {
 }
 
 impl Bench {
-    /// The packages whose programs, optimised, are in its VMs.
-    fn packages(self) -> &'static [&'static str] {
+    /// The programs, each with its package, that are in its VMs, optimised.
+    fn programs(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Bench::Nvmet => &["nvmet"],
+            Bench::Nvmet => &[("nvmet", "nvmet")],
+            Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
         }
     }
 }
@@ -131,11 +131,12 @@ pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -
     setup::vms(cache, &[kernel], Userland::Small)?;
     let dir = workspace.for_vms()?;
     let payload = dir.join("bench.ext4");
-    let programs = workspace.optimised(bench.packages())?;
+    let programs = workspace.optimised(bench.programs())?;
     vm::payload::make(&programs, &workspace.deploy(), &payload)?;
     let lab = Lab::new(cache, kernel, Userland::Small, &payload, &dir)?;
     let figures = match bench {
         Bench::Nvmet => nvmet::run(&lab)?,
+        Bench::Agent => agent::run(&lab, &programs)?,
     };
     let name = bench
         .to_possible_value()

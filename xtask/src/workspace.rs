@@ -85,13 +85,18 @@ impl Workspace {
             .into())
     }
 
-    /// Builds optimised programs, each called as its package; returns their paths.
-    pub(crate) fn optimised(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        let named = packages.iter().flat_map(|package| ["-p", *package]);
-        let cargo = self.cargo().args(["build", "--release", "--bins"]);
+    /// Builds optimised programs, each given with its package; returns their paths.
+    pub(crate) fn optimised(&self, programs: &[(&str, &str)]) -> Result<Vec<PathBuf>> {
+        let named = programs
+            .iter()
+            .flat_map(|(package, program)| ["-p", *package, "--bin", *program]);
+        let cargo = self.cargo().args(["build", "--release"]);
         cargo.args(named.collect::<Vec<_>>()).show()?;
         let release = self.target.join("release");
-        Ok(packages.iter().map(|name| release.join(name)).collect())
+        Ok(programs
+            .iter()
+            .map(|(_, name)| release.join(name))
+            .collect())
     }
 
     /// Builds an integration test; a copy of its program under the test's own name.
