@@ -98,7 +98,7 @@ impl Planner<'_> {
     ) -> Result<(), Problem> {
         let Served { volume, lv, .. } = served;
         let target = self.target()?;
-        let nqn = exports::nqn_of(volume);
+        let nqn = exports::sole_nqn(volume.id);
         let exported = target.subsystems.get(&nqn);
         let fencing = Problem::new(reason::WAITING, "the export before is being ended");
         if grants.ordered && grants.keep.is_empty() {
@@ -172,10 +172,9 @@ impl Planner<'_> {
         self.check_foreign(served, target, &nqn)?;
         let shown = exported.is_some_and(|exported| exports::shows(exported, &lv.dm_path));
         if shown {
-            let strangers = lv
-                .number
-                .and_then(|number| self.observed.strangers(number, &lv.dm_path));
-            verdict.opened_locally = strangers.is_some_and(|n| n > 0).then(|| self.in_use(lv));
+            // Without device mapper's count nothing is known against it.
+            let is_opened = self.strangers(lv).is_some_and(|strangers| strangers > 0);
+            verdict.opened_locally = is_opened.then(|| self.in_use(lv));
         } else {
             if let Some(problem) = self.opened(lv) {
                 return Err(problem);
@@ -228,13 +227,16 @@ impl Planner<'_> {
 
     /// Why an LV can't be handed to another user: somebody on this node has it open.
     pub(super) fn opened(&self, lv: &Lv) -> Option<Problem> {
-        let number = lv.number?;
-        let strangers = self.observed.strangers(number, &lv.dm_path);
+        lv.number?;
+        let strangers = self.strangers(lv);
         // Without device mapper's count LVM's word has to do, which takes exports for openers too.
-        if strangers.map_or(lv.is_open, |strangers| strangers > 0) {
-            return Some(self.in_use(lv));
-        }
-        None
+        let is_opened = strangers.map_or(lv.is_open, |strangers| strangers > 0);
+        is_opened.then(|| self.in_use(lv))
+    }
+
+    /// How often an LV is open on this node besides by Weir's exports, if that can be told.
+    fn strangers(&self, lv: &Lv) -> Option<u32> {
+        self.observed.strangers(lv.number?, &lv.dm_path)
     }
 
     pub(super) fn in_use(&self, lv: &Lv) -> Problem {

@@ -4,21 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nvmet::{Namespace, Nqn, Nsid, Port, Subsystem, Target};
-use weir_api::names::{Generation, MODEL, NQN_PREFIX, NodeName, host_nqn};
-use weir_api::volume::Attachment;
+use weir_api::names::{Generation, MODEL, NQN_PREFIX, NodeName, VolumeId, host_nqn};
+use weir_api::volume::{Access, Attachment};
 
 use super::Planner;
 use crate::record::VolumeRecord;
 use crate::step::{Step, Subject};
 
-/// The NQN of a volume's subsystem.
-pub(super) fn nqn_of(volume: &VolumeRecord) -> Nqn {
-    nqn(volume.id.nqn())
+/// The NQN of the one subsystem that a single-host volume ever has.
+pub(super) fn sole_nqn(id: VolumeId) -> Nqn {
+    nqn(id.nqn())
 }
 
-/// The NQN of the subsystem that exports a multi-host volume to a node.
-pub(super) fn nqn_for(volume: &VolumeRecord, node: &NodeName) -> Nqn {
-    nqn(volume.id.nqn_for(node))
+/// The NQN of the subsystem that exports a volume to a node.
+pub(super) fn nqn_of(id: VolumeId, access: Access, node: &NodeName) -> Nqn {
+    match access {
+        Access::SingleHost => sole_nqn(id),
+        Access::MultiHost => nqn(id.nqn_for(node)),
+    }
 }
 
 /// The NQN of the host that an attachment grants a volume to.

@@ -255,12 +255,8 @@ impl<'p> Planner<'p> {
     ) -> Result<(Vec<Attachment>, Option<Generation>), Problem> {
         let spec = &request.spec;
         let traces = self.traces(spec.id)?;
-        let of_access = |access: Access, attachment: &Attachment| match access {
-            Access::SingleHost => spec.id.nqn(),
-            Access::MultiHost => spec.id.nqn_for(&attachment.node_name),
-        };
-        let is_single = |(nqn, _): &(&Nqn, &Subsystem)| nqn.as_str() == spec.id.nqn();
-        let has_single = traces.subsystems.iter().any(is_single);
+        let sole = exports::sole_nqn(spec.id);
+        let has_single = traces.subsystems.iter().any(|(nqn, _)| **nqn == sole);
         let is_other = match spec.access {
             Access::SingleHost => {
                 !traces.mappings.is_empty() || traces.subsystems.len() > usize::from(has_single)
@@ -272,10 +268,10 @@ impl<'p> Planner<'p> {
             return Err(Problem::new(reason::IMMUTABLE_FIELD, message));
         }
         let is_served = |attachment: &&Attachment| {
-            let nqn = of_access(spec.access, attachment);
+            let nqn = exports::nqn_of(spec.id, spec.access, &attachment.node_name);
             let hosts = BTreeSet::from([exports::host_of(attachment)]);
             let mut subsystems = traces.subsystems.iter();
-            subsystems.any(|(seen, have)| seen.as_str() == nqn && have.allowed_hosts == hosts)
+            subsystems.any(|(seen, have)| **seen == nqn && have.allowed_hosts == hosts)
         };
         let granted = spec.attachments.iter().filter(is_served).cloned();
         let subsystems = traces.subsystems.iter();
@@ -315,5 +311,5 @@ fn mapping_of(volume: &VolumeRecord, attachment: &Attachment) -> MappingName {
 }
 
 fn nqn_of(volume: &VolumeRecord, attachment: &Attachment) -> Nqn {
-    exports::nqn_for(volume, &attachment.node_name)
+    exports::nqn_of(volume.id, volume.access, &attachment.node_name)
 }
