@@ -60,7 +60,7 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<Target> {
     let text = text.with_context(|| format!("{}: cannot be read", path.display()))?;
     let value = nvmetcli::parse(&text).with_context(|| path.display().to_string())?;
     if nvmetcli::is_nvmetcli(&value) {
-        return nvmetcli::read(&text).with_context(|| path.display().to_string());
+        return nvmetcli::read_value(&value).with_context(|| path.display().to_string());
     }
     // Read from the text, where a key that is there twice is still seen. An error of serde's may
     // quote what it stumbled over.

@@ -49,7 +49,15 @@ pub enum NvmetcliError {
 /// The first field that is wrong, unknown or missing. Hosts, subsystems and ports must all be there:
 /// a file that was cut short is no order to remove what it doesn't name.
 pub fn read(text: &str) -> Result<Target, NvmetcliError> {
-    reader::target(&parse(text)?)
+    read_value(&parse(text)?)
+}
+
+/// The same, of a text that was parsed already.
+///
+/// # Errors
+/// As [`read`]'s.
+pub fn read_value(value: &Value) -> Result<Target, NvmetcliError> {
+    reader::target(value)
 }
 
 /// Whether a JSON value is nvmetcli's, and not a [`Target`]'s own: it has lists where that has maps.
