@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::node::Node;
 use crate::run;
 use crate::wishes::{Volume, Wishes};
 
@@ -82,8 +83,18 @@ pub(crate) fn disconnect(volume: &mut Volume) -> Result<()> {
     }
 }
 
+/// Checks every volume that is to be there, and notes which LV it is.
+pub(crate) fn check_all(wishes: &mut Wishes, node: &Node) -> Result<()> {
+    let volumes = wishes.volumes.values_mut();
+    for volume in volumes.filter(|volume| !volume.deleted) {
+        volume.lv_uuid = node.lvs.get(&volume.lv()).map(|lv| lv.uuid.clone());
+        check(volume, &volume.path())?;
+    }
+    Ok(())
+}
+
 /// Checks that a device holds what was written to its volume last; zeroes if nothing was.
-pub(crate) fn check(volume: &Volume, device: &Path) -> Result<()> {
+fn check(volume: &Volume, device: &Path) -> Result<()> {
     let file = open(device, false)?;
     let mut chunk = Box::new(Chunk([0; CHUNK]));
     for (at, wanted) in content(&volume.id, volume.mib, volume.written) {

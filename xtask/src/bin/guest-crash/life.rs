@@ -222,15 +222,7 @@ impl Life {
         let node = self.node()?;
         check::converged(&node, &self.wishes, &self.foreign)?;
         self.agent.kill()?;
-        for volume in self
-            .wishes
-            .volumes
-            .values_mut()
-            .filter(|volume| !volume.deleted)
-        {
-            volume.lv_uuid = node.lvs.get(&volume.lv()).map(|lv| lv.uuid.clone());
-            data::check(volume, &volume.path())?;
-        }
+        data::check_all(&mut self.wishes, &node)?;
         say(format!("{name}: {} ends", self.ends - before));
         Ok(())
     }

@@ -98,15 +98,7 @@ impl Random {
         let node = self.node()?;
         check::converged(&node, &self.wishes, &self.foreign)
             .with_context(|| self.agent.last_words())?;
-        for volume in self
-            .wishes
-            .volumes
-            .values_mut()
-            .filter(|volume| !volume.deleted)
-        {
-            volume.lv_uuid = node.lvs.get(&volume.lv()).map(|lv| lv.uuid.clone());
-            data::check(volume, &volume.path())?;
-        }
+        data::check_all(&mut self.wishes, &node)?;
         // One of them is used by whoever it is attached to.
         let names: Vec<String> = self
             .wishes
