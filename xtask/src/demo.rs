@@ -18,7 +18,7 @@ use crate::scene::storage::{Agent, Wish};
 use crate::scene::{consumer, storage};
 use crate::vm::disk::Disk;
 use crate::vm::guest::{Guest, PATIENCE};
-use crate::vm::machine::{Lab, Spec, address};
+use crate::vm::machine::{Lab, address};
 use result::{AgentKill, Demo, Entry};
 use view::View;
 
@@ -60,21 +60,8 @@ pub(crate) fn run(lab: &Lab, json: bool) -> Result<()> {
         lab.accel()
     ));
     let progress = Progress::spinner("booting a storage node and a consumer");
-    let storage_spec = Spec {
-        name: storage::NODE,
-        address: 1,
-        memory_mib: 1024,
-        disks: &[&disk],
-    };
-    let mut storage = lab.start(&storage_spec)?;
-    let mut consumer = lab.start(&Spec {
-        name: consumer::NODE,
-        address: 2,
-        memory_mib: 1024,
-        disks: &[],
-    })?;
-    storage.wait_ready()?;
-    consumer.wait_ready()?;
+    let disks = [&disk];
+    let [storage, consumer] = lab.boot([storage::spec(&disks), consumer::spec()])?;
     progress.done();
 
     let agent = Agent::new(&storage.guest);

@@ -27,14 +27,10 @@ const MIB: f64 = (1 << 20) as f64;
 /// Measures. `programs` are those in the guest: one of them tells this machine's own speed.
 pub(crate) fn run(lab: &Lab, programs: &[PathBuf]) -> Result<Vec<Figure>> {
     let disk = Disk::plain(lab.dir(), "pool", 8 << 30)?;
-    let spec = Spec {
-        name: storage::NODE,
-        address: 1,
+    let [machine] = lab.boot([Spec {
         memory_mib: 2048,
-        disks: &[&disk],
-    };
-    let mut machine = lab.start(&spec)?;
-    machine.wait_ready()?;
+        ..storage::spec(&[&disk])
+    }])?;
     let seconds = match std::env::var("WEIR_BENCH_SECONDS") {
         Ok(text) => text.parse().context("WEIR_BENCH_SECONDS")?,
         Err(_) => IDLE_SECONDS,

@@ -45,13 +45,12 @@ cat /tmp/time /tmp/out
 
 /// Measures.
 pub(super) fn run(lab: &Lab) -> Result<Vec<Figure>> {
-    let mut vm = lab.start(&Spec {
+    let [vm] = lab.boot([Spec {
         name: "bench",
         address: 98,
         memory_mib: 1024,
         disks: &[],
-    })?;
-    vm.wait_ready()?;
+    }])?;
     say(format!(
         "kernel {}, {:?}: {SUBSYSTEMS} subsystems",
         lab.kernel,

@@ -5,9 +5,20 @@ use serde_json::Value;
 
 use super::storage::PATIENCE;
 use crate::vm::guest::Guest;
+use crate::vm::machine::Spec;
 
 /// The name of the consumer node.
 pub(crate) const NODE: &str = "consumer";
+
+/// The consumer node.
+pub(crate) fn spec() -> Spec<'static> {
+    Spec {
+        name: NODE,
+        address: 2,
+        memory_mib: 768,
+        disks: &[],
+    }
+}
 
 /// Connects to an exported volume, given the storage node's status of it; the device's path.
 pub(crate) fn connect(guest: &Guest, status: &Value) -> Result<String> {

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::exposition::Exposition;
+use crate::vm::disk::Disk;
 use crate::vm::guest::Guest;
+use crate::vm::machine::Spec;
 
 /// The name of the storage node.
 pub(crate) const NODE: &str = "storage";
@@ -23,6 +25,16 @@ const LISTEN: &str = "127.0.0.1:9808";
 
 /// How long a wish may take to come true in an emulated guest on a busy host.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The storage node, with these disks from vda on.
+pub(crate) fn spec<'a>(disks: &'a [&'a Disk]) -> Spec<'a> {
+    Spec {
+        name: NODE,
+        address: 1,
+        memory_mib: 1024,
+        disks,
+    }
+}
 
 /// The agent of a storage node, as a person at its shell would handle it.
 pub(crate) struct Agent<'a> {

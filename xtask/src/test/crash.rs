@@ -65,26 +65,15 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
 }
 
 fn boot(lab: &Lab) -> Result<[Machine; 2]> {
-    let disks = [
-        Disk::plain(lab.dir(), "points", 4 << 30)?,
-        Disk::plain(lab.dir(), "random", 4 << 30)?,
-    ];
-    let start = |name, address, disk| {
-        lab.start(&Spec {
-            name,
-            address,
-            memory_mib: 1024,
-            disks: &[disk],
-        })
+    let points = Disk::plain(lab.dir(), "points", 4 << 30)?;
+    let random = Disk::plain(lab.dir(), "random", 4 << 30)?;
+    let spec = |name, address, disks| Spec {
+        name,
+        address,
+        memory_mib: 1024,
+        disks,
     };
-    let mut machines = [
-        start("points", 1, &disks[0])?,
-        start("random", 2, &disks[1])?,
-    ];
-    for machine in &mut machines {
-        machine.wait_ready()?;
-    }
-    Ok(machines)
+    lab.boot([spec("points", 1, &[&points]), spec("random", 2, &[&random])])
 }
 
 /// Runs the test inside a guest; what it said.

@@ -59,20 +59,15 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
 impl<'l> Trio<'l> {
     fn boot(lab: &'l Lab) -> Result<Self> {
         let disk = Disk::plain(lab.dir(), "fenced", 1 << 30)?;
-        let machine = |name, address, memory_mib, disks: &[&Disk]| {
-            lab.start(&Spec {
-                name,
-                address,
-                memory_mib,
-                disks,
-            })
+        let disks = [&disk];
+        let host = |name, address| Spec {
+            name,
+            address,
+            memory_mib: 512,
+            disks: &[],
         };
-        let mut storage = machine(storage::NODE, 1, 1024, &[&disk])?;
-        let mut first = machine(HOSTS[0], 2, 512, &[])?;
-        let mut second = machine(HOSTS[1], 3, 512, &[])?;
-        storage.wait_ready()?;
-        first.wait_ready()?;
-        second.wait_ready()?;
+        let specs = [storage::spec(&disks), host(HOSTS[0], 2), host(HOSTS[1], 3)];
+        let [storage, first, second] = lab.boot(specs)?;
         storage.guest.sh(
             "modprobe dm-delay && size=$(blockdev --getsz /dev/vda) && dmsetup create slow --table \
              \"0 $size delay /dev/vda 0 0 /dev/vda 0 0\" && dmsetup mknodes",

@@ -16,7 +16,7 @@ use crate::scene::consumer;
 use crate::scene::storage::{self, Agent, Wish};
 use crate::vm::disk::Disk;
 use crate::vm::guest::{Guest, PATIENCE};
-use crate::vm::machine::{Lab, Machine, Spec, address};
+use crate::vm::machine::{Lab, Machine, address};
 use crate::vm::write_log::Log;
 
 const LINEAR_REMOTE: Wish<'_> = Wish {
@@ -96,20 +96,8 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
 impl Scene {
     fn set_up(lab: &Lab, marks: u32) -> Result<Self> {
         let disk = Disk::volatile(lab.dir(), "pool", 1 << 30)?;
-        let mut storage = lab.start(&Spec {
-            name: storage::NODE,
-            address: 1,
-            memory_mib: 1024,
-            disks: &[&disk],
-        })?;
-        let mut consumer = lab.start(&Spec {
-            name: consumer::NODE,
-            address: 2,
-            memory_mib: 768,
-            disks: &[],
-        })?;
-        storage.wait_ready()?;
-        consumer.wait_ready()?;
+        let disks = [&disk];
+        let [storage, consumer] = lab.boot([storage::spec(&disks), consumer::spec()])?;
         let agent = Agent::new(&storage.guest);
         agent.start()?;
         agent.ask_pool(&["/dev/vda"], &address(1), 256)?;

@@ -6,7 +6,7 @@ use crate::kernel::Kernel;
 use crate::scene::storage::Agent;
 use crate::scene::{consumer, storage};
 use crate::vm::disk::Disk;
-use crate::vm::machine::{Lab, Machine, Spec, address};
+use crate::vm::machine::{Lab, Machine, address};
 
 /// Two VMs. The storage node has a 4 GiB disk (vda) and a dm-delay device of 2 GiB, `slow`, over
 /// a second one.
@@ -28,16 +28,7 @@ impl Pair {
             Disk::plain(lab.dir(), "under", 2 << 30)?,
         ];
         let disks: Vec<_> = disks.iter().collect();
-        let spec = |name, address, disks| Spec {
-            name,
-            address,
-            memory_mib: 1024,
-            disks,
-        };
-        let mut storage = lab.start(&spec(storage::NODE, 1, &disks))?;
-        let mut consumer = lab.start(&spec(consumer::NODE, 2, &[]))?;
-        storage.wait_ready()?;
-        consumer.wait_ready()?;
+        let [storage, consumer] = lab.boot([storage::spec(&disks), consumer::spec()])?;
         storage.guest.sh(
             "modprobe dm-delay && size=$(blockdev --getsz /dev/vdb) && dmsetup create slow --table \
              \"0 $size delay /dev/vdb 0 0 /dev/vdb 0 0\" && dmsetup mknodes",

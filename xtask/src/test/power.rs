@@ -14,7 +14,7 @@ use super::report::Report;
 use crate::scene::storage::{Agent, PATIENCE, Wish};
 use crate::scene::{consumer, storage};
 use crate::vm::disk::Disk;
-use crate::vm::machine::{Lab, Machine, Spec, address};
+use crate::vm::machine::{Lab, Machine, address};
 use crate::vm::write_log::Unflushed;
 
 const VOLUME: Wish<'_> = Wish {
@@ -78,29 +78,8 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
 }
 
 fn cut(lab: &Lab, sabotage: Sabotage, unflushed: Unflushed) -> Result<()> {
-    let disks = [
-        Disk::volatile(lab.dir(), "state", 256 << 20)?,
-        Disk::volatile(lab.dir(), "pool", 1 << 30)?,
-    ];
-    let storage_disks: Vec<_> = disks.iter().collect();
-    let spec = Spec {
-        name: storage::NODE,
-        address: 1,
-        memory_mib: 1024,
-        disks: &storage_disks,
-    };
-    let mut storage = lab.start(&spec)?;
-    let mut consumer = lab.start(&Spec {
-        name: consumer::NODE,
-        address: 2,
-        memory_mib: 768,
-        disks: &[],
-    })?;
-    storage.wait_ready()?;
-    consumer.wait_ready()?;
-
-    storage.guest.sh("mkfs.ext4 -q /dev/vda && sync")?;
-    mount_state(&storage)?;
+    let disks = disks(lab)?;
+    let [storage, consumer] = boot(lab, &disks)?;
     let agent = match sabotage {
         Sabotage::RecordWithoutFsync => Agent::without_fsync(&storage.guest),
         Sabotage::Nothing | Sabotage::FlushNotPassedOn => Agent::new(&storage.guest),
@@ -139,9 +118,7 @@ fn cut(lab: &Lab, sabotage: Sabotage, unflushed: Unflushed) -> Result<()> {
         disk.settle(unflushed)?;
     }
 
-    let mut storage = lab.start(&spec)?;
-    storage.wait_ready()?;
-    mount_state(&storage)?;
+    let storage = reboot(lab, &disks)?;
     let agent = Agent::new(&storage.guest);
     agent.start()?;
     let exported = format!(
@@ -175,28 +152,8 @@ fn cut(lab: &Lab, sabotage: Sabotage, unflushed: Unflushed) -> Result<()> {
 /// Without `acceptVolatileWriteCache`, a host from before the power cut gets an error instead of success for
 /// its next flush; it is granted anew, and the end of a boot in good order ends nothing.
 fn old_grants_end(lab: &Lab) -> Result<()> {
-    let disks = [
-        Disk::volatile(lab.dir(), "state", 256 << 20)?,
-        Disk::volatile(lab.dir(), "pool", 1 << 30)?,
-    ];
-    let storage_disks: Vec<_> = disks.iter().collect();
-    let spec = Spec {
-        name: storage::NODE,
-        address: 1,
-        memory_mib: 1024,
-        disks: &storage_disks,
-    };
-    let mut storage = lab.start(&spec)?;
-    let mut consumer = lab.start(&Spec {
-        name: consumer::NODE,
-        address: 2,
-        memory_mib: 768,
-        disks: &[],
-    })?;
-    storage.wait_ready()?;
-    consumer.wait_ready()?;
-    storage.guest.sh("mkfs.ext4 -q /dev/vda && sync")?;
-    mount_state(&storage)?;
+    let disks = disks(lab)?;
+    let [storage, consumer] = boot(lab, &disks)?;
     let agent = Agent::new(&storage.guest);
     agent.start()?;
     agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 64, false)?;
@@ -211,9 +168,7 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
         disk.settle(Unflushed::Lost)?;
     }
 
-    let mut storage = lab.start(&spec)?;
-    storage.wait_ready()?;
-    mount_state(&storage)?;
+    let storage = reboot(lab, &disks)?;
     let agent = Agent::new(&storage.guest);
     agent.start()?;
     agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 64, false)?;
@@ -251,9 +206,7 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
     for disk in &disks {
         disk.settle(Unflushed::Lost)?;
     }
-    let mut storage = lab.start(&spec)?;
-    storage.wait_ready()?;
-    mount_state(&storage)?;
+    let storage = reboot(lab, &disks)?;
     let agent = Agent::new(&storage.guest);
     agent.start()?;
     let writes = format!("guest-io burst {device} /tmp/last 0 8 z && ! grep -v ^ok /tmp/last");
@@ -263,6 +216,30 @@ fn old_grants_end(lab: &Lab) -> Result<()> {
         .context("a host lost its volume although the boot ended in good order")?;
     consumer.stop()?;
     storage.stop()
+}
+
+fn disks(lab: &Lab) -> Result<[Disk; 2]> {
+    Ok([
+        Disk::volatile(lab.dir(), "state", 256 << 20)?,
+        Disk::volatile(lab.dir(), "pool", 1 << 30)?,
+    ])
+}
+
+/// A storage node, with a new file system for the record, and a consumer.
+fn boot(lab: &Lab, disks: &[Disk; 2]) -> Result<[Machine; 2]> {
+    let disks: Vec<_> = disks.iter().collect();
+    let machines = lab.boot([storage::spec(&disks), consumer::spec()])?;
+    machines[0].guest.sh("mkfs.ext4 -q /dev/vda && sync")?;
+    mount_state(&machines[0])?;
+    Ok(machines)
+}
+
+/// The storage node after its end.
+fn reboot(lab: &Lab, disks: &[Disk; 2]) -> Result<Machine> {
+    let disks: Vec<_> = disks.iter().collect();
+    let [storage] = lab.boot([storage::spec(&disks)])?;
+    mount_state(&storage)?;
+    Ok(storage)
 }
 
 /// What a system's start would do: the record's file system is mounted before the agent starts. It

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
 use super::accel::Accel;
@@ -126,6 +126,16 @@ impl Lab {
             command: qemu,
             console,
         })
+    }
+
+    /// Boots several at once and waits for all of them.
+    pub(crate) fn boot<const N: usize>(&self, specs: [Spec<'_>; N]) -> Result<[Machine; N]> {
+        let started: Result<Vec<_>> = specs.iter().map(|spec| self.start(spec)).collect();
+        let mut machines = started?;
+        for machine in &mut machines {
+            machine.wait_ready()?;
+        }
+        machines.try_into().map_err(|_| anyhow!("a VM is missing"))
     }
 
     /// QEMU with everything but a console.
