@@ -194,6 +194,13 @@ impl Sim {
         self.lock().boots
     }
 
+    /// Somebody removes an LV behind the agent's back.
+    pub(crate) fn lose_lv(&self, group: &str, name: &str) {
+        let mut state = self.lock();
+        let group = state.groups.get_mut(group);
+        group.and_then(|group| group.lvs.remove(name)).unwrap();
+    }
+
     /// Somebody makes a plain LV of two extents, and writes to it.
     pub(crate) fn foreign_lv(&self, group: &str, name: &str, uuid: &str) {
         let mut state = self.lock();

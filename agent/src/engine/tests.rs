@@ -81,6 +81,15 @@ impl World {
         world
     }
 
+    /// A node that exports volume 1, `a`, to app-1 with this generation.
+    fn exported() -> (Self, Generation) {
+        let mut world = World::new();
+        let generation = world.next();
+        world.ask(&attached(volume("a", 1), "app-1", generation));
+        world.settle();
+        (world, generation)
+    }
+
     fn restart(&mut self) {
         self.engine = engine(&self.sim, &self.gauges, &self.measured);
     }

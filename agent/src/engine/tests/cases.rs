@@ -120,10 +120,7 @@ fn a_deleted_volume_says_so_until_its_request_is_gone() {
 /// Seen red with: in `volumes`, `self.recorded(volume, None)` given a deletion of that volume.
 #[test]
 fn a_request_that_vanishes_leaves_an_orphan_that_is_served() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, _) = World::exported();
     world.sim.fs.empty(Path::new(REQUESTS));
     world.settle();
     assert_eq!(
@@ -163,10 +160,7 @@ fn a_broken_request_changes_nothing_and_names_the_field() {
 /// Seen red with: `attachment: attachment.cloned()` in `claim` replaced by `attachment: None`.
 #[test]
 fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, _) = World::exported();
     world.write(id(1));
     world.sim.fs.empty(Path::new(RECORD));
     world.settle();
@@ -207,10 +201,7 @@ fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
 /// Seen red with: `exported.is_some() && volume.revoked` in `attach` without its second half.
 #[test]
 fn a_record_without_an_order_ends_no_export() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, _) = World::exported();
     world.vanish("a");
     let mut record = world.records().volumes[&id(1)].clone();
     record.attachments.clear();
@@ -245,14 +236,7 @@ fn a_volume_whose_lv_is_gone_has_failed_and_is_not_made_again() {
     let mut world = World::new();
     world.ask(&volume("a", 1));
     world.settle();
-    world
-        .sim
-        .lock()
-        .groups
-        .get_mut("vg0")
-        .unwrap()
-        .lvs
-        .remove(&id(1).lv_name());
+    world.sim.lose_lv("vg0", &id(1).lv_name());
     world.settle();
     assert_eq!(
         world.reason("a", READY),
@@ -288,10 +272,7 @@ fn a_ready_volume_that_is_marked_as_not_zeroed_is_neither_shown_nor_zeroed() {
 
 #[test]
 fn a_name_is_free_again_only_once_its_volume_is_deleted() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, _) = World::exported();
     world.ask(&volume("a", 2));
     world.settle();
     assert_eq!(
@@ -446,10 +427,7 @@ fn nothing_is_exported_while_this_node_has_it_open() {
 
 #[test]
 fn a_subsystem_that_somebody_opened_to_others_is_made_anew() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, generation) = World::exported();
     let stranger = "nqn.2014-08.org.example:stranger";
     let kernel = world.sim.lock().kernel.clone();
     let root = Path::new("/sys/kernel/config/nvmet");
@@ -522,10 +500,7 @@ fn foreign_things_in_the_target_are_left_alone() {
 /// Seen red with: the `RECORD_BROKEN` check in `requested` removed (the volume is claimed anew).
 #[test]
 fn a_broken_record_stops_what_it_is_about_and_nothing_else() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, _) = World::exported();
     let path = Path::new(RECORD).join(format!("volume-{}.json", id(1)));
     world.sim.fs.put(&path, b"{\"version\":1");
     world.ask(&deleted(volume("a", 1)));
@@ -545,10 +520,7 @@ fn a_broken_record_stops_what_it_is_about_and_nothing_else() {
 /// An agent that was downgraded, on a volume that a later one recorded in a way of its own.
 #[test]
 fn a_record_for_newer_agents_leaves_lv_and_export_alone() {
-    let mut world = World::new();
-    let generation = world.next();
-    world.ask(&attached(volume("a", 1), "app-1", generation));
-    world.settle();
+    let (mut world, _) = World::exported();
     let path = Path::new(RECORD).join(format!("volume-{}.json", id(1)));
     let mut newer: serde_json::Value =
         serde_json::from_slice(&world.sim.fs.read(&path).unwrap()).unwrap();

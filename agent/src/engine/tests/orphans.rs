@@ -366,14 +366,7 @@ fn an_lv_that_takes_the_name_of_one_that_was_adopted_is_nobodys_volume() {
     world.adopt(foreign("a"));
     world.settle();
     assert_eq!(world.records().volumes[&id(1)].adopting, None);
-    world
-        .sim
-        .lock()
-        .groups
-        .get_mut("vg0")
-        .unwrap()
-        .lvs
-        .remove(LV);
+    world.sim.lose_lv("vg0", LV);
     world.sim.foreign_lv("vg0", "data", "anothers");
     world.settle();
     assert_eq!(
