@@ -133,13 +133,15 @@ impl<'l> Trio<'l> {
         );
         self.storage.guest.wait_for(&all, PATIENCE)?;
 
-        let device = volume.turn_over(a, 1, b, 2)?;
         let done = |log: &str| -> Result<String> {
             self.guest(a)
                 .sh(&format!("grep -c ^ok {log} || true"))
                 .map(|count| count.trim().to_owned())
         };
+        volume.revoke(a, 1, b, 2)?;
+        // At once: what ends well from here on was not waited for.
         let before = done(&log)?;
+        let device = volume.connect_next(b, 2)?;
         let begun = Instant::now();
         let later = format!("{log}-b");
         self.guest(b)
@@ -182,7 +184,8 @@ impl<'l> Trio<'l> {
             &format!("guest-io burst {device} {log} 0 {IN_FLIGHT} a"),
             "/tmp/burst.log",
         )?;
-        let device = volume.turn_over(a, 1, b, 2)?;
+        volume.revoke(a, 1, b, 2)?;
+        let device = volume.connect_next(b, 2)?;
         self.guest(b).sh(&format!(
             "guest-io burst {device} /tmp/between 0 {IN_FLIGHT} b"
         ))?;
@@ -280,12 +283,15 @@ impl<'t> Shared<'t> {
         consumer::connect_to(self.trio.guest(host), &target, LOST)
     }
 
-    /// Takes it from one host and gives it to the other, which connects unless it is already; the device
-    /// there.
-    fn turn_over(&self, from: &str, old: u64, to: &str, new: u64) -> Result<String> {
-        let agent = self.trio.agent();
+    /// Takes it from one host for the other; returns once the first one is off.
+    fn revoke(&self, from: &str, old: u64, to: &str, new: u64) -> Result<()> {
         self.ask(to, to, new)?;
-        agent.wait_revoked(&self.name, from, old)?;
+        self.trio.agent().wait_revoked(&self.name, from, old)
+    }
+
+    /// Connects the host that has it now, unless it is connected already; the device there.
+    fn connect_next(&self, to: &str, new: u64) -> Result<String> {
+        let agent = self.trio.agent();
         let new = if self.access == Access::Multi { 1 } else { new };
         let target = agent.wait_granted(&self.name, to, new)?;
         consumer::connect_to(self.trio.guest(to), &target, LOST)

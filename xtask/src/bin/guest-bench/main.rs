@@ -5,13 +5,16 @@
 //! `guest-bench spin` prints the CPU seconds of some fixed work: guest against host, that tells how
 //! much slower the guest's CPU is.
 
+#[path = "../../inside.rs"]
+mod inside;
 mod node;
 mod watch;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+
+use inside::{run, say};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -62,24 +65,4 @@ fn spin() -> Result<f64> {
 fn cpu_time() -> Result<f64> {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
     Ok(std::time::Duration::from(time).as_secs_f64())
-}
-
-fn say(text: impl std::fmt::Display) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
-}
-
-/// Runs a program that must succeed; its standard output.
-fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = std::process::Command::new(program)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("running {program}"))?;
-    anyhow::ensure!(
-        output.status.success(),
-        "`{program} {}`: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -7,19 +7,21 @@
 mod agent;
 mod check;
 mod data;
+#[path = "../../inside.rs"]
+mod inside;
 mod life;
 mod node;
 mod random;
 mod wishes;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use agent::Agent;
+use inside::{run, say};
 use life::Life;
 use random::Random;
 use wishes::{Pool, Wishes};
@@ -94,26 +96,4 @@ impl NodeArguments {
         let wishes = Wishes::new(&agent.requests, pool);
         Ok((agent, wishes))
     }
-}
-
-/// Says something to whoever reads the test's output.
-fn say(text: impl std::fmt::Display) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
-}
-
-/// Runs a program that must succeed; its standard output.
-fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = std::process::Command::new(program)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("running {program}"))?;
-    anyhow::ensure!(
-        output.status.success(),
-        "`{program} {}` ended with {}: {}",
-        arguments.join(" "),
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
