@@ -110,10 +110,11 @@ fn make_lvs(device: &str, volumes: u32) -> Result<()> {
         write!(
             lvs,
             "{name} {{\nid = \"{}\"\nstatus = [\"READ\", \"WRITE\", \"VISIBLE\"]\nflags = []\ntags = \
-             [\"weir.id={}\", \"weir.name=v{volume}\"]\nsegment_count = 1\nsegment1 {{\nstart_extent = 0\n\
+             [\"weir.id={}\", \"weir.name=v{volume}\", \"weir.generation={}\"]\nsegment_count = 1\nsegment1 {{\nstart_extent = 0\n\
              extent_count = 1\ntype = \"striped\"\nstripe_count = 1\nstripes = [\"pv0\", {volume}]\n}}\n}}\n",
             parts.join("-"),
             id(volume),
+            u32::from(volume >= UNUSED),
         )?;
     }
     lvs.push_str("}\n");
