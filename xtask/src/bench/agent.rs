@@ -19,6 +19,7 @@ use crate::vm::disk::Disk;
 use crate::vm::machine::{Lab, Spec, address};
 
 const VOLUMES: u32 = 1000;
+/// How long it is watched; `WEIR_BENCH_SECONDS` in the environment has it otherwise, for a trial.
 const IDLE_SECONDS: u64 = 600;
 /// The largest node whose maps have to fit.
 const CPUS: u32 = 64;
