@@ -1,6 +1,5 @@
 //! A host is cut off before the next one is let in, and never writes again.
 
-
 use anyhow::{Context, Result, bail, ensure};
 
 use super::report::Report;
