@@ -17,7 +17,7 @@ const IN_FLIGHT: u32 = 32;
 /// What each write takes, injected by dm-delay under the volume: long enough that on a busy machine a
 /// revocation that waits for nothing is still told of while they are on their way, and less than the
 /// 30 s after which a host gives up on an I/O.
-const WRITE_MS: u64 = 15_000;
+const WRITE_MS: u64 = 10_000;
 
 /// How long a host waits for its target before its I/O ends in an error.
 const LOST: &str = "--ctrl-loss-tmo 8";
@@ -68,10 +68,10 @@ impl<'l> Trio<'l> {
         };
         let specs = [storage::spec(&disks), host(HOSTS[0], 2), host(HOSTS[1], 3)];
         let [storage, first, second] = lab.boot(specs)?;
-        storage.guest.sh(
-            "modprobe dm-delay && size=$(blockdev --getsz /dev/vda) && dmsetup create slow --table \
-             \"0 $size delay /dev/vda 0 0 /dev/vda 0 0\" && dmsetup mknodes",
-        )?;
+        storage.guest.sh(&format!(
+            "modprobe dm-delay && {} | dmsetup create slow && dmsetup mknodes",
+            table(0)
+        ))?;
         let trio = Trio {
             lab,
             storage,
@@ -101,12 +101,11 @@ impl<'l> Trio<'l> {
 
     fn write_delay(&self, ms: u64) -> Result<()> {
         // No flush: it would wait for the delayed writes.
-        self.storage.guest.sh(&format!(
-            "size=$(blockdev --getsz /dev/vda) && dmsetup suspend --noflush slow && \
-             dmsetup load slow --table \"0 $size delay /dev/vda 0 0 /dev/vda 0 {ms}\" && \
-             dmsetup resume slow"
-        ))?;
-        Ok(())
+        let change = format!(
+            "dmsetup suspend --noflush slow && {} | dmsetup load slow && dmsetup resume slow",
+            table(ms)
+        );
+        self.storage.guest.sh(&change).map(drop)
     }
 
     /// 32 slow writes of A are on their way when it is cut off and B writes the same blocks: B's data is
@@ -215,6 +214,15 @@ impl<'l> Trio<'l> {
             .context("what was written meanwhile did not survive")?;
         volume.delete()
     }
+}
+
+/// Prints a table that delays writes to volumes, and neither LVM's metadata, which is in the first MiB,
+/// nor flushes: what a grant waits for besides its fence must not make up for a fence that is missing.
+fn table(write_ms: u64) -> String {
+    format!(
+        "printf '0 2048 linear /dev/vda 0\n2048 %d delay /dev/vda 2048 0 /dev/vda 2048 {write_ms} \
+         /dev/vda 2048 0\n' $(($(blockdev --getsz /dev/vda) - 2048))"
+    )
 }
 
 /// A volume of one case.
