@@ -59,7 +59,7 @@ pub(crate) enum Area {
     Paths,
     /// Hosts are cut off in mid-write and never write again
     Fence,
-    /// The agent is ended at every fail point, and at random moments; not a part of the whole
+    /// The agent is ended at every fail point, and at random moments
     Crash,
     /// The storage node loses power in mid-write
     Power,
@@ -142,8 +142,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             if runs(Area::Fence) {
                 fence::run(&lab, &mut report);
             }
-            // Only when asked for: it takes minutes in an emulated guest.
-            if wanted.area == Some(Area::Crash) {
+            if runs(Area::Crash) {
                 crash::run(&lab, &mut report, wanted.scale);
             }
             if runs(Area::Power) {

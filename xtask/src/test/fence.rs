@@ -110,6 +110,10 @@ impl<'l> Trio<'l> {
 
     /// 32 slow writes of A are on their way when it is cut off and B writes the same blocks: B's data is
     /// there in the end, and each of A's writes either had ended well before A was off, or failed.
+    ///
+    /// Seen red, single-host, with: the fence reduced to unlinking the allowed host (`exports::fence` clears
+    /// `allowed_hosts` alone; the plan and `CheckClosed` look away from the subsystem that stays): all 32
+    /// writes ended well after the host was said to be off.
     fn in_flight(&self, access: Access) -> Result<()> {
         let volume = Shared::new(self, access, 1);
         let [a, b] = HOSTS;
