@@ -111,7 +111,7 @@ impl<'l> Trio<'l> {
     /// 32 slow writes of A are on their way when it is cut off and B writes the same blocks: B's data is
     /// there in the end, and each of A's writes either had ended well before A was off, or failed.
     ///
-    /// Seen red, single-host, with: the fence reduced to unlinking the allowed host (`exports::fence` clears
+    /// Seen red, single-host and multi-host, with: the fence reduced to unlinking the allowed host (`exports::fence` clears
     /// `allowed_hosts` alone; the plan and `CheckClosed` look away from the subsystem that stays): all 32
     /// writes ended well after the host was said to be off.
     fn in_flight(&self, access: Access) -> Result<()> {
@@ -169,6 +169,9 @@ impl<'l> Trio<'l> {
 
     /// A is cut off from the network with writes it could not send; B gets the volume and writes; A gets
     /// it back, and its network: B's data survives.
+    ///
+    /// Seen red, multi-host, with the same: writes of the revoked grant ended well. A single-host volume's
+    /// survives that by the new host's name alone, which the old host does not have.
     fn partition(&self, access: Access) -> Result<()> {
         let volume = Shared::new(self, access, 2);
         let [a, b] = HOSTS;
