@@ -153,6 +153,16 @@ impl<'a> Agent<'a> {
             .write(&format!("{REQUESTS}/{}.yaml", wish.name), &wish.yaml())
     }
 
+    /// Orders a volume's deletion and waits until it is gone.
+    pub(crate) fn delete(&self, wish: &Wish<'_>) -> Result<()> {
+        self.ask(&Wish {
+            deleted: true,
+            attached: None,
+            ..wish.clone()
+        })?;
+        self.wait_phase(wish.name, "Deleted").map(drop)
+    }
+
     /// Asks for a volume that several nodes may use at once, granted to these with these generations.
     pub(crate) fn ask_shared(
         &self,

@@ -84,12 +84,7 @@ fn vanish(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
     }
     rounds("after the requests came back")?;
     for wish in [&KEPT, &KEPT_THIN] {
-        agent.ask(&Wish {
-            deleted: true,
-            attached: None,
-            ..wish.clone()
-        })?;
-        agent.wait_phase(wish.name, "Deleted")?;
+        agent.delete(wish)?;
     }
     Ok(())
 }
@@ -125,12 +120,7 @@ fn no_old_data(pair: &Pair, agent: &Agent<'_>, thin: bool) -> Result<()> {
         .guest
         .sh(&format!("guest-io fill {device} \"{SECRET}\""))?;
     let old = extents(&first)?;
-    agent.ask(&Wish {
-        deleted: true,
-        attached: None,
-        ..first
-    })?;
-    agent.wait_phase(first.name, "Deleted")?;
+    agent.delete(&first)?;
 
     agent.ask(&second)?;
     let device = agent.wait_ready(&second)?["devicePath"]
@@ -152,10 +142,5 @@ fn no_old_data(pair: &Pair, agent: &Agent<'_>, thin: bool) -> Result<()> {
     pair.storage
         .guest
         .sh(&format!("guest-io find {device} \"{SECRET}\""))?;
-    agent.ask(&Wish {
-        deleted: true,
-        attached: None,
-        ..second
-    })?;
-    agent.wait_phase(second.name, "Deleted").map(drop)
+    agent.delete(&second)
 }

@@ -18,6 +18,10 @@ const KILLS: (u32, u32) = (100, 1000);
 /// How long one command inside a guest may take; only a guest that hangs takes that long.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
+/// Parts of `guest-crash`, and the hosts they run on.
+pub(super) const POINTS: &str = "points";
+pub(super) const RANDOM: &str = "random";
+
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
     let Scale { full, seed } = scale;
@@ -25,23 +29,13 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
         return;
     };
     let kills = if full { KILLS.1 } else { KILLS.0 };
-    let points = format!(
-        "guest-crash points --device /dev/vda --address {}{}",
-        address(1),
-        if full { " --exhaust" } else { "" }
-    );
-    let random = format!(
-        "guest-crash random --device /dev/vda --address {} --seed {seed} --kills {kills}",
-        address(2)
-    );
+    let exhaust = if full { "--exhaust" } else { "" };
+    let kill = format!("--seed {seed} --kills {kills}");
     let (points, random) = std::thread::scope(|scope| {
-        let points = scope.spawn(|| inside(&one, &points));
-        let random = inside(&other, &random);
-        let points = points.join();
-        (
-            points.unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked"))),
-            random,
-        )
+        let points = scope.spawn(|| inside(&one, POINTS, 1, exhaust));
+        let random = inside(&other, RANDOM, 2, &kill);
+        let panicked = |_| Err(anyhow::anyhow!("a thread panicked"));
+        (points.join().unwrap_or_else(panicked), random)
     });
     for (name, done) in [
         (format!("{kernel} crash: every fail point"), points),
@@ -65,20 +59,29 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
 }
 
 fn boot(lab: &Lab) -> Result<[Machine; 2]> {
-    let points = Disk::plain(lab.dir(), "points", 4 << 30)?;
-    let random = Disk::plain(lab.dir(), "random", 4 << 30)?;
+    let points = Disk::plain(lab.dir(), POINTS, 4 << 30)?;
+    let random = Disk::plain(lab.dir(), RANDOM, 4 << 30)?;
     let spec = |name, address, disks| Spec {
         name,
         address,
         memory_mib: 1024,
         disks,
     };
-    lab.boot([spec("points", 1, &[&points]), spec("random", 2, &[&random])])
+    lab.boot([spec(POINTS, 1, &[&points]), spec(RANDOM, 2, &[&random])])
 }
 
-/// Runs the test inside a guest; what it said.
-fn inside(machine: &Machine, command: &str) -> Result<String> {
-    let script = format!("modprobe -a nvmet-tcp nvme-tcp && {command}");
+/// Runs a part of `guest-crash` inside a guest, whose first disk is its to use; what it said.
+pub(super) fn inside(
+    machine: &Machine,
+    part: &str,
+    last_byte: u8,
+    arguments: &str,
+) -> Result<String> {
+    let script = format!(
+        "modprobe -a nvmet-tcp nvme-tcp && \
+         guest-crash {part} --device /dev/vda --address {} {arguments}",
+        address(last_byte)
+    );
     let output = machine
         .guest
         .run_for(&script, LIMIT)
@@ -92,7 +95,8 @@ fn inside(machine: &Machine, command: &str) -> Result<String> {
     Ok(output.stdout)
 }
 
-fn last(text: &str, lines: usize) -> String {
+/// The last lines of a text.
+pub(super) fn last(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

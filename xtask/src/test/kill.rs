@@ -68,10 +68,5 @@ pub(crate) fn run(pair: &Pair) -> Result<()> {
     let did = (fio.read.ios + fio.write.ios) as f64;
     expect("I/Os counted across the kill", &(count()? - before), &did)?;
     consumer::disconnect(&pair.consumer.guest, &status)?;
-    agent.ask(&Wish {
-        deleted: true,
-        attached: None,
-        ..VOLUME
-    })?;
-    agent.wait_phase(VOLUME.name, "Deleted").map(drop)
+    agent.delete(&VOLUME)
 }

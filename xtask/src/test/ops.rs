@@ -198,15 +198,11 @@ fn foreign(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
     let bytes = status["capacityBytes"].as_u64().unwrap_or_default();
     expect("its size", &bytes, &(32 << 20))?;
     agent.vanish("volume-theirs")?;
-    let deleted = Wish {
+    agent.delete(&Wish {
         name: "theirs",
         id: ADOPTED,
-        attached: None,
-        deleted: true,
         ..KEPT
-    };
-    agent.ask(&deleted)?;
-    agent.wait_phase("theirs", "Deleted").map(drop)
+    })
 }
 
 fn recover(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
@@ -272,12 +268,7 @@ fn recover(pair: &Pair, agent: &Agent<'_>) -> Result<()> {
     agent.wait_ready(&next)?;
     agent.vanish(&format!("volume-{}", THIN.name))?;
     for wish in [&EXPORTED, &THIN] {
-        agent.ask(&Wish {
-            deleted: true,
-            attached: None,
-            ..(*wish).clone()
-        })?;
-        agent.wait_phase(wish.name, "Deleted")?;
+        agent.delete(wish)?;
     }
     // The pool's request comes back under its usual name.
     agent.vanish(&format!("storagepool-{}", storage::POOL))?;

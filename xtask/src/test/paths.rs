@@ -81,12 +81,7 @@ pub(crate) fn run(pair: &Pair) -> Result<()> {
     let is_ours = |c: &&Value| c["transport"] == "tcp" && c["state"] == "live";
     expect("live controllers", &live.iter().filter(is_ours).count(), &2)?;
     consumer::disconnect(guest, &status)?;
-    agent.ask(&Wish {
-        deleted: true,
-        attached: None,
-        ..VOLUME
-    })?;
-    agent.wait_phase(VOLUME.name, "Deleted")?;
+    agent.delete(&VOLUME)?;
     pair.ensure_pool(&agent)?;
     storage
         .sh(&format!("ip address del {second}/24 dev eth0"))

@@ -58,12 +58,7 @@ pub(crate) fn an_existing_group_is_taken_over_with_its_lvs(
     agent.wait_status("storagepool-theirs", "\"capacityBytes\": *[1-9]")?;
     agent.ask(&VOLUME)?;
     agent.wait_ready(&VOLUME)?;
-    agent.ask(&Wish {
-        deleted: true,
-        attached: None,
-        ..VOLUME
-    })?;
-    agent.wait_phase(VOLUME.name, "Deleted")?;
+    agent.delete(&VOLUME)?;
     ensure!(
         guest.sh(theirs)? == before,
         "an LV without Weir's mark was changed"

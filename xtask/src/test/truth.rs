@@ -96,12 +96,7 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
     );
     for wish in [&LOCAL, &REMOTE, &THIN, &BUSY] {
         report.case(&format!("{kernel} truth: {} is deleted", wish.name), || {
-            agent.ask(&Wish {
-                deleted: true,
-                attached: None,
-                ..wish.clone()
-            })?;
-            agent.wait_phase(wish.name, "Deleted").map(drop)
+            agent.delete(wish)
         });
     }
 }

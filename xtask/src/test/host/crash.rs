@@ -1,29 +1,31 @@
 //! The crash test's random kills, on a host where udev and systemd take part: devices get their nodes
 //! from udev, which has each of them open for a moment whenever it appears or changes.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use super::WITH_RULES;
-use crate::test::Scale;
 use crate::test::report::Report;
+use crate::test::{Scale, crash};
 use crate::vm::disk::Disk;
-use crate::vm::machine::{Lab, Machine, Spec, address};
+use crate::vm::machine::{Lab, Spec};
 
 /// Kills at random moments, in CI and in full.
 const KILLS: (u32, u32) = (30, 200);
-
-/// How long one command inside a guest may take; only a guest that hangs takes that long.
-const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
 /// Random kills on one host; in full all fail points on another, at the same time.
 pub(super) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
     let Scale { full, seed } = scale;
     let kills = if full { KILLS.1 } else { KILLS.0 };
-    let random = || inside(lab, "random", 3, &format!("--seed {seed} --kills {kills}"));
-    let points = || inside(lab, "points", 4, "");
+    let random = || {
+        inside(
+            lab,
+            crash::RANDOM,
+            3,
+            &format!("--seed {seed} --kills {kills}"),
+        )
+    };
+    let points = || inside(lab, crash::POINTS, 4, "");
     let name = |what: &str| format!("{kernel} host: {what}");
     std::thread::scope(|scope| {
         let points = full.then(|| scope.spawn(points));
@@ -35,7 +37,7 @@ pub(super) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
             said.push(report.need(&name("every fail point"), joined));
         }
         for said in said.into_iter().flatten() {
-            report.figure(format!("  {}", last(&said, 1)));
+            report.figure(format!("  {}", crash::last(&said, 1)));
         }
     });
 }
@@ -51,31 +53,7 @@ fn inside(lab: &Lab, part: &str, last_byte: u8, arguments: &str) -> Result<Strin
     };
     let mut machine = lab.start_with(&spec, WITH_RULES)?;
     machine.wait_ready()?;
-    let done = crash(&machine, part, last_byte, arguments);
+    let done = crash::inside(&machine, part, last_byte, arguments);
     machine.cut_power()?;
     done
-}
-
-fn crash(machine: &Machine, part: &str, last_byte: u8, arguments: &str) -> Result<String> {
-    let script = format!(
-        "modprobe -a nvmet-tcp nvme-tcp && \
-         guest-crash {part} --device /dev/vda --address {} {arguments}",
-        address(last_byte)
-    );
-    let output = machine
-        .guest
-        .run_for(&script, LIMIT)
-        .context("running guest-crash")?;
-    ensure!(
-        output.code == 0,
-        "{}\n{}",
-        last(&output.stdout, 40),
-        last(&output.stderr, 60)
-    );
-    Ok(output.stdout)
-}
-
-fn last(text: &str, lines: usize) -> String {
-    let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n")
 }
