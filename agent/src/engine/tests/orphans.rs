@@ -442,6 +442,28 @@ fn what_was_recovered_from_tags_serves_on() {
     assert_eq!(world.recover(None), Recovery::default());
 }
 
+/// The same for a volume that two hosts use: both go on, each through the mapping it has.
+#[test]
+fn what_was_recovered_from_tags_serves_several_hosts_on() {
+    let mut world = World::new();
+    let (first, second) = (world.next(), world.next());
+    let request = shared(volume("a", 1), &[("app-1", first), ("app-2", second)]);
+    world.ask(&request);
+    world.settle();
+    let (before, target) = (world.records(), world.sim.target());
+    world.lose_everything();
+    assert_eq!(world.recover(None).left, []);
+    let commands = world.sim.lock().commands.len();
+    world.settle();
+    assert_eq!(world.records(), before);
+    assert_eq!(world.sim.target(), target);
+    let state = world.sim.lock();
+    let mut later = state.commands[commands..].iter();
+    let changes_mappings =
+        |cmd: &&String| cmd.starts_with("dmsetup") && !cmd.starts_with("dmsetup info");
+    assert_eq!(later.find(changes_mappings), None);
+}
+
 /// After a reboot nothing but the tags says which generations were granted.
 #[test]
 fn no_generation_that_was_ever_granted_is_granted_after_a_recovery() {
