@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::node::{Node, Subsystem};
@@ -13,13 +13,19 @@ const NQN: &str = "nqn.2026-11.dev.weir:";
 /// What is true at every moment, whatever the agent was doing when it was ended: no deed without its
 /// record, no data gone without an order, nobody allowed who is not granted.
 pub(crate) fn at_any_time(node: &Node, wishes: &Wishes) -> Result<()> {
+    let volumes = wishes.volumes.values();
+    let unrecorded: BTreeSet<&str> = volumes
+        .filter(|volume| volume.unrecorded)
+        .map(|volume| volume.id.as_str())
+        .collect();
+    let is_recorded = |id: &str| node.records.contains_key(id) || unrecorded.contains(id);
     for (name, lv) in &node.lvs {
         let mut tags = lv.tags.split(',');
         let Some(id) = tags.find_map(|tag| tag.strip_prefix("weir.id=")) else {
             continue;
         };
         ensure!(
-            node.records.contains_key(id),
+            is_recorded(id),
             "LV `{name}` is there and nothing is recorded of it"
         );
     }
@@ -34,24 +40,33 @@ pub(crate) fn at_any_time(node: &Node, wishes: &Wishes) -> Result<()> {
             "volume {name} was ready, its deletion was not ordered, and its LV is {lv:?} now"
         );
         ensure!(
-            node.records.contains_key(&volume.id),
+            is_recorded(&volume.id),
             "volume {name} was ready, its deletion was not ordered, and its record is gone"
         );
     }
     for (nqn, subsystem) in &node.subsystems {
-        allows_only_granted(node, nqn, subsystem)?;
+        ensure!(!subsystem.allows_any, "`{nqn}` allows any host");
+        // That of a multi-host volume names its node.
+        let rest = nqn.trim_start_matches(NQN);
+        let (id, user) = rest.split_once(':').unwrap_or((rest, ""));
+        match node.records.get(id) {
+            Some(record) => allows_only_granted(node, nqn, (id, user), record, subsystem)?,
+            None => ensure!(
+                unrecorded.contains(id),
+                "`{nqn}` is there and nothing is recorded of its volume"
+            ),
+        }
     }
     Ok(())
 }
 
-fn allows_only_granted(node: &Node, nqn: &str, subsystem: &Subsystem) -> Result<()> {
-    ensure!(!subsystem.allows_any, "`{nqn}` allows any host");
-    let rest = nqn.trim_start_matches(NQN);
-    // That of a multi-host volume names its node.
-    let (id, user) = rest.split_once(':').unwrap_or((rest, ""));
-    let Some(record) = node.records.get(id) else {
-        bail!("`{nqn}` is there and nothing is recorded of its volume");
-    };
+fn allows_only_granted(
+    node: &Node,
+    nqn: &str,
+    (id, user): (&str, &str),
+    record: &Value,
+    subsystem: &Subsystem,
+) -> Result<()> {
     let highest = record["highestGeneration"].as_u64();
     let mut granted = granted(record);
     granted.retain(|node, _| user.is_empty() || node == user);

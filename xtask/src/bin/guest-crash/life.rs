@@ -111,6 +111,9 @@ impl Life {
         self.stage("the group's tag and a device vanished")?;
         fs::remove_dir_all(&self.agent.record)?;
         fs::create_dir(&self.agent.record)?;
+        for volume in self.wishes.volumes.values_mut() {
+            volume.unrecorded = true;
+        }
         self.stage("the record vanished; all is claimed again")?;
         self.wishes.pool.services = vec![4421];
         self.stage("the portal moves")?;
@@ -220,6 +223,9 @@ impl Life {
             self.agent.start()?;
         }
         let node = self.node()?;
+        for volume in self.wishes.volumes.values_mut() {
+            volume.unrecorded = false;
+        }
         check::converged(&node, &self.wishes, &self.foreign)?;
         self.agent.kill()?;
         data::check_all(&mut self.wishes, &node)?;

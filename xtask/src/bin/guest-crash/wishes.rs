@@ -45,6 +45,8 @@ pub(crate) struct Volume {
     pub(crate) deleted: bool,
     /// The LV that held it when it was ready first: it stays that one.
     pub(crate) lv_uuid: Option<String>,
+    /// Its record was removed behind the agent's back, and it need not be recorded again yet.
+    pub(crate) unrecorded: bool,
     /// What was written to it.
     pub(crate) written: Option<u64>,
     /// This machine is connected to this subsystem of it.
@@ -239,6 +241,7 @@ impl Wishes {
             generation: 0,
             deleted: false,
             lv_uuid: None,
+            unrecorded: false,
             written: None,
             connected: None,
         }
