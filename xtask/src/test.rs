@@ -162,13 +162,11 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         host::run(&lab, &mut report, wanted.scale);
     }
     if let (Some(area), true) = (wanted.area, wanted.scale.full) {
-        results::write(
-            workspace.root(),
-            area,
-            &wanted.kernels,
-            wanted.scale.seed,
-            &report,
-        )?;
+        let kernels = match area {
+            Area::Host => &[Kernel::DEFAULT][..],
+            _ => &wanted.kernels,
+        };
+        results::write(workspace.root(), area, kernels, wanted.scale.seed, &report)?;
     }
     report.close()
 }
