@@ -71,7 +71,8 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
 struct Hosts {
     storage: Machine,
     consumer: Machine,
-    disks: [Disk; 2],
+    /// Of the storage node: its state, the pool, and one that is blank.
+    disks: [Disk; 3],
     /// Of [`TENANTS`], [`SHARED`], and of [`MOUNTED`] at the end: what to connect to.
     targets: Vec<Value>,
 }
@@ -81,8 +82,9 @@ impl Hosts {
         let disks = [
             Disk::plain(lab.dir(), "state", 64 << 20)?,
             Disk::plain(lab.dir(), "pool", 2 << 30)?,
+            Disk::plain(lab.dir(), "blank", 64 << 20)?,
         ];
-        let mut storage = start_storage(lab, &disks, "")?;
+        let mut storage = start_storage(lab, &disks.each_ref(), "")?;
         let mut consumer = lab.start(&Spec {
             name: consumer::NODE,
             address: 2,
@@ -109,7 +111,7 @@ impl Hosts {
     fn volumes(&mut self) -> Result<()> {
         let agent = Agent::new(&self.storage.guest);
         agent.start()?;
-        ask(&agent)?;
+        ask(&agent, "/dev/vdb")?;
         self.targets = wait_ready(&agent)?;
         for target in &self.targets {
             consumer::connect(&self.consumer.guest, target)?;
@@ -251,10 +253,12 @@ impl Hosts {
         self.come_and_go(&PASSING[0])
     }
 
-    /// The storage node loses power and comes back; the consumer reconnects by itself.
+    /// The storage node loses power and comes back; the consumer reconnects by itself. The pool's disk
+    /// has another name then, and another disk has its own: the agent finds the group among all.
     fn reboot(&mut self, lab: &Lab) -> Result<()> {
         self.storage.lose_power()?;
-        self.storage = start_storage(lab, &self.disks, WITH_RULES)?;
+        let [state, pool, blank] = &self.disks;
+        self.storage = start_storage(lab, &[state, blank, pool], WITH_RULES)?;
         self.storage.wait_ready()?;
         mount_state(&self.storage)?;
         self.agent().start()?;
@@ -269,7 +273,7 @@ impl Hosts {
         self.still_mounted()
     }
 
-    /// The agent looks for its pool among all devices of the node, one of which is a twin of its disk.
+    /// The agent takes its group up again by its tags alone, on a node that shows a twin of its disk.
     fn refind(&mut self) -> Result<()> {
         let storage = &self.storage.guest;
         consumer::connect(storage, &self.targets[tenants::TWIN])?;
@@ -278,7 +282,7 @@ impl Hosts {
         agent.kill()?;
         // The reboot took the requests away, which changed nothing. A record file that was removed is
         // one that nobody meant to remove.
-        ask(&agent)?;
+        ask(&agent, "/dev/vdc")?;
         agent.empty_record()?;
         agent.start()?;
         self.come_and_go(&PASSING[1])?;
@@ -329,10 +333,10 @@ impl Hosts {
     }
 }
 
-/// Asks for the pool and every volume.
-fn ask(agent: &Agent<'_>) -> Result<()> {
+/// Asks for the pool, on this disk, and every volume.
+fn ask(agent: &Agent<'_>, disk: &str) -> Result<()> {
     // The consumer is to reconnect after a power cut: what a cache loses is another test's.
-    agent.ask_pool_as(&["/dev/vdb"], &[&address(1)], 512, true)?;
+    agent.ask_pool_as(&[disk], &[&address(1)], 512, true)?;
     for wish in TENANTS.iter().chain([&MOUNTED]) {
         agent.ask(wish)?;
     }
@@ -351,13 +355,12 @@ fn wait_ready(agent: &Agent<'_>) -> Result<Vec<Value>> {
     Ok(targets)
 }
 
-fn start_storage(lab: &Lab, disks: &[Disk; 2], parameters: &str) -> Result<Machine> {
-    let disks: Vec<_> = disks.iter().collect();
+fn start_storage(lab: &Lab, disks: &[&Disk], parameters: &str) -> Result<Machine> {
     let spec = Spec {
         name: storage::NODE,
         address: 1,
         memory_mib: 1024,
-        disks: &disks,
+        disks,
     };
     lab.start_with(&spec, parameters)
 }
