@@ -103,6 +103,11 @@ impl Area {
 pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
     let runs = |area: Area| wanted.area.is_none_or(|only| only == area);
     let workspace = Workspace::open(cache)?;
+    let full = wanted
+        .scale
+        .full
+        .then(|| results::Source::of(workspace.root()));
+    let source = full.transpose()?;
     let mut report = Report::new();
     eprintln!("weir: seed {}", wanted.scale.seed);
     if runs(Area::Unit) {
@@ -161,12 +166,13 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         let lab = Lab::new(cache, kernel, Userland::Systemd, &payload, &logs)?;
         host::run(&lab, &mut report, wanted.scale);
     }
-    if let (Some(area), true) = (wanted.area, wanted.scale.full) {
+    if let (Some(area), Some(source)) = (wanted.area, &source) {
         let kernels = match area {
             Area::Host => &[Kernel::DEFAULT][..],
             _ => &wanted.kernels,
         };
-        results::write(workspace.root(), area, kernels, wanted.scale.seed, &report)?;
+        let seed = wanted.scale.seed;
+        results::write(workspace.root(), source, area, kernels, seed, &report)?;
     }
     report.close()
 }

@@ -84,15 +84,13 @@ impl Hosts {
             Disk::plain(lab.dir(), "pool", 2 << 30)?,
             Disk::plain(lab.dir(), "blank", 64 << 20)?,
         ];
-        let mut storage = start_storage(lab, &disks.each_ref(), "")?;
-        let mut consumer = lab.start(&Spec {
-            name: consumer::NODE,
-            address: 2,
-            memory_mib: 1024,
-            disks: &[],
-        })?;
-        storage.wait_ready()?;
-        consumer.wait_ready()?;
+        let [storage, consumer] = lab.boot([
+            storage::spec(&disks.each_ref()),
+            Spec {
+                memory_mib: 1024,
+                ..consumer::spec()
+            },
+        ])?;
         storage.guest.sh("mkfs.ext4 -q /dev/vda")?;
         mount_state(&storage)?;
         Ok(Hosts {
@@ -258,7 +256,8 @@ impl Hosts {
     fn reboot(&mut self, lab: &Lab) -> Result<()> {
         self.storage.lose_power()?;
         let [state, pool, blank] = &self.disks;
-        self.storage = start_storage(lab, &[state, blank, pool], WITH_RULES)?;
+        let disks = [state, blank, pool];
+        self.storage = lab.start_with(&storage::spec(&disks), WITH_RULES)?;
         self.storage.wait_ready()?;
         mount_state(&self.storage)?;
         self.agent().start()?;
@@ -295,12 +294,7 @@ impl Hosts {
         let agent = self.agent();
         agent.ask(wish)?;
         agent.wait_ready(wish)?;
-        agent.ask(&Wish {
-            deleted: true,
-            attached: None,
-            ..wish.clone()
-        })?;
-        agent.wait_phase(wish.name, "Deleted").map(drop)
+        agent.delete(wish)
     }
 
     fn disconnect(&self) -> Result<()> {
@@ -353,16 +347,6 @@ fn wait_ready(agent: &Agent<'_>) -> Result<Vec<Value>> {
     targets.push(json!({ "target": shared }));
     targets.push(ready(&MOUNTED)?);
     Ok(targets)
-}
-
-fn start_storage(lab: &Lab, disks: &[&Disk], parameters: &str) -> Result<Machine> {
-    let spec = Spec {
-        name: storage::NODE,
-        address: 1,
-        memory_mib: 1024,
-        disks,
-    };
-    lab.start_with(&spec, parameters)
 }
 
 fn mount_state(storage: &Machine) -> Result<()> {

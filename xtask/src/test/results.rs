@@ -10,9 +10,28 @@ use super::report::Report;
 use crate::command::Cmd;
 use crate::kernel::Kernel;
 
+/// What is tested: a commit, as it is or with changes.
+pub(crate) struct Source(String);
+
+impl Source {
+    /// What is there now: to be asked before anything is built of it, since a full run takes a while.
+    pub(crate) fn of(root: &Path) -> Result<Self> {
+        let git = |args: &[&str]| Cmd::new("git").dir(root).args(args).read();
+        let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+        let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+        let changed = if changes.is_empty() {
+            ""
+        } else {
+            " with changes"
+        };
+        Ok(Source(format!("{}{changed}", commit.trim())))
+    }
+}
+
 /// Replaces the section of this area, or adds it.
 pub(crate) fn write(
     root: &Path,
+    Source(source): &Source,
     area: Area,
     kernels: &[Kernel],
     seed: u64,
@@ -20,20 +39,12 @@ pub(crate) fn write(
 ) -> Result<()> {
     let path = root.join("RESULTS.md");
     let old = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
-    let git = |args: &[&str]| Cmd::new("git").dir(root).args(args).read();
-    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let changed = if git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty() {
-        ""
-    } else {
-        " with changes"
-    };
     let date = Cmd::new("date").args(["-u", "+%Y-%m-%d"]).read()?;
     let kernels: Vec<_> = kernels.iter().map(ToString::to_string).collect();
     let title = format!("## {}\n", format!("{area:?}").to_lowercase());
     let section = format!(
-        "{title}\n`cargo xtask test {} --full`, commit {}{changed}, {}, kernels {}, seed {seed}\n\n```\n{}\n```\n",
+        "{title}\n`cargo xtask test {} --full`, commit {source}, {}, kernels {}, seed {seed}\n\n```\n{}\n```\n",
         format!("{area:?}").to_lowercase(),
-        commit.trim(),
         date.trim(),
         kernels.join(", "),
         report.lines().join("\n"),
