@@ -149,6 +149,7 @@ mod tests {
     use std::sync::mpsc;
     use weir_api::orphan::{Orphans, Remove};
 
+    /// Seen red with: `may_order` returning `true`.
     #[test]
     fn only_root_and_the_agents_own_user_may_order() {
         let uid = |uid| Peer(Some(Uid::from_raw(uid)));

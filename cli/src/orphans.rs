@@ -303,6 +303,7 @@ mod tests {
         assert!(format!("{:#}", nobody.unwrap_err()).contains("no agent listens"));
     }
 
+    /// Seen red with: `confirm` returning at once.
     #[test]
     fn nothing_is_destroyed_without_a_yes() {
         let dir = tempfile::tempdir().unwrap();

@@ -68,6 +68,8 @@ fn a_node_with_everything_is_fit() {
 
 /// Each row: what is wrong with an otherwise good node, which finding says so, whether the node is
 /// unfit by it, and what is seen.
+///
+/// Seen red with: `is_fit` returning `true`, and with `version >= OLDEST_LVM` made `true`.
 #[test]
 fn whatever_is_missing_is_said_with_a_remedy() {
     type Break = fn(&mut Facts);
@@ -394,6 +396,7 @@ fn what_is_below_a_root_is_found() {
     );
 }
 
+/// Seen red with: the arm for `/dev` in `container` removed (a container's own tmpfs passes).
 #[test]
 fn a_container_is_asked_for_the_hosts_directories() {
     let dir = tempfile::tempdir().unwrap();

@@ -154,6 +154,9 @@ fn good_requests() -> Vec<Value> {
 
 /// A volume is exported, and beside its request lies a file that may be anything. The simulated node
 /// notes what must never happen; here: that the host loses its volume, or that data is destroyed.
+///
+/// Seen red with: a request's `metadata.name` put into the name of its status file without being checked
+/// (`is_dns_label` returning `true`).
 #[test]
 fn fuzz_request_files() {
     fuzz("fuzz_request_files", &damaged(good_requests()), |text| {

@@ -322,6 +322,9 @@ proptest! {
 }
 
 /// The life of one volume, stopped at each step in each way.
+///
+/// Seen red with: the flush before an export left out (`mark_generation`): the tag that is read there may
+/// not be on the disk yet.
 #[test]
 fn a_stop_at_any_step_of_a_volumes_life_converges() {
     let events = [

@@ -228,6 +228,8 @@ fn this_agent_keeps_the_fields_of_a_newer_version_that_allows_it() {
     store.remove_volume(volume.id).unwrap();
 }
 
+/// Seen red with: the check of `min_reader` in `newer` removed, and with `check_replaceable` not
+/// called in `Store::remove`.
 #[test]
 fn a_file_for_newer_agents_is_named_and_never_replaced_or_removed() {
     let (fs, store) = store(VOLUME, UNREADABLE);
