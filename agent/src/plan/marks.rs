@@ -1,6 +1,7 @@
 //! What stands in LVM's tags, so that record and requests can be made again from them alone.
 
 use weir_api::names::Generation;
+use weir_api::pool::StoragePool;
 use weir_api::volume::{Access, Phase};
 
 use super::volumes::Verdict;
@@ -89,14 +90,23 @@ impl Planner<'_> {
         verdict.steps = steps;
     }
 
-    /// Names a pool's node and portals on its volume group.
-    pub(super) fn mark_pool(&self, pool: &PoolRecord, view: &GroupView) -> Vec<Step> {
+    /// Names a pool's node and portals on its volume group. A portal that is asked for stays named there:
+    /// a pool whose record was lost is claimed before its portals are.
+    pub(super) fn mark_pool(
+        &self,
+        pool: &PoolRecord,
+        view: &GroupView,
+        request: Option<&StoragePool>,
+    ) -> Vec<Step> {
+        let asked = request.iter().flat_map(|request| &request.spec.portals);
+        let asked: Vec<String> = asked.map(portal_tag).collect();
         let portals = pool.portals.iter().filter(|portal| !portal.retiring);
         let mut wanted: Vec<String> = portals.map(|portal| portal_tag(&portal.portal)).collect();
         wanted.push(node_tag(&self.node.name));
         let group = group_of(pool, view);
         let stale = view.vg.tags.iter();
         let stale = stale.filter(|tag| is_pool_mark(tag) && !wanted.contains(tag));
+        let stale = stale.filter(|tag| !asked.contains(tag));
         let stale = stale.map(|tag| Step::UntagGroup(group.clone(), tag.clone()));
         let new = wanted.iter().filter(|tag| !view.vg.tags.contains(*tag));
         let new = new.map(|tag| Step::TagGroup(group.clone(), tag.clone()));

@@ -140,7 +140,7 @@ impl<'a> Planner<'a> {
             steps.push(Step::TagGroup(group.clone(), tag));
             steps.push(Step::FlushDisks(group.devices.clone()));
         }
-        steps.extend(self.mark_pool(pool, view));
+        steps.extend(self.mark_pool(pool, view, request));
         let refused = request.and_then(|request| self.refused_changes(pool, view, request));
         let request = request.filter(|_| refused.is_none());
         let mut wanted = PoolRecord {

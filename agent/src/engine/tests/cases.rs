@@ -157,6 +157,18 @@ fn a_broken_request_changes_nothing_and_names_the_field() {
     assert!(said.contains("spec.capacityBytes"), "{said}");
 }
 
+/// Seen red with: in `mark_pool`, what is asked for not kept.
+#[test]
+fn a_pool_that_is_claimed_again_never_loses_its_tags() {
+    let (mut world, _) = World::exported();
+    world.sim.fs.empty(Path::new(RECORD));
+    let commands = world.sim.lock().commands.len();
+    world.settle();
+    let state = world.sim.lock();
+    let mut later = state.commands[commands..].iter();
+    assert_eq!(later.find(|cmd| cmd.contains("--deltag")), None);
+}
+
 /// Seen red with: `attachment: attachment.cloned()` in `claim` replaced by `attachment: None`.
 #[test]
 fn a_record_that_was_emptied_ends_nothing_and_is_claimed_again() {
