@@ -111,7 +111,8 @@ fn check(volume: &Volume, device: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(device: &Path, id: &str, mib: u64, value: u64) -> Result<()> {
+/// Writes what [`check`] finds again.
+pub(crate) fn write(device: &Path, id: &str, mib: u64, value: u64) -> Result<()> {
     let file = open(device, true)?;
     let mut chunk = Box::new(Chunk([0; CHUNK]));
     for (at, bytes) in content(id, mib, Some(value)) {

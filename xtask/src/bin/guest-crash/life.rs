@@ -117,6 +117,8 @@ impl Life {
         self.stage("the record vanished; all is claimed again")?;
         self.wishes.pool.services = vec![4421];
         self.stage("the portal moves")?;
+        self.somebodys_lv()?;
+        self.stage("an LV of somebody's becomes a volume")?;
 
         self.stop_zeroing()?;
         for volume in self.wishes.volumes.values_mut() {
@@ -165,6 +167,34 @@ impl Life {
         )?;
         let lv = format!("{}/{}", Pool::GROUP, self.wishes.volumes[name].lv());
         run("lvchange", &["--devices", device, "-an", &lv]).map(drop)
+    }
+
+    /// Asks for a volume that an LV is to become which somebody made and wrote to.
+    fn somebodys_lv(&mut self) -> Result<()> {
+        let lv = "theirs";
+        let mut volume = self.wishes.make(false, false);
+        let (device, size) = (&self.wishes.pool.device, format!("{}M", volume.mib));
+        run(
+            "lvcreate",
+            &[
+                "--devices",
+                device,
+                "-y",
+                "-Wn",
+                "-n",
+                lv,
+                "-L",
+                &size,
+                Pool::GROUP,
+            ],
+        )?;
+        self.value += 1;
+        let theirs = PathBuf::from(format!("/dev/mapper/{}-{lv}", Pool::GROUP));
+        data::write(&theirs, &volume.id, volume.mib, self.value)?;
+        volume.written = Some(self.value);
+        volume.source = Some(lv.to_owned());
+        self.wishes.volumes.insert(volume.name.clone(), volume);
+        Ok(())
     }
 
     /// A deletion that meets a running zeroing.

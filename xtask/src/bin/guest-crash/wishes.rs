@@ -37,6 +37,8 @@ pub(crate) struct Volume {
     pub(crate) mib: u64,
     /// Whether several nodes may use it at once.
     pub(crate) several: bool,
+    /// The LV of somebody else that it is to be made of.
+    pub(crate) source: Option<String>,
     /// The nodes it is attached to, and the generation of each grant.
     pub(crate) attached: BTreeMap<String, u64>,
     /// The generation of the last attachment that was asked for.
@@ -145,7 +147,7 @@ impl Volume {
             .iter()
             .map(|(node, generation)| json!({ "nodeName": node, "generation": generation }))
             .collect();
-        let spec = json!({
+        let mut spec = json!({
             "id": self.id,
             "capacityBytes": self.mib << 20,
             "poolName": Pool::NAME,
@@ -153,6 +155,9 @@ impl Volume {
             "provisioning": if self.thin { "thin" } else { "thick" },
             "attachments": attachments,
         });
+        if let Some(lv) = &self.source {
+            spec["source"] = json!({ "logicalVolume": lv });
+        }
         object("Volume", &self.name, self.deleted, &spec)
     }
 
@@ -237,6 +242,7 @@ impl Wishes {
             thin,
             mib: MIB,
             several,
+            source: None,
             attached: BTreeMap::new(),
             generation: 0,
             deleted: false,
