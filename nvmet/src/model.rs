@@ -94,7 +94,7 @@ pub struct Subsystem {
     /// Lowest controller id, at least 1. Two targets that serve one NQN need ranges that don't overlap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cntlid_min: Option<u16>,
-    /// Highest controller id.
+    /// Highest controller id. 6.1 refuses one that equals the lowest, later kernels take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cntlid_max: Option<u16>,
     /// I/O queues of a controller at most, 1 to 128. Writing it drops the subsystem's controllers

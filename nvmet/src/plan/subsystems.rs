@@ -206,11 +206,11 @@ fn sticky(have: &Subsystem, want: &Subsystem) -> Vec<SubsystemValue> {
     values.into_iter().flatten().collect()
 }
 
-/// The kernel wants the lowest id never above the highest, in between too.
+/// The kernel wants the lowest id never above the highest, in between too; 6.1 wants it below.
 fn cntlids(have: &Subsystem, want: &Subsystem) -> Vec<SubsystemValue> {
     let min = wanted(have.cntlid_min, want.cntlid_min).map(SubsystemValue::CntlidMin);
     let max = wanted(have.cntlid_max, want.cntlid_max).map(SubsystemValue::CntlidMax);
-    let goes_up = want.cntlid_min > have.cntlid_max;
+    let goes_up = want.cntlid_min >= have.cntlid_max;
     let values = if goes_up { [max, min] } else { [min, max] };
     values.into_iter().flatten().collect()
 }
