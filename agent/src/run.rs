@@ -114,47 +114,35 @@ pub fn run(
         let glance = engine
             .rests_on()
             .and_then(|disks| glancer.glance(disks, engine.mapped()?));
+        let mut until = started + resync;
         if woken.is_none() && rest.goes_on(glance, started) {
             engine.count_glance();
-            woken = wait(
-                &mut notice,
-                &args.requests,
-                &rest.requests,
-                started + resync,
-                &wakes,
-            );
-            if woken == Some(Wake::Stop) {
-                return Ok(());
+        } else {
+            let mut read = watch::read(&args.requests);
+            for (order, reply) in orders.try_iter() {
+                // Whoever asked may have gone: the order stands.
+                let _gone = reply.send(engine.answer(&order, &read.requests));
+                read = watch::read(&args.requests);
             }
-            continue;
-        }
-        let mut read = watch::read(&args.requests);
-        for (order, reply) in orders.try_iter() {
-            // Whoever asked may have gone: the order stands.
-            let _gone = reply.send(engine.answer(&order, &read.requests));
-            read = watch::read(&args.requests);
-        }
-        let round = engine.round(&read.requests);
-        let is_settled = matches!(round, Ok(Round::Settled)) && !read.is_partial;
-        let mut until = match round {
-            Ok(Round::Settled) => {
+            let round = engine.round(&read.requests);
+            let is_settled = matches!(round, Ok(Round::Settled));
+            if is_settled {
                 pause = BACK_OFF.min(resync);
-                started + resync
+            } else {
+                until = Instant::now() + back_off(&mut pause, resync);
             }
-            Ok(Round::Failed) => started.max(Instant::now()) + back_off(&mut pause, resync),
-            Err(error) => {
-                tracing::error!(error = crate::chain(&error), "nothing was done");
-                Instant::now() + back_off(&mut pause, resync)
+            if let Err(error) = &round {
+                tracing::error!(error = crate::chain(error), "nothing was done");
             }
-        };
-        if read.is_partial {
-            until = until.min(Instant::now() + SETTLE);
+            if read.is_partial {
+                until = until.min(Instant::now() + SETTLE);
+            }
+            rest = Rest {
+                glance: glance.filter(|_| is_settled && !read.is_partial),
+                ends: Some(started + resync * LOOKS_APART),
+                requests: read.seen,
+            };
         }
-        rest = Rest {
-            glance: glance.filter(|_| is_settled),
-            ends: Some(started + resync * LOOKS_APART),
-            requests: read.seen,
-        };
         woken = wait(&mut notice, &args.requests, &rest.requests, until, &wakes);
         if woken == Some(Wake::Stop) {
             return Ok(());
