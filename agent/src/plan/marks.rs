@@ -105,8 +105,8 @@ impl Planner<'_> {
         wanted.push(node_tag(&self.node.name));
         let group = group_of(pool, view);
         let stale = view.vg.tags.iter();
-        let stale = stale.filter(|tag| is_pool_mark(tag) && !wanted.contains(tag));
-        let stale = stale.filter(|tag| !asked.contains(tag));
+        let kept = |tag: &String| wanted.contains(tag) || asked.contains(tag);
+        let stale = stale.filter(|tag| is_pool_mark(tag) && !kept(tag));
         let stale = stale.map(|tag| Step::UntagGroup(group.clone(), tag.clone()));
         let new = wanted.iter().filter(|tag| !view.vg.tags.contains(*tag));
         let new = new.map(|tag| Step::TagGroup(group.clone(), tag.clone()));
