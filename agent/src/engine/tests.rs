@@ -90,6 +90,16 @@ impl World {
         (world, generation)
     }
 
+    /// A node that exports volume 1, `a`, to app-1 and app-2 with these generations.
+    fn exported_to_two() -> (Self, Generation, Generation) {
+        let mut world = World::new();
+        let (first, second) = (world.next(), world.next());
+        let grants = [("app-1", first), ("app-2", second)];
+        world.ask(&shared(volume("a", 1), &grants));
+        world.settle();
+        (world, first, second)
+    }
+
     fn restart(&mut self) {
         self.engine = engine(&self.sim, &self.gauges, &self.measured);
     }

@@ -21,18 +21,6 @@ fn ready(world: &World, node: &str) -> bool {
     of.is_some_and(|a| a.message.is_none() && (a.target.is_some() || a.device_path.is_some()))
 }
 
-/// A node that exports volume 1, `a`, to app-1 and app-2 with these generations.
-fn two_hosts() -> (World, Generation, Generation) {
-    let mut world = World::new();
-    let (first, second) = (world.next(), world.next());
-    world.ask(&shared(
-        volume("a", 1),
-        &[("app-1", first), ("app-2", second)],
-    ));
-    world.settle();
-    (world, first, second)
-}
-
 #[test]
 fn each_host_has_a_mapping_and_a_subsystem_of_its_own() {
     let mut world = World::new();
@@ -59,7 +47,7 @@ fn each_host_has_a_mapping_and_a_subsystem_of_its_own() {
 /// Seen red with: `cut_off` taking all of `traces` instead of `unwanted`.
 #[test]
 fn one_host_goes_and_the_other_notices_nothing() {
-    let (mut world, _, second) = two_hosts();
+    let (mut world, _, second) = World::exported_to_two();
     let stays = world
         .sim
         .target()
@@ -88,7 +76,7 @@ fn one_host_goes_and_the_other_notices_nothing() {
 
 #[test]
 fn a_host_is_granted_again_once_its_last_grant_is_gone() {
-    let (mut world, first, second) = two_hosts();
+    let (mut world, first, second) = World::exported_to_two();
     let old = mappings(&world);
     let third = world.next();
     let request = shared(volume("a", 1), &[("app-1", third), ("app-2", second)]);

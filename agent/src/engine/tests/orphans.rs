@@ -52,16 +52,18 @@ impl World {
         self.sim.fs.sync(Path::new(RECORD)).unwrap();
     }
 
-    /// A volume `a` that is ready and, if it has a host, exported to it with the next generation.
-    fn with_volume(host: Option<&str>) -> Self {
+    /// A volume `a` that is ready and holds data.
+    fn with_volume() -> Self {
         let mut world = World::new();
-        let mut wanted = volume("a", 1);
-        if let Some(host) = host {
-            let generation = world.next();
-            wanted = attached(wanted, host, generation);
-        }
-        world.ask(&wanted);
+        world.ask(&volume("a", 1));
         world.settle();
+        world.write(id(1));
+        world
+    }
+
+    /// The same, exported to app-1.
+    fn with_export() -> Self {
+        let (world, _) = World::exported();
         world.write(id(1));
         world
     }
@@ -109,7 +111,7 @@ fn refused(answer: &Answer) -> &str {
 
 #[test]
 fn orphans_are_listed_by_what_is_left_of_them() {
-    let mut world = World::with_volume(None);
+    let mut world = World::with_volume();
     assert!(world.orphans().is_empty());
     world.vanish("a");
     let orphans = world.orphans();
@@ -144,7 +146,7 @@ fn orphans_are_listed_by_what_is_left_of_them() {
 #[test]
 fn an_orphan_is_destroyed_by_an_order_that_names_it_and_nothing_else() {
     for is_recorded in [true, false] {
-        let mut world = World::with_volume(None);
+        let mut world = World::with_volume();
         world.ask(&volume("b", 2));
         world.settle();
         for name in ["a", "b"] {
@@ -168,7 +170,7 @@ fn an_orphan_is_destroyed_by_an_order_that_names_it_and_nothing_else() {
 #[test]
 fn an_order_to_destroy_is_carried_out_whole_or_not_at_all() {
     for steps in 0.. {
-        let mut world = World::with_volume(None);
+        let mut world = World::with_volume();
         world.unlink("a.json");
         world.forget(id(1));
         // What is destroyed must be recorded as such: the simulated LVM looks at the disk.
@@ -232,7 +234,7 @@ fn an_order_to_destroy_what_may_be_in_use_is_refused() {
         ),
     ];
     for (make, why) in rows {
-        let mut world = World::with_volume(None);
+        let mut world = World::with_volume();
         world.vanish("a");
         world.forget(id(1));
         make(&mut world);
@@ -241,7 +243,7 @@ fn an_order_to_destroy_what_may_be_in_use_is_refused() {
         assert!(refused(&answer).contains(why), "{answer:?}");
         assert_eq!(world.sim.fs.writes(), writes);
     }
-    let mut world = World::with_volume(Some("app-1"));
+    let mut world = World::with_export();
     world.vanish("a");
     let answer = world.order(&Order::Remove(Remove { id: id(1) }));
     assert!(refused(&answer).contains("exported"), "{answer:?}");
@@ -259,7 +261,7 @@ fn uuid_of(world: &World, lv: &str) -> String {
 #[test]
 fn an_orphan_is_adopted_as_it_is_exports_included() {
     for is_recorded in [true, false] {
-        let mut world = World::with_volume(Some("app-1"));
+        let mut world = World::with_export();
         world.vanish("a");
         if !is_recorded {
             world.forget(id(1));
@@ -283,7 +285,7 @@ fn an_orphan_is_adopted_as_it_is_exports_included() {
 #[test]
 fn a_pool_is_adopted_from_its_record_or_its_tags() {
     for is_recorded in [true, false] {
-        let mut world = World::with_volume(None);
+        let mut world = World::with_volume();
         let before = world.records().pools.values().next().cloned().unwrap();
         for name in ["a", "fast"] {
             world.vanish(name);
@@ -432,7 +434,7 @@ fn an_lv_that_is_in_use_or_weirs_own_is_not_adopted() {
 /// Seen red with: `live_grants` returning no grants.
 #[test]
 fn what_was_recovered_from_tags_serves_on() {
-    let mut world = World::with_volume(Some("app-1"));
+    let mut world = World::with_export();
     let mut thin = volume("thin", 2);
     thin.spec.provisioning = Provisioning::Thin;
     world.ask(&thin);
@@ -455,11 +457,7 @@ fn what_was_recovered_from_tags_serves_on() {
 /// The same for a volume that two hosts use: both go on, each through the mapping it has.
 #[test]
 fn what_was_recovered_from_tags_serves_several_hosts_on() {
-    let mut world = World::new();
-    let (first, second) = (world.next(), world.next());
-    let request = shared(volume("a", 1), &[("app-1", first), ("app-2", second)]);
-    world.ask(&request);
-    world.settle();
+    let (mut world, _, _) = World::exported_to_two();
     let (before, target) = (world.records(), world.sim.target());
     world.lose_everything();
     assert_eq!(world.recover(None).left, []);
@@ -480,7 +478,7 @@ fn what_was_recovered_from_tags_serves_several_hosts_on() {
 /// `volume_from_tags`.
 #[test]
 fn no_generation_that_was_ever_granted_is_granted_after_a_recovery() {
-    let mut world = World::with_volume(Some("app-1"));
+    let mut world = World::with_export();
     for host in ["app-2", "app-3"] {
         let generation = world.next();
         world.ask(&attached(volume("a", 1), host, generation));
@@ -512,7 +510,7 @@ fn no_generation_that_was_ever_granted_is_granted_after_a_recovery() {
 /// Seen red with: `.max(granted(lv))` in `claim` removed.
 #[test]
 fn a_claimed_volume_remembers_its_generations() {
-    let mut world = World::with_volume(Some("app-1"));
+    let mut world = World::with_export();
     world.ask(&volume("a", 1));
     world.settle();
     world.sim.fs.empty(Path::new(RECORD));
@@ -527,7 +525,7 @@ fn a_claimed_volume_remembers_its_generations() {
 
 #[test]
 fn what_the_tags_do_not_tell_is_left_alone() {
-    let mut world = World::with_volume(None);
+    let mut world = World::with_volume();
     let mut state = world.sim.lock();
     let lvs = &mut state.groups.get_mut("vg0").unwrap().lvs;
     lvs.get_mut(LV)
@@ -543,7 +541,7 @@ fn what_the_tags_do_not_tell_is_left_alone() {
     assert_eq!(recovery.volumes[0].highest_generation, Some(Generation(70)));
     assert_eq!(recovery.left, []);
 
-    let mut world = World::with_volume(None);
+    let mut world = World::with_volume();
     world.lose_everything();
     let mut state = world.sim.lock();
     let tags = &mut state.groups.get_mut("vg0").unwrap().tags;
