@@ -1,6 +1,7 @@
 //! The engine on a simulated node.
 
 mod boot;
+mod calm;
 mod cases;
 mod fuzz;
 mod multihost;
