@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Scale;
-use super::report::Report;
+use super::report::{Case, Report};
 use crate::vm::disk::Disk;
 use crate::vm::machine::{Lab, Machine, Spec, address};
 
@@ -22,6 +22,9 @@ const LIMIT: Duration = Duration::from_secs(3 * 3600);
 pub(super) const POINTS: &str = "points";
 pub(super) const RANDOM: &str = "random";
 
+/// A part of `guest-crash`, run; what it said.
+pub(super) type Part<'a> = Case<'a, String>;
+
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
     let Scale { full, seed } = scale;
@@ -31,31 +34,26 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kills = if full { KILLS.1 } else { KILLS.0 };
     let exhaust = if full { "--exhaust" } else { "" };
     let kill = format!("--seed {seed} --kills {kills}");
-    let (points, random) = std::thread::scope(|scope| {
-        let points = scope.spawn(|| inside(&one, POINTS, 1, exhaust));
-        let random = inside(&other, RANDOM, 2, &kill);
-        let panicked = |_| Err(anyhow::anyhow!("a thread panicked"));
-        (points.join().unwrap_or_else(panicked), random)
-    });
-    for (name, done) in [
-        (format!("{kernel} crash: every fail point"), points),
-        (
-            format!("{kernel} crash: {kills} random kills (seed {seed})"),
-            random,
-        ),
-    ] {
-        let mut said = None;
-        report.case(&name, || {
-            done.map(|text| said = text.lines().last().map(str::to_owned))
-        });
-        if let Some(said) = said {
-            report.figure(format!("  {said}"));
-        }
-    }
+    let points: Part<'_> = (
+        format!("{kernel} crash: every fail point"),
+        Box::new(|| inside(&one, POINTS, 1, exhaust)),
+    );
+    let random: Part<'_> = (
+        format!("{kernel} crash: {kills} random kills (seed {seed})"),
+        Box::new(|| inside(&other, RANDOM, 2, &kill)),
+    );
+    side_by_side(report, vec![points, random]);
     report.case(&format!("{kernel} crash: clean stop"), || {
         one.stop()?;
         other.stop()
     });
+}
+
+/// Runs parts of `guest-crash` at the same time, and reports the line with which each ended.
+pub(super) fn side_by_side(report: &mut Report, parts: Vec<Part<'_>>) {
+    for said in report.side_by_side(parts).into_iter().flatten() {
+        report.figure(format!("  {}", last(&said, 1)));
+    }
 }
 
 fn boot(lab: &Lab) -> Result<[Machine; 2]> {
@@ -96,7 +94,7 @@ pub(super) fn inside(
 }
 
 /// The last lines of a text.
-pub(super) fn last(text: &str, lines: usize) -> String {
+fn last(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

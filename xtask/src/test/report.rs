@@ -1,8 +1,12 @@
 //! What ran and how it ended.
 
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+
+/// A case's name, and what it does.
+pub(crate) type Case<'a, T> = (String, Box<dyn FnOnce() -> Result<T> + Send + 'a>);
 
 /// Counts cases and prints each as it ends.
 pub(crate) struct Report {
@@ -29,10 +33,29 @@ impl Report {
 
     /// Runs a case whose result others need.
     pub(crate) fn need<T>(&mut self, name: &str, run: impl FnOnce() -> Result<T>) -> Option<T> {
-        eprintln!("weir: {name} ...");
-        let begun = Instant::now();
-        let outcome = run();
-        let seconds = begun.elapsed().as_secs_f32();
+        self.ended(name, timed(name, run))
+    }
+
+    /// Runs cases at the same time; each is reported once all have ended.
+    pub(crate) fn side_by_side<T: Send>(&mut self, cases: Vec<Case<'_, T>>) -> Vec<Option<T>> {
+        let panicked = |_| (0.0, Err(anyhow!("its thread panicked")));
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            let begun = cases.into_iter().map(|(name, run)| {
+                let of = name.clone();
+                (name, scope.spawn(move || timed(&of, run)))
+            });
+            let begun: Vec<_> = begun.collect();
+            let join = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(panicked);
+            begun
+                .into_iter()
+                .map(|(name, thread)| (name, join(thread)))
+                .collect()
+        });
+        let reported = ended.into_iter().map(|(name, of)| self.ended(&name, of));
+        reported.collect()
+    }
+
+    fn ended<T>(&mut self, name: &str, (seconds, outcome): (f32, Result<T>)) -> Option<T> {
         match outcome {
             Ok(value) => {
                 self.passed += 1;
@@ -85,6 +108,14 @@ impl Report {
         print_line(&line);
         self.lines.push(line);
     }
+}
+
+/// Says that a case begins and runs it; the seconds it took, and how it ended.
+fn timed<T>(name: &str, run: impl FnOnce() -> Result<T>) -> (f32, Result<T>) {
+    eprintln!("weir: {name} ...");
+    let begun = Instant::now();
+    let outcome = run();
+    (begun.elapsed().as_secs_f32(), outcome)
 }
 
 #[expect(

@@ -17,29 +17,18 @@ pub(super) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
     let Scale { full, seed } = scale;
     let kills = if full { KILLS.1 } else { KILLS.0 };
-    let random = || {
-        inside(
-            lab,
-            crash::RANDOM,
-            3,
-            &format!("--seed {seed} --kills {kills}"),
-        )
-    };
-    let points = || inside(lab, crash::POINTS, 4, "");
-    let name = |what: &str| format!("{kernel} host: {what}");
-    std::thread::scope(|scope| {
-        let points = full.then(|| scope.spawn(points));
-        let kills = name(&format!("{kills} random kills (seed {seed})"));
-        let mut said = vec![report.need(&kills, random)];
-        if let Some(points) = points {
-            let panicked = |_| Err(anyhow::anyhow!("a thread panicked"));
-            let joined = || points.join().unwrap_or_else(panicked);
-            said.push(report.need(&name("every fail point"), joined));
-        }
-        for said in said.into_iter().flatten() {
-            report.figure(format!("  {}", crash::last(&said, 1)));
-        }
-    });
+    let arguments = format!("--seed {seed} --kills {kills}");
+    let mut parts: Vec<crash::Part<'_>> = vec![(
+        format!("{kernel} host: {kills} random kills (seed {seed})"),
+        Box::new(|| inside(lab, crash::RANDOM, 3, &arguments)),
+    )];
+    if full {
+        parts.push((
+            format!("{kernel} host: every fail point"),
+            Box::new(|| inside(lab, crash::POINTS, 4, "")),
+        ));
+    }
+    crash::side_by_side(report, parts);
 }
 
 /// Runs a part of `guest-crash` on a host of its own; what it said.
