@@ -15,6 +15,9 @@ use crate::vm::machine::{Lab, Machine, Spec, address};
 /// Kills at random moments, in CI and in full.
 const KILLS: (u32, u32) = (100, 1000);
 
+/// Lives in which the agent is ended at each fail point once, in CI and in full.
+const LIVES: (u32, u32) = (1, 6);
+
 /// How long one command inside a guest may take; only a guest that hangs takes that long.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
@@ -32,11 +35,11 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
         return;
     };
     let kills = if full { KILLS.1 } else { KILLS.0 };
-    let exhaust = if full { "--exhaust" } else { "" };
+    let lives = format!("--lives {}", if full { LIVES.1 } else { LIVES.0 });
     let kill = format!("--seed {seed} --kills {kills}");
     let points: Part<'_> = (
         format!("{kernel} crash: every fail point"),
-        Box::new(|| inside(&one, POINTS, 1, exhaust)),
+        Box::new(|| inside(&one, POINTS, 1, &lives)),
     );
     let random: Part<'_> = (
         format!("{kernel} crash: {kills} random kills (seed {seed})"),

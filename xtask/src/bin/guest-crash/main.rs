@@ -39,9 +39,9 @@ enum Command {
     Points {
         #[command(flatten)]
         node: NodeArguments,
-        /// Live again until a whole life has no fail point that was not hit before
-        #[arg(long)]
-        exhaust: bool,
+        /// How often to live: each life meets fail points that those before it did not
+        #[arg(long, default_value_t = 1)]
+        lives: u32,
     },
     /// Random orders, and kills at random moments
     Random {
@@ -71,9 +71,9 @@ struct NodeArguments {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Points { node, exhaust } => node
+        Command::Points { node, lives } => node
             .open()
-            .and_then(|(agent, wishes)| Life::new(agent, wishes).live(exhaust)),
+            .and_then(|(agent, wishes)| Life::new(agent, wishes).live(lives)),
         Command::Random { node, seed, kills } => node
             .open()
             .and_then(|(agent, wishes)| Random::new(agent, wishes, seed).run(kills)),
