@@ -2,6 +2,11 @@
 //!
 //! The work is done by `guest-crash` inside the guests (xtask/src/bin/guest-crash). Two guests run at
 //! once: an emulated one keeps one CPU of this machine busy.
+//!
+//! Seen red at a fail point, with: the steps of `new_volume` (plan/create.rs) rotated, so that an LV comes before its
+//! record; `RemoveVolume` first among the steps of `deleting` (plan/delete.rs), so that a record goes before its LV;
+//! `unused_hosts` (plan/exports.rs) returning at once. That a command outlives its agent unnoticed (`Stdio::null()` in
+//! cmd/turn.rs) was not seen here: commands end too soon. A unit test of that file is about it.
 
 use std::time::Duration;
 
