@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
+use weir_api::names::VolumeId;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
@@ -38,8 +39,23 @@ pub struct VolumeGauge {
     pub name: String,
     /// Its pool's name.
     pub pool: String,
+    /// Its identity.
+    pub id: VolumeId,
+    /// Whose it is.
+    pub user: VolumeUser,
     /// Where in its life it is.
     pub phase: Phase,
+}
+
+/// Whose a volume is in Kubernetes, in the words of its own metrics. What is not known is no label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumeUser {
+    /// The name of its claim.
+    pub persistent_volume_claim: Option<String>,
+    /// The namespace of claim and pod.
+    pub namespace: Option<String>,
+    /// The pod that uses it.
+    pub pod: Option<String>,
 }
 
 /// A pool.
@@ -87,8 +103,19 @@ impl Collector for GaugeCollector {
 }
 
 pub(crate) fn families(now: &Gauges) -> Vec<MetricFamily> {
+    let mut infos = Family::new(&catalogue::VOLUME_INFO);
     let mut phases = Family::new(&catalogue::VOLUME_PHASE);
     for volume in &now.volumes {
+        let user = &volume.user;
+        let labels = [
+            &volume.name,
+            &volume.pool,
+            &volume.id.to_string(),
+            user.persistent_volume_claim.as_deref().unwrap_or_default(),
+            user.namespace.as_deref().unwrap_or_default(),
+            user.pod.as_deref().unwrap_or_default(),
+        ];
+        infos.gauge(labels, 1);
         phases.gauge([&volume.name, &volume.pool, &volume.phase.to_string()], 1);
     }
     let mut capacity = Family::new(&catalogue::POOL_CAPACITY);
@@ -109,15 +136,19 @@ pub(crate) fn families(now: &Gauges) -> Vec<MetricFamily> {
     let mut rounds = Family::new(&catalogue::ROUNDS);
     rounds.counter([], now.rounds_total);
     let all = [
-        phases, capacity, free, orphans, invalid, broken, failed, rounds,
+        infos, phases, capacity, free, orphans, invalid, broken, failed, rounds,
     ];
-    all.into_iter().filter_map(Family::finish).collect()
+    all.into_iter()
+        .filter_map(Family::finish)
+        .map(MetricFamily::from)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use prometheus::{Encoder, Registry, TextEncoder};
+    use uuid::Uuid;
 
     #[test]
     fn what_the_last_round_saw_is_shown() {
@@ -125,6 +156,11 @@ mod tests {
             volumes: vec![VolumeGauge {
                 name: "a".to_owned(),
                 pool: "p".to_owned(),
+                id: VolumeId(Uuid::from_u128(1)),
+                user: VolumeUser {
+                    namespace: Some("shop".to_owned()),
+                    ..VolumeUser::default()
+                },
                 phase: Phase::Ready,
             }],
             pools: vec![PoolGauge {
@@ -145,7 +181,10 @@ mod tests {
             .encode(&registry.gather(), &mut text)
             .unwrap();
         let text = String::from_utf8(text).unwrap();
+        let info = "weir_volume_info{volume=\"a\",pool=\"p\",id=\"00000000-0000-0000-0000-000000000001\",\
+                    namespace=\"shop\"} 1";
         for line in [
+            info,
             "weir_volume_phase{volume=\"a\",pool=\"p\",phase=\"Ready\"} 1",
             "weir_pool_free_bytes{pool=\"p\"} 4",
             "weir_orphan_volumes{kind=\"recorded\"} 2",

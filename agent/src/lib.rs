@@ -24,6 +24,9 @@ pub mod engine;
 pub mod fail_point;
 #[cfg(test)]
 mod fuse;
+#[cfg(test)]
+#[path = "../../nvmet/tests/support/fuzz.rs"]
+mod fuzz;
 pub mod gauges;
 pub mod glance;
 pub mod glancer;

@@ -20,7 +20,6 @@ use weir_agent::disk::HostDisks;
 use weir_agent::durable::HostFs;
 use weir_agent::gauges::{GaugeCollector, Gauges};
 use weir_agent::measure::SharedProbes;
-use weir_agent::metrics::{ProbeCollector, full_families};
 use weir_agent::orders::Orderer;
 use weir_agent::probe::ProbeConfig;
 use weir_agent::record::{BootId, Store};
@@ -80,10 +79,9 @@ fn serve_metrics(
     gauges: Arc<Mutex<Gauges>>,
 ) -> anyhow::Result<()> {
     let registry = Registry::new();
-    let (default, full) = (probes.clone(), probes.clone());
-    registry.register(Box::new(ProbeCollector::new(move || default.read())?))?;
     registry.register(Box::new(GaugeCollector::new(gauges)?))?;
-    let router = serve::router(registry, move || full_families(&full.read()));
+    let probes = probes.clone();
+    let router = serve::router(registry, move || probes.read());
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {} (--listen)", args.listen))?;
     listener

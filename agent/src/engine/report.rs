@@ -9,7 +9,7 @@ use weir_api::volume::{Access, Attachment, Phase, VolumeStatus};
 use super::{Engine, Looked};
 use crate::durable;
 use crate::fail_point;
-use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
+use crate::gauges::{Gauges, PoolGauge, VolumeGauge, VolumeUser};
 use crate::objects;
 use crate::observed::{Observed, PoolView, TargetView};
 use crate::plan::Plan;
@@ -333,16 +333,18 @@ fn gauges(
         let request = requests.volumes.get(&volume.name);
         request.is_none_or(|request| request.spec.id != volume.id)
     };
-    let pool_of = |name: &ObjectName| {
-        let request = requests
-            .volumes
-            .get(name)
-            .map(|volume| volume.spec.pool_name.clone());
+    let pool_and_id = |name: &ObjectName| {
+        let request = requests.volumes.get(name);
+        let request = request.map(|volume| (volume.spec.pool_name.clone(), volume.spec.id));
         let mut recorded = records
             .volumes
             .values()
             .filter(|volume| volume.name == *name);
-        request.or_else(|| recorded.next().map(|volume| volume.pool.clone()))
+        request.or_else(|| {
+            recorded
+                .next()
+                .map(|volume| (volume.pool.clone(), volume.id))
+        })
     };
     let (errors, rounds) = {
         let before = crate::gauges::lock(before);
@@ -353,10 +355,13 @@ fn gauges(
             .volumes
             .iter()
             .filter_map(|(name, status)| {
-                let (name, pool) = (name.to_string(), pool_of(name)?.to_string());
+                let (pool, id) = pool_and_id(name)?;
                 Some(VolumeGauge {
-                    name,
-                    pool,
+                    name: name.to_string(),
+                    pool: pool.to_string(),
+                    id,
+                    // Objects do not say yet whose they are.
+                    user: VolumeUser::default(),
                     phase: status.phase,
                 })
             })

@@ -55,7 +55,7 @@ impl Entry {
 pub const LATENCY: Entry = Entry {
     name: "weir_volume_io_latency_seconds",
     kind: Kind::Histogram,
-    labels: &["volume", "pool", "op"],
+    labels: &["volume", "op"],
     help: "Time from the beginning to the end of an I/O of a volume, as its storage node sees it.",
 };
 
@@ -63,7 +63,7 @@ pub const LATENCY: Entry = Entry {
 pub const STAGE: Entry = Entry {
     name: "weir_volume_io_stage_seconds",
     kind: Kind::Summary,
-    labels: &["volume", "pool", "op", "stage"],
+    labels: &["volume", "op", "stage"],
     help: "Time that I/Os of a volume spent in a stage.",
 };
 
@@ -71,7 +71,7 @@ pub const STAGE: Entry = Entry {
 pub const STAGE_LATENCY: Entry = Entry {
     name: "weir_volume_io_stage_latency_seconds",
     kind: Kind::Histogram,
-    labels: &["volume", "pool", "op", "stage"],
+    labels: &["volume", "op", "stage"],
     help: "Time that an I/O of a volume spent in a stage, in full resolution.",
 };
 
@@ -84,11 +84,19 @@ pub const IN_FLIGHT: Entry = Entry {
 };
 
 /// `total` per initiator.
+pub const INITIATOR: Entry = Entry {
+    name: "weir_initiator_io_seconds",
+    kind: Kind::Summary,
+    labels: &["volume", "initiator", "op"],
+    help: "Time that I/Os of an initiator took, as the storage node sees it.",
+};
+
+/// `total` per initiator, in full resolution.
 pub const INITIATOR_LATENCY: Entry = Entry {
     name: "weir_initiator_io_latency_seconds",
     kind: Kind::Histogram,
     labels: &["volume", "initiator", "op"],
-    help: "Time from the beginning to the end of an initiator's I/O, as the storage node sees it.",
+    help: "Time from the beginning to the end of an initiator's I/O, in full resolution.",
 };
 
 /// A pool's disks.
@@ -147,23 +155,47 @@ pub const BUILD_INFO: Entry = Entry {
     help: "1, with the agent's version.",
 };
 
+/// What did not fit.
+pub const LEFT_OUT: Entry = Entry {
+    name: "weir_scrape_left_out",
+    kind: Kind::Gauge,
+    labels: &["kind"],
+    help: "What is measured and not in this scrape, since there is more of its kind than a scrape may hold.",
+};
+
 /// What every scrape gets.
-pub const DEFAULT: [Entry; 11] = [
+pub const DEFAULT: [Entry; 12] = [
     LATENCY,
     STAGE,
     IN_FLIGHT,
-    INITIATOR_LATENCY,
+    INITIATOR,
     DISK_LATENCY,
     DROPPED,
     SKIPPED,
     AGED,
     MAP_BYTES,
     STAGE_OFF,
+    LEFT_OUT,
     BUILD_INFO,
 ];
 
-/// What `?full=1` adds.
-pub const FULL: [Entry; 1] = [STAGE_LATENCY];
+/// What `?full=1` and protobuf add.
+pub const FULL: [Entry; 2] = [STAGE_LATENCY, INITIATOR_LATENCY];
+
+/// What a volume is.
+pub const VOLUME_INFO: Entry = Entry {
+    name: "weir_volume_info",
+    kind: Kind::Gauge,
+    labels: &[
+        "volume",
+        "pool",
+        "id",
+        "persistentvolumeclaim",
+        "namespace",
+        "pod",
+    ],
+    help: "1 for every volume, with what is known of it; to be joined with other metrics by `volume`.",
+};
 
 /// Volumes by phase.
 pub const VOLUME_PHASE: Entry = Entry {
@@ -230,7 +262,8 @@ pub const ROUNDS: Entry = Entry {
 };
 
 /// What the engine adds to every scrape.
-pub const ENGINE: [Entry; 8] = [
+pub const ENGINE: [Entry; 9] = [
+    VOLUME_INFO,
     VOLUME_PHASE,
     POOL_CAPACITY,
     POOL_FREE,

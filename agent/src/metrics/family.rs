@@ -8,12 +8,15 @@ use weir_agent_ebpf::scale::upper_bound_ns;
 
 use super::catalogue::{Entry, Kind};
 use super::coarse::BOUNDS_NS;
+use super::native::Native;
+use super::{Exposed, Resolution};
 use crate::histogram::Histogram;
 
 /// A family that grows.
 pub(crate) struct Family {
     entry: &'static Entry,
     metrics: Vec<Metric>,
+    natives: Vec<Native>,
 }
 
 impl Family {
@@ -21,6 +24,7 @@ impl Family {
         Family {
             entry,
             metrics: Vec::new(),
+            natives: Vec::new(),
         }
     }
 
@@ -47,23 +51,35 @@ impl Family {
         self.add(labels).set_summary(summary);
     }
 
+    /// The classic buckets of every scrape, and all of it as a native histogram where there can be one.
     pub(crate) fn coarse_histogram<const N: usize>(
         &mut self,
         labels: [&str; N],
         histogram: &Histogram,
+        resolution: Resolution,
     ) {
         let buckets = BOUNDS_NS
             .iter()
             .map(|bound| bucket(*bound, histogram.count_up_to(*bound)));
         self.histogram(labels, histogram, buckets.collect());
+        if resolution == Resolution::Native {
+            self.natives.push(Native::from(histogram));
+        }
     }
 
-    /// Only the buckets that hold something: each is cumulative, so nothing is lost.
+    /// All of it: as a native histogram, or else in classic buckets. Of those only the ones that hold something:
+    /// each is cumulative, so nothing is lost.
     pub(crate) fn full_histogram<const N: usize>(
         &mut self,
         labels: [&str; N],
         histogram: &Histogram,
+        resolution: Resolution,
     ) {
+        if resolution == Resolution::Native {
+            self.histogram(labels, histogram, Vec::new());
+            self.natives.push(Native::from(histogram));
+            return;
+        }
         let mut below = 0;
         let buckets = histogram
             .counts()
@@ -79,7 +95,7 @@ impl Family {
     }
 
     /// `None` if it stayed empty: the text format has no way to write such a family.
-    pub(crate) fn finish(self) -> Option<MetricFamily> {
+    pub(crate) fn finish(self) -> Option<Exposed> {
         if self.metrics.is_empty() {
             return None;
         }
@@ -93,7 +109,10 @@ impl Family {
             Kind::Summary => MetricType::SUMMARY,
         });
         family.set_metric(self.metrics);
-        Some(family)
+        Some(Exposed {
+            family,
+            natives: self.natives,
+        })
     }
 
     fn histogram<const N: usize>(
@@ -111,7 +130,10 @@ impl Family {
 
     fn add<const N: usize>(&mut self, values: [&str; N]) -> &mut Metric {
         debug_assert_eq!(N, self.entry.labels.len(), "{}", self.entry.name);
-        let labels = self.entry.labels.iter().zip(values).map(|(name, value)| {
+        let labels = self.entry.labels.iter().zip(values);
+        // To Prometheus an empty value is no label.
+        let labels = labels.filter(|(_, value)| !value.is_empty());
+        let labels = labels.map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name((*name).to_owned());
             pair.set_value(value.to_owned());

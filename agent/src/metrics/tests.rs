@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use prometheus::{Registry, TextEncoder};
 use uuid::Uuid;
 use weir_agent_ebpf::scale::upper_bound_ns;
 use weir_api::names::VolumeId;
@@ -12,19 +11,19 @@ use weir_api::volume::Phase;
 
 use super::catalogue::{DEFAULT, ENGINE, Entry, FULL, Kind};
 use super::*;
-use crate::gauges::{Gauges, PoolGauge, VolumeGauge};
+use crate::gauges::{Gauges, PoolGauge, VolumeGauge, VolumeUser};
 use crate::histogram::Histogram;
 use crate::probe::{DiskFigures, InitiatorFigures, Loss, Op, OpFigures, StageOff, VolumeFigures};
 
 fn histogram() -> Histogram {
     let mut histogram = Histogram::default();
-    for ns in [900, 32_768, 32_769, 1 << 20, 70_000_000_000] {
+    for ns in [900, 65_536, 65_537, 1 << 20, 70_000_000_000] {
         histogram.record(ns);
     }
     histogram
 }
 
-fn everything() -> Snapshot {
+pub(super) fn everything() -> Snapshot {
     Snapshot {
         volumes: vec![VolumeFigures {
             id: VolumeId(Uuid::from_u128(1)),
@@ -57,8 +56,8 @@ fn everything() -> Snapshot {
     }
 }
 
-fn text(families: &[MetricFamily]) -> String {
-    TextEncoder::new().encode_to_string(families).unwrap()
+fn default_text() -> String {
+    text(Vec::new(), &everything(), false).unwrap()
 }
 
 /// The figures of a histogram's buckets, by bound.
@@ -73,67 +72,133 @@ fn buckets(text: &str, start: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
+/// Seen red with: `..bucket_of(bound_ns)` in `Histogram::count_up_to`.
 #[test]
 fn bounds_are_inclusive_and_coarse_buckets_are_exact_sums() {
-    let text = text(&families(&everything()));
+    let text = default_text();
     let buckets = buckets(&text, "weir_volume_io_latency_seconds_bucket");
-    assert_eq!(buckets.len(), 14);
-    assert_eq!(buckets[0], ("0.000032768".to_owned(), 2));
-    assert_eq!(buckets[1], ("0.000065536".to_owned(), 3));
-    assert_eq!(buckets[5], ("0.001048576".to_owned(), 4));
-    assert_eq!(buckets[12].1, 4);
-    assert_eq!(buckets[13], ("+Inf".to_owned(), 5));
+    let expected = [
+        ("0.000065536", 2),
+        ("0.000262144", 3),
+        ("0.001048576", 4),
+        ("0.004194304", 4),
+        ("0.016777216", 4),
+        ("0.134217728", 4),
+        ("1.073741824", 4),
+        ("+Inf", 5),
+    ];
+    assert_eq!(buckets, expected.map(|(le, count)| (le.to_owned(), count)));
+    assert!(buckets.len() <= 14);
 }
 
 #[test]
 fn full_resolution_has_every_stage_and_only_buckets_that_hold_something() {
-    let text = text(&full_families(&everything()));
+    let text = text(Vec::new(), &everything(), true).unwrap();
     for stage in Stage::ALL {
         assert!(text.contains(&format!("stage=\"{}\"", stage.label())));
     }
-    let start = "weir_volume_io_stage_latency_seconds_bucket{volume=\"db\",pool=\"fast\",op=\"read\",stage=\"total\"";
-    let bound = upper_bound_ns(weir_agent_ebpf::scale::bucket_of(32_769)).unwrap();
-    assert_eq!(
-        buckets(&text, start),
-        [
-            ("0.000001024".to_owned(), 1),
-            ("0.000032768".to_owned(), 2),
-            ((bound as f64 / 1e9).to_string(), 3),
-            ("0.001048576".to_owned(), 4),
-            ("+Inf".to_owned(), 5),
-        ]
-    );
+    let bound = upper_bound_ns(weir_agent_ebpf::scale::bucket_of(65_537)).unwrap();
+    let expected = [
+        ("0.000001024".to_owned(), 1),
+        ("0.000065536".to_owned(), 2),
+        ((bound as f64 / 1e9).to_string(), 3),
+        ("0.001048576".to_owned(), 4),
+        ("+Inf".to_owned(), 5),
+    ];
+    for start in [
+        "weir_volume_io_stage_latency_seconds_bucket{volume=\"db\",op=\"read\",stage=\"total\"",
+        "weir_initiator_io_latency_seconds_bucket{volume=\"db\",initiator=\"n1\",op=\"write\"",
+    ] {
+        assert_eq!(buckets(&text, start), expected);
+    }
 }
 
 #[test]
-fn other_stages_are_sum_and_count() {
-    let text = text(&families(&everything()));
-    let line = "weir_volume_io_stage_seconds_count{volume=\"db\",pool=\"fast\",op=\"read\",stage=\"backend\"} 5";
-    assert!(text.contains(line), "{text}");
-    assert!(!text.contains(
-        "weir_volume_io_stage_seconds_count{volume=\"db\",pool=\"fast\",op=\"read\",stage=\"total\""
-    ));
-}
-
-#[test]
-fn the_collector_can_be_registered_and_gathered() {
-    let registry = Registry::new();
-    let collector = ProbeCollector::new(everything).unwrap();
-    registry.register(Box::new(collector)).unwrap();
-    assert_eq!(registry.gather().len(), DEFAULT.len());
+fn other_stages_and_initiators_are_sum_and_count() {
+    let text = default_text();
+    for line in [
+        "weir_volume_io_stage_seconds_count{volume=\"db\",op=\"read\",stage=\"backend\"} 5",
+        "weir_initiator_io_seconds_count{volume=\"db\",initiator=\"n1\",op=\"write\"} 5",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    for never in ["stage=\"total\"", "weir_initiator_io_latency_seconds"] {
+        assert!(!text.contains(never), "{never}");
+    }
 }
 
 #[test]
 fn a_node_that_measures_nothing_says_why() {
-    let text = text(&families(&Snapshot::nothing("built without probes")));
+    let text = text(
+        Vec::new(),
+        &Snapshot::nothing("built without probes"),
+        false,
+    )
+    .unwrap();
     assert!(text.contains("weir_probe_stage_off{stage=\"all\",reason=\"built without probes\"} 1"));
+}
+
+/// Two series that are equal would make Prometheus refuse one of them.
+///
+/// Seen red with: every reason shown.
+#[test]
+fn the_same_reason_is_told_once() {
+    let mut snapshot = everything();
+    snapshot.off.extend(everything().off);
+    let text = text(Vec::new(), &snapshot, false).unwrap();
+    assert_eq!(text.matches("weir_probe_stage_off{").count(), 1);
+}
+
+/// Seen red with: `..` instead of `..kept` in `cap::first`.
+#[test]
+fn what_does_not_fit_is_left_out_whole_and_counted() {
+    let mut snapshot = everything();
+    let (volume, initiator) = (snapshot.volumes.remove(0), snapshot.initiators.remove(0));
+    for number in 0..cap::VOLUMES + 2 {
+        let mut volume = volume.clone();
+        volume.name = format!("v{number}").parse().unwrap();
+        volume.ops[0].stages.truncate(2);
+        snapshot.volumes.push(volume);
+    }
+    for number in 0..cap::INITIATORS + 3 {
+        let mut initiator = initiator.clone();
+        initiator.initiator = format!("n{number}").parse().unwrap();
+        snapshot.initiators.push(initiator);
+    }
+    for number in 0..cap::REASONS {
+        snapshot.off.push(StageOff {
+            stage: "all".to_owned(),
+            reason: number.to_string(),
+        });
+    }
+    let text = text(Vec::new(), &snapshot, false).unwrap();
+    let (last, first_out) = (cap::VOLUMES - 1, cap::VOLUMES);
+    assert!(text.contains(&format!("{{volume=\"v{last}\"")));
+    assert!(!text.contains(&format!("{{volume=\"v{first_out}\"")));
+    let series = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!(
+        series("weir_volume_io_latency_seconds_count{"),
+        cap::VOLUMES
+    );
+    assert_eq!(series("weir_volume_io_in_flight{"), cap::VOLUMES);
+    assert_eq!(series("weir_initiator_io_seconds_count{"), cap::INITIATORS);
+    assert_eq!(series("weir_probe_stage_off{"), cap::REASONS);
+    for (kind, count) in [("volume", 2), ("initiator", 3), ("reason", 1)] {
+        let line = format!("weir_scrape_left_out{{kind=\"{kind}\"}} {count}\n");
+        assert!(text.contains(&line), "{kind}");
+    }
+}
+
+#[test]
+fn what_fits_is_not_left_out() {
+    assert!(default_text().contains("weir_scrape_left_out{kind=\"volume\"} 0\n"));
 }
 
 type Described = BTreeMap<String, (String, Vec<String>)>;
 
-fn exported(families: &[MetricFamily]) -> Described {
+fn exported(families: impl IntoIterator<Item = MetricFamily>) -> Described {
     families
-        .iter()
+        .into_iter()
         .map(|family| {
             let kind = format!("{:?}", family.get_field_type()).to_lowercase();
             let labels = family.get_metric()[0].get_label();
@@ -177,17 +242,29 @@ fn documented(section: &str) -> Described {
 
 #[test]
 fn what_is_exported_is_what_is_catalogued_and_described() {
-    assert_eq!(exported(&families(&everything())), catalogued(&DEFAULT));
-    assert_eq!(exported(&full_families(&everything())), catalogued(&FULL));
+    let probes = |resolution| {
+        let families = families(&everything(), resolution);
+        exported(families.into_iter().map(MetricFamily::from))
+    };
+    let all = [&DEFAULT[..], &FULL].concat();
+    assert_eq!(probes(Resolution::Coarse), catalogued(&DEFAULT));
+    assert_eq!(probes(Resolution::Full), catalogued(&all));
+    assert_eq!(probes(Resolution::Native), catalogued(&all));
     assert_eq!(
         documented("## Measured in the kernel\n"),
         catalogued(&DEFAULT)
     );
-    assert_eq!(documented("## With `?full=1`\n"), catalogued(&FULL));
+    assert_eq!(documented("## In full resolution\n"), catalogued(&FULL));
     let gauges = Gauges {
         volumes: vec![VolumeGauge {
             name: "v".to_owned(),
             pool: "p".to_owned(),
+            id: VolumeId(Uuid::from_u128(1)),
+            user: VolumeUser {
+                persistent_volume_claim: Some("c".to_owned()),
+                namespace: Some("n".to_owned()),
+                pod: Some("p-0".to_owned()),
+            },
             phase: Phase::Ready,
         }],
         pools: vec![PoolGauge {
@@ -198,7 +275,7 @@ fn what_is_exported_is_what_is_catalogued_and_described() {
         ..Gauges::default()
     };
     assert_eq!(
-        exported(&crate::gauges::families(&gauges)),
+        exported(crate::gauges::families(&gauges)),
         catalogued(&ENGINE)
     );
     assert_eq!(documented("## Of the agent itself\n"), catalogued(&ENGINE));
@@ -209,6 +286,7 @@ fn every_reason_and_operation_is_described() {
     let document = include_str!("../../METRICS.md");
     let labels = Loss::ALL.map(Loss::label).into_iter();
     let labels = labels.chain(Op::ALL.map(Op::label));
+    let labels = labels.chain(["volume", "initiator", "reason"]);
     for label in labels.chain(Stage::ALL.map(Stage::label)) {
         assert!(document.contains(&format!("`{label}`")), "{label}");
     }

@@ -7,14 +7,10 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fuzz::fuzz;
 use crate::lvm::{self, report};
 use crate::objects;
 use crate::observed::GroupView;
-
-#[path = "../../../../nvmet/tests/support/fuzz.rs"]
-mod support;
-
-use support::fuzz;
 
 /// Text that somebody might want to be something else.
 fn any_text() -> impl Strategy<Value = String> {
