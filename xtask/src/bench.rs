@@ -1,7 +1,10 @@
-//! `cargo xtask bench NAME`: figures with their aims, measured in VMs.
+//! `cargo xtask bench NAME`: figures with their aims, measured in VMs unless they say otherwise.
 
 mod agent;
 mod nvmet;
+mod scrape;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -22,6 +25,8 @@ pub(crate) enum Bench {
     Nvmet,
     /// An idle agent with a thousand volumes: memory, CPU time, BPF maps
     Agent,
+    /// A scrape of a thousand volumes: time and size; on this machine
+    Scrape,
 }
 
 /// What a bench printed: one object on standard output.
@@ -121,6 +126,7 @@ impl Bench {
         match self {
             Bench::Nvmet => &[("nvmet", "nvmet")],
             Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
+            Bench::Scrape => &[],
         }
     }
 }
@@ -128,20 +134,34 @@ impl Bench {
 /// Measures, prints the figures; a missed aim is a figure, not an error.
 pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -> Result<()> {
     let workspace = Workspace::open(cache)?;
+    let figures = match bench {
+        Bench::Nvmet => nvmet::run(&lab(cache, &workspace, bench, kernel)?.0)?,
+        Bench::Agent => {
+            let (lab, programs) = lab(cache, &workspace, bench, kernel)?;
+            agent::run(&lab, &programs)?
+        }
+        Bench::Scrape => scrape::run(&workspace)?,
+    };
+    let name = bench
+        .to_possible_value()
+        .map_or(String::new(), |value| value.get_name().to_owned());
+    print(&Measured { name, figures }, output)
+}
+
+/// A lab for VMs with a bench's programs, and where these are.
+fn lab(
+    cache: &Cache,
+    workspace: &Workspace,
+    bench: Bench,
+    kernel: Kernel,
+) -> Result<(Lab, Vec<PathBuf>)> {
     setup::vms(cache, &[kernel], Userland::Small)?;
     let dir = workspace.for_vms()?;
     let payload = dir.join("bench.ext4");
     let programs = workspace.optimised(bench.programs())?;
     vm::payload::make(&programs, &workspace.deploy(), &payload)?;
     let lab = Lab::new(cache, kernel, Userland::Small, &payload, &dir)?;
-    let figures = match bench {
-        Bench::Nvmet => nvmet::run(&lab)?,
-        Bench::Agent => agent::run(&lab, &programs)?,
-    };
-    let name = bench
-        .to_possible_value()
-        .map_or(String::new(), |value| value.get_name().to_owned());
-    print(&Measured { name, figures }, output)
+    Ok((lab, programs))
 }
 
 #[expect(

@@ -36,7 +36,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring everything the other commands need: packages, the eBPF toolchain, guest images
+    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, guest images
     #[command(after_help = "Examples:\n  cargo xtask setup\n  cargo xtask setup --kernel all")]
     Setup {
         /// Guest kernels: 6.1, 6.12, 7.3 or all
@@ -73,7 +73,7 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Measure, in a VM: figures, what they are compared with, and their aims
+    /// Measure, mostly in a VM: figures, what they are compared with, and their aims
     #[command(
         after_help = "Examples:\n  cargo xtask bench nvmet\n  cargo xtask bench nvmet -o json > figures.json"
     )]
@@ -144,6 +144,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup { kernel } => {
             setup::bpf_tools(&cache)?;
+            setup::prometheus(&cache)?;
             setup::vms(&cache, &kernel.parse::<Kernels>()?.list(), Userland::Small)?;
             progress::say("everything is here");
             Ok(())

@@ -2,12 +2,13 @@
 //!
 //! Each step is idempotent and says what it does; where something can't be had, the error names
 //! the remedy. Steps, in order: [`host`] programs, the toolchain for eBPF ([`rust_src`],
-//! [`bpf_linker`]), a [`guest`] image per kernel.
+//! [`bpf_linker`]), what reads the metrics ([`prometheus`]), a [`guest`] image per kernel.
 
 pub(crate) mod apt;
 mod bpf_linker;
 pub(crate) mod guest;
 mod host;
+mod prometheus;
 mod rust_src;
 
 use std::path::PathBuf;
@@ -31,6 +32,12 @@ pub(crate) fn bpf_tools(cache: &Cache) -> Result<BpfTools> {
     Ok(BpfTools {
         bin: bpf_linker::ensure(cache)?,
     })
+}
+
+/// Brings Prometheus and promtool; returns the directory they are in.
+pub(crate) fn prometheus(cache: &Cache) -> Result<PathBuf> {
+    host::ensure(&host::BUILDING)?;
+    prometheus::ensure(cache)
 }
 
 /// Brings what VMs with these kernels and this userland need.

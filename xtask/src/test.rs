@@ -41,6 +41,8 @@ pub(crate) enum Area {
     Fuzz,
     /// The eBPF programs on this machine's own kernel (root)
     Native,
+    /// What promtool and a Prometheus server make of the agent's metrics
+    Metrics,
     /// The nvmet crate on a real kernel
     Nvmet,
     /// The eBPF programs under the kernel's target, in VMs
@@ -129,6 +131,14 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             .cargo()
             .args(["test", "-p", "weir-agent", "--test", "native_probes"]);
         report.case("native", || cargo.args(["--", "--test-threads=1"]).show());
+    }
+    if runs(Area::Metrics) {
+        let programs = setup::prometheus(cache)?;
+        let cargo = workspace
+            .cargo()
+            .args(["test", "-p", "weir-agent", "--test", "prometheus"])
+            .env("WEIR_PROMETHEUS", programs);
+        report.case("metrics", || cargo.show());
     }
     if Area::PAIR
         .into_iter()
