@@ -65,6 +65,10 @@ pub const REQUEST: &[Fact] = &[
     member("RQ_QUEUE", "request", "q"),
     member("RQ_FLAGS", "request", "cmd_flags"),
     member("RQ_LENGTH", "request", "__data_len"),
+    member("RQ_BIO", "request", "bio"),
+    member("BIO_NEXT", "bio", "bi_next"),
+    member("BIO_OPF", "bio", "bi_opf"),
+    value("BIT_FUA", "__REQ_FUA"),
     member("QUEUE_DISK", "request_queue", "disk"),
     member("DISK_MAJOR", "gendisk", "major"),
     member("DISK_MINOR", "gendisk", "first_minor"),
@@ -84,4 +88,13 @@ pub const TARGET: &[Fact] = &[
 pub const INITIATOR: &[Fact] = &[
     member("NVMET_SQ_CTRL", "nvmet_sq", "ctrl"),
     member("NVMET_CTRL_HOSTNQN", "nvmet_ctrl", "hostnqn"),
+];
+
+/// Device mapper's copies of bios: the members of [`crate::layout::Mapper`], by their names there.
+pub const MAPPER: &[Fact] = &[
+    member("clone", "dm_target_io", "clone"),
+    member("magic", "dm_target_io", "magic"),
+    member("io", "dm_target_io", "io"),
+    member("io_magic", "dm_io", "magic"),
+    member("original", "dm_io", "orig_bio"),
 ];

@@ -7,7 +7,7 @@ use crate::scale::BUCKETS;
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
 /// an agent never reads maps of another layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The most pool disks that one node measures.
 pub const MAX_DISKS: u32 = 64;
@@ -64,23 +64,32 @@ pub enum Stage {
     Total,
     /// t1−t0 of it.
     FabricWait,
-    /// t4−t1 of it.
+    /// t2−t1, if there was a disk request.
+    Queue,
+    /// t3−t2, if there was one.
+    Device,
+    /// t4−t3; t4−t1 if there was no disk request.
+    Dm,
+    /// t4−t1 of an exported volume's request.
     Backend,
     /// t5−t4 of it.
     Response,
-    /// A bio of a volume that is used on its own node. The reader adds it to `total` and `backend`,
-    /// which are the same interval there: recording it once halves the cost.
+    /// t4−t1 of a bio of a volume that is used on its own node. The reader adds it to `total` and
+    /// `backend`, which are the same interval there: recording it once halves the cost.
     Local,
 }
 
 /// The number of [`Stage`]s.
-pub const STAGES: u32 = 5;
+pub const STAGES: u32 = 8;
 
 impl Stage {
     /// All of them, in the order of their numbers.
     pub const ALL: [Stage; STAGES as usize] = [
         Stage::Total,
         Stage::FabricWait,
+        Stage::Queue,
+        Stage::Device,
+        Stage::Dm,
         Stage::Backend,
         Stage::Response,
         Stage::Local,
@@ -102,10 +111,16 @@ pub enum Loss {
     UnknownInitiator,
     /// A kernel structure could not be read.
     Unreadable,
+    /// Not all of its disk requests' beginnings and ends were seen: it counts, but its time between t1
+    /// and t4 is not divided.
+    Undivided,
+    /// A disk request held more bios than the programs look at; what lies behind the others may end up
+    /// as [`Loss::Undivided`].
+    LongRequest,
 }
 
 /// The number of [`Loss`] reasons.
-pub const LOSSES: u32 = 5;
+pub const LOSSES: u32 = 7;
 
 impl Loss {
     /// All of them, in the order of their numbers.
@@ -115,6 +130,8 @@ impl Loss {
         Loss::StaleSlot,
         Loss::UnknownInitiator,
         Loss::Unreadable,
+        Loss::Undivided,
+        Loss::LongRequest,
     ];
 
     /// The value of the label `reason`.
@@ -126,16 +143,18 @@ impl Loss {
             Loss::StaleSlot => "stale_slot",
             Loss::UnknownInitiator => "unknown_initiator",
             Loss::Unreadable => "unreadable",
+            Loss::Undivided => "undivided",
+            Loss::LongRequest => "long_request",
         }
     }
 }
 
-/// One histogram: shared by all CPUs, counted up with atomic additions.
+/// A histogram's buckets: shared by all CPUs, counted up with atomic additions. Histograms are given out of
+/// a pool when a figure's first interval is recorded: most volumes never see most operations, and one for
+/// every stage of every operation would take more than twice the room.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct RawHistogram {
-    /// The sum of all intervals, in nanoseconds.
-    pub sum_ns: u64,
     /// Intervals per bucket of [`crate::scale`].
     pub buckets: [u64; BUCKETS],
 }
@@ -143,9 +162,23 @@ pub struct RawHistogram {
 impl RawHistogram {
     /// Nothing recorded.
     pub const EMPTY: Self = Self {
-        sum_ns: 0,
         buckets: [0; BUCKETS],
     };
+}
+
+/// A series of intervals, for example one stage of one operation of one volume. It keeps its histogram
+/// when its slot is given to somebody else, who begins with empty buckets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Figure {
+    /// The sum of all intervals, in nanoseconds.
+    pub sum_ns: u64,
+    /// Intervals that are in no histogram, since the pool had none left.
+    pub unbucketed: u64,
+    /// 1 + the number of its histogram; 0 while it has none.
+    pub histogram: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// I/Os of one volume and operation that began, or ended otherwise than in a histogram. Written by
@@ -190,6 +223,10 @@ pub struct Slot {
     pub generation: u32,
     /// 1 while somebody holds it.
     pub held: u32,
+    /// 1 if the time between t1 and t4 of the volume's I/Os can be divided: every disk of its pool is measured.
+    pub divided: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Bio events of the device are I/Os of its volume.
@@ -200,6 +237,8 @@ pub const VOLUME_EXPORTED: u32 = 1 << 1;
 pub const DISK_REQUESTS: u32 = 1 << 2;
 /// The disk has no requests (it is bio-based): its bios are the I/Os.
 pub const DISK_BIOS: u32 = 1 << 3;
+/// Flushes are queued on this device for a disk with requests: the disk itself, or a partition of it.
+pub const DISK_FLUSHES: u32 = 1 << 4;
 
 /// What a device number stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,27 +262,57 @@ pub struct HostKey {
     pub nqn: [u8; NQN_BYTES],
 }
 
-/// What an entry of [`maps::BIOS`] stands for.
-pub const BIO_OF_VOLUME: u32 = 0;
-/// See [`BIO_OF_VOLUME`].
-pub const BIO_OF_REQUEST: u32 = 1;
-/// See [`BIO_OF_VOLUME`].
-pub const BIO_OF_DISK: u32 = 2;
+/// What an entry of [`maps::BIOS`] stands for: an I/O of a volume.
+pub const BIO_OF_VOLUME: u16 = 0;
+/// A bio of a request of the target.
+pub const BIO_OF_REQUEST: u16 = 1;
+/// An I/O of a disk without requests.
+pub const BIO_OF_DISK: u16 = 2;
+/// A bio that is chained to one of [`BIO_OF_VOLUME`].
+pub const BIO_OF_BIO: u16 = 3;
 
-/// A bio in flight, or a disk's request in flight.
+/// The disk requests of one I/O of a volume. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Span {
+    /// t2: the first one issued.
+    pub first_ns: u64,
+    /// t3: the last one completed.
+    pub last_ns: u64,
+}
+
+/// A bio in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Start {
-    /// When it was queued or issued, `CLOCK_MONOTONIC` in nanoseconds.
+    /// When it was queued, `CLOCK_MONOTONIC` in nanoseconds.
     pub at_ns: u64,
-    /// The target's request that a [`BIO_OF_REQUEST`] belongs to.
-    pub request: u64,
+    /// Its disk requests, if it is a [`BIO_OF_VOLUME`].
+    pub disk: Span,
+    /// The target's request that a [`BIO_OF_REQUEST`] belongs to, or the bio that a [`BIO_OF_BIO`] does.
+    pub owner: u64,
     /// Its volume or disk.
     pub place: Place,
     /// An [`Op`].
     pub op: u32,
-    /// `BIO_OF_…`; of a disk's request: 1 once it was put back into the queue.
-    pub kind: u32,
+    /// `BIO_OF_…`.
+    pub kind: u16,
+    /// 1 if the time between t1 and t4 is divided.
+    pub divided: u16,
+}
+
+/// A disk's request in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct DiskStart {
+    /// When it was first issued, `CLOCK_MONOTONIC` in nanoseconds.
+    pub at_ns: u64,
+    /// Its disk.
+    pub place: Place,
+    /// An [`Op`].
+    pub op: u32,
+    /// 1 once it was put back into the queue.
+    pub requeued: u32,
 }
 
 /// A request of the NVMe target in flight. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
@@ -254,7 +323,9 @@ pub struct RequestStart {
     pub init_ns: u64,
     /// t1: its first bio queued on the volume's device.
     pub queued_ns: u64,
-    /// t4: that bio completed.
+    /// Its disk requests.
+    pub disk: Span,
+    /// t4: its first bio completed, which the others are chained to.
     pub done_ns: u64,
     /// That bio.
     pub bio: u64,
@@ -264,8 +335,28 @@ pub struct RequestStart {
     pub initiator: Place,
     /// An [`Op`].
     pub op: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1 if the time between t1 and t4 is divided.
+    pub divided: u32,
+}
+
+/// Where device mapper keeps, beside each bio that it makes, the one that it made it from: a structure
+/// `dm_target_io` holds the bio and leads to a `dm_io` (drivers/md/dm-core.h). The offsets come from the BTF
+/// of its module, which may be loaded after the programs: so they stand in a map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Mapper {
+    /// 1 once the rest is known.
+    pub known: u32,
+    /// The bio inside `dm_target_io`.
+    pub clone: u32,
+    /// `dm_target_io.magic`.
+    pub magic: u32,
+    /// `dm_target_io.io`.
+    pub io: u32,
+    /// `dm_io.magic`.
+    pub io_magic: u32,
+    /// `dm_io.orig_bio`.
+    pub original: u32,
 }
 
 /// Facts about the pins themselves, in the one element of [`maps::META`].
@@ -296,12 +387,18 @@ pub mod maps {
     pub const INITIATORS: &str = "INITIATORS";
     /// [`super::HostKey`] → [`super::Place`] of the initiator.
     pub const HOSTS: &str = "HOSTS";
-    /// [`super::RawHistogram`] at [`super::volume_histogram`].
-    pub const VOLUME_HIST: &str = "VOLUME_HIST";
-    /// [`super::RawHistogram`] at `slot * OPS + op`.
-    pub const DISK_HIST: &str = "DISK_HIST";
-    /// [`super::RawHistogram`] at `slot * OPS + op`.
-    pub const HOST_HIST: &str = "HOST_HIST";
+    /// [`super::Figure`] at [`super::volume_figure`].
+    pub const VOLUME_FIGURES: &str = "VOLUME_FIGURES";
+    /// [`super::Figure`] at `slot * OPS + op`.
+    pub const DISK_FIGURES: &str = "DISK_FIGURES";
+    /// [`super::Figure`] at `slot * OPS + op`.
+    pub const HOST_FIGURES: &str = "HOST_FIGURES";
+    /// The pool of [`super::RawHistogram`]s.
+    pub const HISTOGRAMS: &str = "HISTOGRAMS";
+    /// `[u32; 1]`: how many of the pool are given out.
+    pub const GIVEN: &str = "GIVEN";
+    /// `[Mapper; 1]`, written by user space only.
+    pub const MAPPER: &str = "MAPPER";
     /// [`super::Counts`] at `slot * OPS + op`.
     pub const COUNTS: &str = "COUNTS";
     /// `u64` at `slot * OPS + op`: aged out, written by user space only.
@@ -310,7 +407,7 @@ pub mod maps {
     pub const DROPPED: &str = "DROPPED";
     /// bio pointer → [`super::Start`].
     pub const BIOS: &str = "BIOS";
-    /// `struct request` pointer → [`super::Start`].
+    /// `struct request` pointer → [`super::DiskStart`].
     pub const REQUESTS: &str = "REQUESTS";
     /// `struct nvmet_req` pointer → [`super::RequestStart`].
     pub const TARGETS: &str = "TARGETS";
@@ -319,10 +416,10 @@ pub mod maps {
     pub const SCRATCH: &str = "SCRATCH";
 }
 
-/// The index of a volume's histogram.
+/// The index of a volume's figure.
 #[must_use]
 #[inline(always)]
-pub const fn volume_histogram(slot: u32, op: u32, stage: Stage) -> u32 {
+pub const fn volume_figure(slot: u32, op: u32, stage: Stage) -> u32 {
     (slot * OPS + op) * STAGES + stage as u32
 }
 
@@ -336,7 +433,10 @@ pub const fn per_op(slot: u32, op: u32) -> u32 {
 #[cfg(feature = "user")]
 mod plain {
     //! aya's permission to copy these to and from maps.
-    use super::{Counts, Device, HostKey, Meta, Place, RawHistogram, RequestStart, Slot, Start};
+    use super::{
+        Counts, Device, DiskStart, Figure, HostKey, Mapper, Meta, Place, RawHistogram,
+        RequestStart, Slot, Start,
+    };
 
     macro_rules! plain_data {
         ($($layout:ty),*) => {$(
@@ -348,7 +448,10 @@ mod plain {
     plain_data!(
         Counts,
         Device,
+        DiskStart,
+        Figure,
         HostKey,
+        Mapper,
         Meta,
         Place,
         RawHistogram,
@@ -364,24 +467,27 @@ mod tests {
 
     #[test]
     fn no_layout_has_padding() {
-        assert_eq!(size_of::<RawHistogram>(), 8 + 8 * BUCKETS);
+        assert_eq!(size_of::<RawHistogram>(), 8 * BUCKETS);
+        assert_eq!(size_of::<Figure>(), 2 * 8 + 2 * 4);
+        assert_eq!(size_of::<Mapper>(), 6 * 4);
+        assert_eq!(size_of::<DiskStart>(), 8 + 8 + 2 * 4);
         assert_eq!(size_of::<Counts>(), 3 * 8);
         assert_eq!(size_of::<Place>(), 2 * 4);
-        assert_eq!(size_of::<Slot>(), 16 + 2 * 4);
+        assert_eq!(size_of::<Slot>(), 16 + 4 * 4);
         assert_eq!(size_of::<Device>(), 2 * 8 + 4);
         assert_eq!(size_of::<HostKey>(), 8 + NQN_BYTES);
-        assert_eq!(size_of::<Start>(), 2 * 8 + 8 + 2 * 4);
-        assert_eq!(size_of::<RequestStart>(), 4 * 8 + 2 * 8 + 2 * 4);
+        assert_eq!(size_of::<Start>(), 4 * 8 + 8 + 4 + 2 * 2);
+        assert_eq!(size_of::<RequestStart>(), 6 * 8 + 2 * 8 + 2 * 4);
         assert_eq!(size_of::<Meta>(), 2 * 4 + 8);
     }
 
     #[test]
-    fn no_two_volumes_share_a_histogram() {
+    fn no_two_volumes_share_a_figure() {
         let mut next = 0;
         for slot in 0..3 {
             for op in Op::ALL {
                 for stage in Stage::ALL {
-                    assert_eq!(volume_histogram(slot, op as u32, stage), next);
+                    assert_eq!(volume_figure(slot, op as u32, stage), next);
                     next += 1;
                 }
             }

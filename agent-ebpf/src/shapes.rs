@@ -1,8 +1,8 @@
 //! How big each map is, and all of them together.
 
 use crate::layout::{
-    Counts, Device, HostKey, LOSSES, MAX_DISKS, MAX_STARTS, Meta, OPS, Place, RawHistogram,
-    RequestStart, STAGES, Slot, Start, maps,
+    Counts, Device, DiskStart, Figure, HostKey, LOSSES, MAX_DISKS, MAX_STARTS, Mapper, Meta, OPS,
+    Place, RawHistogram, RequestStart, STAGES, Slot, Start, maps,
 };
 
 /// A map as it is created.
@@ -21,13 +21,27 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 17;
+pub const MAPS: usize = 20;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
 #[must_use]
 pub const fn max_initiators(max_volumes: u32) -> u32 {
     max_volumes + max_volumes / 4 + 16
+}
+
+/// Histograms in the pool: for each volume eight stages of three operations, a quarter more for its
+/// initiators, and some for disks. Whoever comes when all are given out has sums and counts only.
+#[must_use]
+pub const fn max_histograms(max_volumes: u32) -> u32 {
+    max_volumes * 30 + MAX_DISKS * 3
+}
+
+/// Device numbers that mean something: a volume has several devices if several hosts use it, and a disk
+/// may be a partition.
+#[must_use]
+pub const fn max_devices(max_volumes: u32) -> u32 {
+    max_initiators(max_volumes) + 2 * MAX_DISKS
 }
 
 /// All maps for a number of volumes.
@@ -58,19 +72,22 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
     [
         array::<Meta>(maps::META, 1),
         array::<u64>(maps::GATE, 1),
-        hash::<u32, Device>(maps::DEVICES, max_volumes + MAX_DISKS),
+        hash::<u32, Device>(maps::DEVICES, max_devices(max_volumes)),
         array::<Slot>(maps::VOLUMES, max_volumes),
         array::<Slot>(maps::DISKS, MAX_DISKS),
         array::<Slot>(maps::INITIATORS, initiators),
         hash::<HostKey, Place>(maps::HOSTS, initiators),
-        array::<RawHistogram>(maps::VOLUME_HIST, max_volumes * OPS * STAGES),
-        array::<RawHistogram>(maps::DISK_HIST, MAX_DISKS * OPS),
-        array::<RawHistogram>(maps::HOST_HIST, initiators * OPS),
+        array::<Figure>(maps::VOLUME_FIGURES, max_volumes * OPS * STAGES),
+        array::<Figure>(maps::DISK_FIGURES, MAX_DISKS * OPS),
+        array::<Figure>(maps::HOST_FIGURES, initiators * OPS),
+        array::<RawHistogram>(maps::HISTOGRAMS, max_histograms(max_volumes)),
+        array::<u32>(maps::GIVEN, 1),
+        array::<Mapper>(maps::MAPPER, 1),
         array::<Counts>(maps::COUNTS, max_volumes * OPS),
         array::<u64>(maps::AGED, max_volumes * OPS),
         per_cpu::<u64>(maps::DROPPED, LOSSES),
         hash::<u64, Start>(maps::BIOS, MAX_STARTS),
-        hash::<u64, Start>(maps::REQUESTS, MAX_STARTS),
+        hash::<u64, DiskStart>(maps::REQUESTS, MAX_STARTS),
         hash::<u64, RequestStart>(maps::TARGETS, MAX_STARTS),
         per_cpu::<HostKey>(maps::SCRATCH, 1),
     ]

@@ -1,6 +1,6 @@
 //! A latency histogram as the kernel counted it: pure data on the scale of [`weir_agent_ebpf::scale`].
 
-use weir_agent_ebpf::layout::RawHistogram;
+use weir_agent_ebpf::layout::{Figure, RawHistogram};
 use weir_agent_ebpf::scale::{BUCKETS, bucket_of, upper_bound_ns};
 
 /// How many intervals lay in each bucket, and their sum.
@@ -92,18 +92,23 @@ impl Histogram {
     }
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Histogram::from(&RawHistogram::EMPTY)
+impl Histogram {
+    /// As the programs recorded it. Intervals without a bucket (the pool of histograms was empty) count in the
+    /// last one, which has no bound: all that is known of them is their sum.
+    #[must_use]
+    pub fn recorded(figure: &Figure, buckets: &RawHistogram) -> Self {
+        let mut counts = Box::new(buckets.buckets);
+        counts[BUCKETS - 1] += figure.unbucketed;
+        Histogram {
+            counts,
+            sum_ns: figure.sum_ns,
+        }
     }
 }
 
-impl From<&RawHistogram> for Histogram {
-    fn from(raw: &RawHistogram) -> Self {
-        Histogram {
-            counts: Box::new(raw.buckets),
-            sum_ns: raw.sum_ns,
-        }
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram::recorded(&Figure::default(), &RawHistogram::EMPTY)
     }
 }
 
@@ -148,6 +153,18 @@ mod tests {
     #[test]
     fn an_interval_beyond_the_scale_has_no_bound() {
         assert_eq!(of(&[u64::MAX]).quantile(0.5), Some(u64::MAX));
+    }
+
+    #[test]
+    fn what_found_no_bucket_has_no_bound() {
+        let figure = Figure {
+            sum_ns: 300,
+            unbucketed: 2,
+            ..Figure::default()
+        };
+        let histogram = Histogram::recorded(&figure, &RawHistogram::EMPTY);
+        assert_eq!((histogram.count(), histogram.sum_ns()), (2, 300));
+        assert_eq!(histogram.quantile(0.5), Some(u64::MAX));
     }
 
     #[test]

@@ -185,7 +185,12 @@ impl Probes {
     /// If a map can't be read or written; the next call converges.
     pub fn sync(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
         self.attach()?;
-        self.measured = sync::sync(&mut self.maps, &self.config.sysfs, wanted)?;
+        self.measured = sync::sync(
+            &mut self.maps,
+            &self.config.sysfs,
+            wanted,
+            self.groups.undivided(),
+        )?;
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 //! The probes under the kernel's own NVMe target and device mapper, for a VM that nothing else uses:
-//! needs root, dm-mod, nvmet-tcp, nvme-tcp, `dmsetup` and `modprobe`, an empty disk /dev/vda with room for
+//! needs root, dm-mod with its thin, snapshot and delay targets, nvmet-tcp, nvme-tcp, `dmsetup` and `modprobe`, an empty disk /dev/vda with room for
 //! 64 MiB, and a loopback interface that is up. Fails, and doesn't skip, where it lacks one.
 //!
 //! Run with `--test-threads=1`: there is one target.
@@ -8,12 +8,18 @@
     reason = "test helpers panic like tests; clippy only excuses test functions"
 )]
 
+#[path = "probes/batch.rs"]
+mod batch;
 #[path = "probes/bench.rs"]
 mod bench;
 #[path = "probes/exported.rs"]
 mod exported;
 #[path = "probes/io.rs"]
 mod io;
+#[path = "probes/stack.rs"]
+mod stack;
+#[path = "probes/stages.rs"]
+mod stages;
 #[path = "probes/verifier.rs"]
 mod verifier;
 
@@ -21,8 +27,9 @@ use std::path::Path;
 use std::process::Command;
 
 use bench::{Pins, disk, drops, in_flight, stage, total, volume};
-use exported::{Exported, HOST, Linear};
+use exported::{Exported, HOST};
 use io::{Io, dev_of};
+use stack::Stack;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{DevT, Loss, Mode, Op, Probes, Snapshot, Stage, Wanted};
 
@@ -62,22 +69,29 @@ fn since(before: &Snapshot, after: &Snapshot, op: Op, which: Stage) -> Histogram
 /// Everything that was recorded of an operation sums to its total, to the nanosecond.
 fn assert_stages_partition_the_total(before: &Snapshot, after: &Snapshot, op: Op, count: u64) {
     let of = |which| since(before, after, op, which);
-    let parts = [Stage::FabricWait, Stage::Backend, Stage::Response].map(of);
-    for part in &parts {
-        assert_eq!(part.count(), count, "{op:?}");
+    for which in [
+        Stage::FabricWait,
+        Stage::Backend,
+        Stage::Response,
+        Stage::Dm,
+    ] {
+        assert_eq!(of(which).count(), count, "{op:?}: {which:?}");
     }
-    let sum: u64 = parts.iter().map(|part| part.sum_ns()).sum();
-    assert_eq!(of(Stage::Total).sum_ns(), sum, "{op:?}");
+    let sum = |stages: &[Stage]| -> u64 { stages.iter().map(|stage| of(*stage).sum_ns()).sum() };
+    let backend = [Stage::Queue, Stage::Device, Stage::Dm];
+    let total = [Stage::FabricWait, Stage::Backend, Stage::Response];
+    assert_eq!(of(Stage::Backend).sum_ns(), sum(&backend), "{op:?}");
+    assert_eq!(of(Stage::Total).sum_ns(), sum(&total), "{op:?}");
 }
 
 /// Seen red with: `response` counted from `queued_ns` in `target::completed`, with `announced` finding
 /// nobody, and with the `VOLUME_EXPORTED` branch of `bio::queued` never taken.
 #[test]
 fn every_request_of_an_initiator_is_counted_exactly_once_and_its_stages_sum_to_its_total() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
-    let exported = Exported::new(linear.path());
+    let exported = Exported::new(&linear.path());
     // Connecting reads the partition table.
     let before = probes.read().unwrap();
     let mut io = Io::open(&exported.path());
@@ -98,12 +112,12 @@ fn every_request_of_an_initiator_is_counted_exactly_once_and_its_stages_sum_to_i
 
 #[test]
 fn requests_that_need_many_bios_have_all_their_stages() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
-    let exported = Exported::new(linear.path());
+    let exported = Exported::new(&linear.path());
     let before = probes.read().unwrap();
-    exported.write_at_once(4 << 20, 8);
+    Io::open(&exported.path()).write_at_once(4 << 20, 8);
     let after = probes.read().unwrap();
     let requests = since(&before, &after, Op::Write, Stage::Total).count();
     assert!(requests >= 8);
@@ -114,10 +128,10 @@ fn requests_that_need_many_bios_have_all_their_stages() {
 
 #[test]
 fn flushes_and_zeroes_are_told_apart() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
-    let exported = Exported::new(linear.path());
+    let exported = Exported::new(&linear.path());
     let before = probes.read().unwrap();
     let io = Io::open(&exported.path());
     exported.flush();
@@ -131,11 +145,11 @@ fn flushes_and_zeroes_are_told_apart() {
 
 #[test]
 fn a_host_that_was_not_announced_counts_for_the_volume_only() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
     let other = "nqn.2026-11.dev.weir:host:other:1";
     probes.sync(&exported(linear.dev(), &[other])).unwrap();
-    let exported = Exported::new(linear.path());
+    let exported = Exported::new(&linear.path());
     let before = probes.read().unwrap();
     Io::open(&exported.path()).write(50);
     let after = probes.read().unwrap();
@@ -152,24 +166,24 @@ fn a_host_that_was_not_announced_counts_for_the_volume_only() {
 /// Seen red with: `VOLUME_EXPORTED` taken for `VOLUME_LOCAL` in `resolve::volume`.
 #[test]
 fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
-    Io::open(linear.path()).write(20);
+    Io::open(&linear.path()).write(20);
     let snapshot = probes.read().unwrap();
     assert!(snapshot.volumes[0].ops.is_empty(), "{snapshot:?}");
 }
 
 #[test]
 fn a_logical_volume_used_locally_and_its_disk_are_counted_exactly() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
     let wanted = Wanted {
         volumes: vec![volume(1, linear.dev())],
         disks: vec![disk(dev_of(Path::new(DISK)))],
     };
     probes.sync(&wanted).unwrap();
-    let mut io = Io::open(linear.path());
+    let mut io = Io::open(&linear.path());
     io.write(150);
     io.read(250);
     let snapshot = probes.read().unwrap();
@@ -184,7 +198,7 @@ fn a_logical_volume_used_locally_and_its_disk_are_counted_exactly() {
 /// Seen red with: `State::Waiting` never due in `groups::Groups::attach`.
 #[test]
 fn a_target_that_is_loaded_later_is_measured_from_then_on() {
-    let (pins, linear) = (Pins::new(), Linear::on(DISK));
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     // Other tests of this boot may have loaded transports; each holds nvmet.
     let transports = ["nvme-loop", "nvmet-tcp"];
     let is_loaded = |module: &&str| {
@@ -205,7 +219,7 @@ fn a_target_that_is_loaded_later_is_measured_from_then_on() {
     run("modprobe", &["nvmet-tcp"]);
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     assert_eq!(off(&probes), []);
-    let exported = Exported::new(linear.path());
+    let exported = Exported::new(&linear.path());
     Io::open(&exported.path()).write(10);
     assert!(total(&probes.read().unwrap(), Op::Write).count() >= 10);
 }

@@ -116,7 +116,8 @@ enum VmCommand {
         systemd: bool,
     },
     /// Run a shell script inside such a VM and print what it wrote
-    #[command(after_help = "Example:\n  cargo xtask vm run 'uname -r; lsblk'")]
+    #[command(after_help = "Examples:\n  cargo xtask vm run 'uname -r; lsblk'\n  \
+                      cargo xtask vm run --tests 'modprobe dm-mod && vm_probes stages'")]
     Run {
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
@@ -124,6 +125,9 @@ enum VmCommand {
         /// With systemd and udev, as users' hosts have them
         #[arg(long)]
         systemd: bool,
+        /// With the test programs that run in VMs: vm_nvmet, vm_target, vm_probes
+        #[arg(long)]
+        tests: bool,
         /// The script
         script: String,
     },
@@ -165,7 +169,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Demo { kernel, output } => {
-            let lab = lab(&cache, kernel, Userland::Small)?;
+            let lab = lab(&cache, kernel, Userland::Small, false)?;
             demo::run(&lab, output == Output::Json)
         }
         Command::Test {
@@ -201,13 +205,17 @@ fn run(command: Command) -> Result<()> {
         } => bench::run(&cache, bench, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Vm(VmCommand::Shell { kernel, systemd }) => {
-            vm::shell::interactive(&lab(&cache, kernel, userland(systemd))?)
+            vm::shell::interactive(&lab(&cache, kernel, userland(systemd), false)?)
         }
         Command::Vm(VmCommand::Run {
             kernel,
             systemd,
+            tests,
             script,
-        }) => vm::shell::script(&lab(&cache, kernel, userland(systemd))?, &script),
+        }) => {
+            let lab = lab(&cache, kernel, userland(systemd), tests)?;
+            vm::shell::script(&lab, &script)
+        }
     }
 }
 
@@ -220,11 +228,17 @@ fn userland(systemd: bool) -> Userland {
 }
 
 /// A lab for VMs of one kernel, with the programs of this clone on its payload disk.
-fn lab(cache: &Cache, kernel: Kernel, userland: Userland) -> Result<vm::machine::Lab> {
+fn lab(cache: &Cache, kernel: Kernel, userland: Userland, tests: bool) -> Result<vm::machine::Lab> {
     let workspace = Workspace::open(cache)?;
     setup::vms(cache, &[kernel], userland)?;
     let dir = workspace.for_vms()?;
     let payload = dir.join("payload.ext4");
-    vm::payload::make(&workspace.programs()?, &workspace.deploy(), &payload)?;
+    let mut programs = workspace.programs()?;
+    if tests {
+        for test in test::program::PROGRAMS {
+            programs.push(workspace.test_program(test.package, test.name)?);
+        }
+    }
+    vm::payload::make(&programs, &workspace.deploy(), &payload)?;
     vm::machine::Lab::new(cache, kernel, userland, &payload, &dir)
 }

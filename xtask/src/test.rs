@@ -12,7 +12,7 @@ mod pair;
 mod paths;
 mod pools;
 mod power;
-mod program;
+pub(crate) mod program;
 mod report;
 mod results;
 mod truth;

@@ -149,7 +149,10 @@ impl Workspace {
             ])
             .env("CARGO_TARGET_DIR", &self.target)
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", "-C debuginfo=2 -C link-arg=--btf")
+            .env(
+                "RUSTFLAGS",
+                "-C debuginfo=2 -C target-cpu=v3 -C link-arg=--btf",
+            )
             .env("PATH", path)
             .show()
             .context("building the eBPF programs")

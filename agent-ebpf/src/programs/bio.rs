@@ -8,11 +8,13 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{
-    BIO_OF_DISK, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, Device, Loss, Stage, Start,
-    VOLUME_EXPORTED, VOLUME_LOCAL,
+    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, DISK_FLUSHES, Device, Loss,
+    Op, Span, Stage, Start, VOLUME_EXPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, op_of, read};
+use super::originals::stamp_bio;
+use super::starts::Stamp;
 use super::{device, on_duty, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
@@ -51,22 +53,36 @@ pub(crate) fn bio_complete(ctx: RawTracePointContext) -> i32 {
 fn queued(bio: u64, device: &Device) -> Option<()> {
     let mut start = Start {
         at_ns: 0,
-        request: 0,
+        disk: Span::default(),
+        owner: 0,
         place: device.volume,
         op: 0,
         kind: BIO_OF_VOLUME,
+        divided: 0,
     };
-    if device.flags & VOLUME_EXPORTED != 0 {
-        // The target's requests are this volume's I/Os, its bios are parts of them. The first bio of a
-        // request always carries its address; later ones are chained to it (drivers/nvme/target/io-cmd-bdev.c).
-        let request = read(bio, &BIO_PRIVATE)?;
+    if device.flags & (VOLUME_EXPORTED | VOLUME_LOCAL) != 0 {
+        let private = read(bio, &BIO_PRIVATE)?;
         start.at_ns = now();
-        if starts::target_queued(request, device.volume, bio, start.at_ns) {
-            start.request = request;
+        if device.flags & VOLUME_EXPORTED != 0
+            && starts::target_queued(private, device.volume, bio, start.at_ns)
+        {
+            // The target's requests are this volume's I/Os, its bios are parts of them. The first bio of a
+            // request always carries its address; later ones are chained to it (drivers/nvme/target/io-cmd-bdev.c).
+            start.owner = private;
             start.kind = BIO_OF_REQUEST;
             starts::bio(bio, &start);
+            return Some(());
         }
-        return Some(());
+        if let Some((kind, owner)) = starts::chained_to(private, device.volume) {
+            start.owner = owner;
+            start.kind = kind;
+            starts::bio(bio, &start);
+            return Some(());
+        }
+        if device.flags & VOLUME_EXPORTED != 0 {
+            // Somebody on this node has the device open: these are no I/Os of the volume's host.
+            return Some(());
+        }
     }
     let flags = read(bio, &BIO_OPF)?;
     let Some(op) = op_of(flags, || read(bio, &BIO_SIZE)) else {
@@ -74,18 +90,20 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
     };
     start.op = op as u32;
     if device.flags & VOLUME_LOCAL != 0 {
-        if starts::is_bio_of(read(bio, &BIO_PRIVATE)?, device.volume) {
-            return Some(());
-        }
-        start.at_ns = now();
+        start.divided = u16::from(record::is_divided(device.volume));
         if starts::bio(bio, &start) {
             record::started(start.place, start.op);
         }
-    } else if device.flags & DISK_BIOS != 0 {
+        return Some(());
+    }
+    start.at_ns = now();
+    if device.flags & DISK_BIOS != 0 {
         start.place = device.disk;
         start.kind = BIO_OF_DISK;
-        start.at_ns = now();
         starts::bio(bio, &start);
+        stamp_bio(bio, Stamp::Issued(start.at_ns));
+    } else if device.flags & DISK_FLUSHES != 0 && op == Op::Flush {
+        stamp_bio(bio, Stamp::Issued(start.at_ns));
     }
     Some(())
 }
@@ -93,12 +111,15 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
 #[inline(always)]
 fn completed(bio: u64, start: &Start) {
     let end = now();
-    let ns = end.saturating_sub(start.at_ns);
-    if start.kind == BIO_OF_REQUEST {
-        return starts::target_done(start.request, bio, end);
+    match start.kind {
+        BIO_OF_BIO => return,
+        BIO_OF_REQUEST => return starts::target_done(start.owner, bio, end),
+        _ => {}
     }
     let again = read(bio, &BIO_STATUS) == Some(STATUS_AGAIN);
+    let ns = end.saturating_sub(start.at_ns);
     if start.kind == BIO_OF_DISK {
+        stamp_bio(bio, Stamp::Completed(end));
         if !again {
             record::disk(start.place, start.op, ns);
         }
@@ -108,6 +129,9 @@ fn completed(bio: u64, start: &Start) {
         record::retried(start.place, start.op);
     } else {
         record::volume(start.place, start.op, Stage::Local, ns);
+        if start.divided == 1 {
+            record::parts(start.place, start.op, start.at_ns, start.disk, end);
+        }
     }
 }
 

@@ -34,6 +34,9 @@ facts!(
     RQ_QUEUE,
     RQ_FLAGS,
     RQ_LENGTH,
+    RQ_BIO,
+    BIO_NEXT,
+    BIT_FUA,
     QUEUE_DISK,
     DISK_MAJOR,
     DISK_MINOR,
@@ -63,6 +66,12 @@ pub(crate) fn read_at<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
+/// Whether a bio's or request's flags have a bit.
+#[inline(always)]
+pub(crate) fn has(flags: u32, bit: &Global<u32>) -> bool {
+    flags >> (bit.load() & 31) & 1 == 1
+}
+
 /// Which kind of I/O a bio's or request's flags ask for; `None` for those that are not measured.
 /// `bytes` is called only where it matters: a flush travels as a write of nothing.
 #[inline(always)]
@@ -72,8 +81,7 @@ pub(crate) fn op_of(flags: u32, bytes: impl FnOnce() -> Option<u32>) -> Option<O
         return Some(Op::Read);
     }
     if op == OP_WRITE.load() {
-        let flushes = flags >> (BIT_PREFLUSH.load() & 31) & 1 == 1;
-        if flushes && bytes()? == 0 {
+        if has(flags, &BIT_PREFLUSH) && bytes()? == 0 {
             return Some(Op::Flush);
         }
         return Some(Op::Write);

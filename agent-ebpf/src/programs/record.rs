@@ -1,11 +1,11 @@
 //! Histograms and counters, and who holds a slot.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use weir_agent_ebpf::layout::{
-    Counts, Loss, Place, RawHistogram, Slot, Stage, per_op, volume_histogram,
+    Counts, Figure, Loss, Place, RawHistogram, Slot, Span, Stage, per_op, volume_figure,
 };
 use weir_agent_ebpf::scale::{BUCKETS, bucket_of};
 
@@ -16,11 +16,15 @@ static DISKS: Array<Slot> = Array::with_max_entries(1, 0);
 #[map]
 static INITIATORS: Array<Slot> = Array::with_max_entries(1, 0);
 #[map]
-static VOLUME_HIST: Array<RawHistogram> = Array::with_max_entries(1, 0);
+static VOLUME_FIGURES: Array<Figure> = Array::with_max_entries(1, 0);
 #[map]
-static DISK_HIST: Array<RawHistogram> = Array::with_max_entries(1, 0);
+static DISK_FIGURES: Array<Figure> = Array::with_max_entries(1, 0);
 #[map]
-static HOST_HIST: Array<RawHistogram> = Array::with_max_entries(1, 0);
+static HOST_FIGURES: Array<Figure> = Array::with_max_entries(1, 0);
+#[map]
+static HISTOGRAMS: Array<RawHistogram> = Array::with_max_entries(1, 0);
+#[map]
+static GIVEN: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static COUNTS: Array<Counts> = Array::with_max_entries(1, 0);
 #[map]
@@ -32,17 +36,41 @@ pub(crate) fn volume_holds(place: Place) -> bool {
     holds(&VOLUMES, place)
 }
 
+/// Whether the disk requests of the volume's I/Os are all seen from their beginning on.
+#[inline(always)]
+pub(crate) fn is_divided(place: Place) -> bool {
+    VOLUMES
+        .get(place.slot)
+        .is_some_and(|slot| slot.divided == 1)
+}
+
 /// A volume's interval. The caller has checked [`volume_holds`].
 #[inline(always)]
 pub(crate) fn volume(place: Place, op: u32, stage: Stage, ns: u64) {
-    add(&VOLUME_HIST, volume_histogram(place.slot, op, stage), ns);
+    add(&VOLUME_FIGURES, volume_figure(place.slot, op, stage), ns);
+}
+
+/// The parts of the time from `queued` to `done` (t1, t4). The caller has checked [`volume_holds`].
+#[inline(always)]
+pub(crate) fn parts(place: Place, op: u32, queued: u64, disk: Span, done: u64) {
+    let Span { first_ns, last_ns } = disk;
+    if first_ns == 0 && last_ns == 0 {
+        return volume(place, op, Stage::Dm, done.saturating_sub(queued));
+    }
+    if queued <= first_ns && first_ns <= last_ns && last_ns <= done {
+        volume(place, op, Stage::Queue, first_ns - queued);
+        volume(place, op, Stage::Device, last_ns - first_ns);
+        volume(place, op, Stage::Dm, done - last_ns);
+    } else {
+        lost(Loss::Undivided);
+    }
 }
 
 /// A disk's interval.
 #[inline(always)]
 pub(crate) fn disk(place: Place, op: u32, ns: u64) {
     if holds(&DISKS, place) {
-        add(&DISK_HIST, per_op(place.slot, op), ns);
+        add(&DISK_FIGURES, per_op(place.slot, op), ns);
     } else {
         lost(Loss::StaleSlot);
     }
@@ -52,7 +80,7 @@ pub(crate) fn disk(place: Place, op: u32, ns: u64) {
 #[inline(always)]
 pub(crate) fn initiator(place: Place, op: u32, ns: u64) {
     if holds(&INITIATORS, place) {
-        add(&HOST_HIST, per_op(place.slot, op), ns);
+        add(&HOST_FIGURES, per_op(place.slot, op), ns);
     } else {
         lost(Loss::UnknownInitiator);
     }
@@ -104,17 +132,26 @@ fn holds(slots: &Array<Slot>, place: Place) -> bool {
 }
 
 #[inline(always)]
-fn add(histograms: &Array<RawHistogram>, index: u32, ns: u64) {
-    let Some(histogram) = histograms.get_ptr_mut(index) else {
-        return;
+fn add(figures: &Array<Figure>, index: u32, ns: u64) {
+    if let Some(figure) = figures.get_ptr_mut(index) {
+        count(figure, ns);
+    }
+}
+
+/// A function of its own: inlined up to eight times, it would make programs long.
+#[inline(never)]
+fn count(figure: *mut Figure, ns: u64) {
+    // SAFETY: the verifier has checked the element's pointer.
+    atomic_add(unsafe { &raw mut (*figure).sum_ns }, ns);
+    let Some(histogram) = histogram_of(figure) else {
+        // SAFETY: as above.
+        return one_more(unsafe { &raw mut (*figure).unbucketed });
     };
     // The compiler knows that the bucket is in bounds and would drop the check that the verifier wants.
     let bucket = core::hint::black_box(bucket_of(ns));
     if bucket >= BUCKETS {
         return;
     }
-    // SAFETY: the verifier has checked the element's pointer.
-    atomic_add(unsafe { &raw mut (*histogram).sum_ns }, ns);
     // SAFETY: as above.
     let buckets = unsafe { &raw mut (*histogram).buckets };
     // SAFETY: `bucket` is below BUCKETS, the array's length.
@@ -122,12 +159,44 @@ fn add(histograms: &Array<RawHistogram>, index: u32, ns: u64) {
     one_more(counter);
 }
 
+/// The figure's histogram, out of the pool if it has none yet; `None` if the pool has none left.
+#[inline(always)]
+fn histogram_of(figure: *mut Figure) -> Option<*mut RawHistogram> {
+    // SAFETY: the verifier has checked the element's pointer.
+    let number = unsafe { &raw mut (*figure).histogram };
+    // SAFETY: as above. Others may write it meanwhile, but only once, from 0.
+    let mut given = unsafe { number.read_volatile() };
+    if given == 0 {
+        let next = GIVEN.get_ptr_mut(0)?;
+        // Not counted on once the pool is empty.
+        // SAFETY: as above.
+        HISTOGRAMS.get_ptr(unsafe { next.read_volatile() })?;
+        // Sequentially consistent, since LLVM takes a relaxed addition for one whose result nobody wants
+        // (BPF's oldest form returns none) and hands back what was added.
+        // SAFETY: as above; all who write it do so atomically.
+        let mine = unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::SeqCst }>(next, 1) };
+        HISTOGRAMS.get_ptr(mine)?;
+        // Another CPU may have been faster: then the histogram taken here is nobody's, which happens
+        // once in the life of a figure at most for each CPU.
+        // SAFETY: as above.
+        let (before, _) = unsafe {
+            atomic_cxchg::<u32, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                number,
+                0,
+                mine + 1,
+            )
+        };
+        given = if before == 0 { mine + 1 } else { before };
+    }
+    HISTOGRAMS.get_ptr_mut(given - 1)
+}
+
 #[inline(always)]
 fn one_more(counter: *mut u64) {
     atomic_add(counter, 1);
 }
 
-/// (`AtomicU64::fetch_add` does not exist for the BPF target, whose oldest form has no compare-and-swap.)
+/// (`AtomicU64::fetch_add` does not exist for the BPF target.)
 #[inline(always)]
 fn atomic_add(counter: *mut u64, amount: u64) {
     // SAFETY: a pointer into a map's value that the verifier checks; all who write it do so atomically.

@@ -1,13 +1,20 @@
 //! A pool's disks: `block_rq_issue`, `block_rq_requeue` and `block_rq_complete`.
+//!
+//! They also stamp the I/Os that a request is a part of (t2, t3). A flush is none: the kernel's flush machinery
+//! (block/blk-flush.c) makes one request of its own for several, so a flush counts as issued when its
+//! bio is queued on the disk ([`super::bio`]); its own request is never issued, but it is completed.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{DISK_REQUESTS, Loss, Start};
+use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, Loss};
 
 use super::facts::{
-    DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_FLAGS, RQ_LENGTH, RQ_QUEUE, op_of, read,
+    BIO_OPF, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
+    RQ_LENGTH, RQ_QUEUE, has, op_of, read,
 };
+use super::originals::stamp_request;
+use super::starts::Stamp;
 use super::{device, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
@@ -34,20 +41,37 @@ pub(crate) fn rq_requeue(ctx: RawTracePointContext) -> i32 {
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`
 #[raw_tracepoint(tracepoint = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: RawTracePointContext) -> i32 {
-    if on_duty() {
-        let request = ctx.arg::<u64>(0);
-        // A request may complete in parts; the last one covers what is left of it.
-        if starts::knows_request(request)
-            && let Some(left) = read::<u32>(request, &RQ_LENGTH)
-            && ctx.arg::<u32>(2) >= left
-            && let Some(start) = starts::take_request(request)
-        {
-            // SAFETY: the helper takes nothing and is allowed in every program.
-            let end = unsafe { bpf_ktime_get_ns() };
-            record::disk(start.place, start.op, end.saturating_sub(start.at_ns));
-        }
+    if on_duty() && completed(ctx.arg(0), ctx.arg(2)).is_none() {
+        record::lost(Loss::Unreadable);
     }
     0
+}
+
+/// `None` if the request can't be read.
+#[inline(always)]
+fn completed(request: u64, bytes: u32) -> Option<()> {
+    if starts::knows_request(request) {
+        // A request may complete in parts; the last one covers what is left of it.
+        let is_last = bytes >= read(request, &RQ_LENGTH)?;
+        let end = now();
+        if is_last {
+            let Some(start) = starts::take_request(request) else {
+                // Another copy of this program was faster.
+                return Some(());
+            };
+            record::disk(start.place, start.op, end.saturating_sub(start.at_ns));
+        }
+        return stamp_request(request, Stamp::Completed(end));
+    }
+    // What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
+    let bio: u64 = read(request, &RQ_BIO)?;
+    if bio != 0 {
+        let flags = read(bio, &BIO_OPF)?;
+        if has(flags, &BIT_PREFLUSH) || has(flags, &BIT_FUA) {
+            return stamp_request(request, Stamp::Completed(now()));
+        }
+    }
+    Some(())
 }
 
 /// `None` if the request can't be read.
@@ -69,15 +93,20 @@ fn issued(request: u64) -> Option<()> {
     }
     let flags = read(request, &RQ_FLAGS)?;
     if let Some(op) = op_of(flags, || read(request, &RQ_LENGTH)) {
-        let start = Start {
-            // SAFETY: the helper takes nothing and is allowed in every program.
-            at_ns: unsafe { bpf_ktime_get_ns() },
-            request: 0,
+        let start = DiskStart {
+            at_ns: now(),
             place: device.disk,
             op: op as u32,
-            kind: 0,
+            requeued: 0,
         };
         starts::request(request, &start);
+        stamp_request(request, Stamp::Issued(start.at_ns))?;
     }
     Some(())
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and is allowed in every program.
+    unsafe { bpf_ktime_get_ns() }
 }

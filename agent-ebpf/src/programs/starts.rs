@@ -7,14 +7,17 @@
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
-use weir_agent_ebpf::layout::{BIO_OF_VOLUME, Loss, Place, RequestStart, Start};
+use weir_agent_ebpf::layout::{
+    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_REQUEST, BIO_OF_VOLUME, DiskStart, Loss, Place, RequestStart,
+    Span, Start,
+};
 
 use super::record;
 
 #[map]
 static BIOS: HashMap<u64, Start> = HashMap::with_max_entries(1, 0);
 #[map]
-static REQUESTS: HashMap<u64, Start> = HashMap::with_max_entries(1, 0);
+static REQUESTS: HashMap<u64, DiskStart> = HashMap::with_max_entries(1, 0);
 #[map]
 static TARGETS: HashMap<u64, RequestStart> = HashMap::with_max_entries(1, 0);
 
@@ -42,11 +45,71 @@ pub(crate) fn bio(bio: u64, start: &Start) -> bool {
     replaced(BIOS.insert(bio, start, u64::from(BPF_ANY)))
 }
 
-/// Whether this is a bio in flight of the same volume.
+/// What a bio that is chained to this one belongs to, if this is a bio in flight of the same volume: a kind
+/// and an owner.
 #[inline(always)]
-pub(crate) fn is_bio_of(bio: u64, volume: Place) -> bool {
+pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u16, u64)> {
     // SAFETY: should the entry be recycled meanwhile, then the bio that asks was not its child.
-    unsafe { BIOS.get(bio) }.is_some_and(|start| start.place == volume)
+    let parent = unsafe { BIOS.get(bio) }?;
+    if parent.place != volume {
+        return None;
+    }
+    match parent.kind {
+        BIO_OF_VOLUME => Some((BIO_OF_BIO, bio)),
+        BIO_OF_DISK => None,
+        kind => Some((kind, parent.owner)),
+    }
+}
+
+/// A disk request of an I/O began or ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Stamp {
+    /// t2, unless an earlier one is there.
+    Issued(u64),
+    /// t3, until a later one comes.
+    Completed(u64),
+}
+
+/// Stamps the I/O that a bio is, or is a part of. False if it is none that is known.
+#[inline(always)]
+pub(crate) fn stamp(bio: u64, stamp: Stamp) -> bool {
+    let Some(start) = BIOS.get_ptr_mut(bio) else {
+        return false;
+    };
+    // SAFETY: the verifier has checked the pointer. The bio can't complete before its disk requests
+    // have, and this one is only now being issued or completed.
+    let (kind, owner) = unsafe { ((*start).kind, (*start).owner) };
+    if kind == BIO_OF_DISK {
+        return false;
+    }
+    if kind == BIO_OF_VOLUME {
+        // SAFETY: as above.
+        note(unsafe { &raw mut (*start).disk }, stamp);
+    } else if kind == BIO_OF_REQUEST {
+        if let Some(request) = TARGETS.get_ptr_mut(owner) {
+            // SAFETY: as above: the request waits for its bios.
+            note(unsafe { &raw mut (*request).disk }, stamp);
+        }
+    } else if let Some(parent) = BIOS.get_ptr_mut(owner) {
+        // SAFETY: as above: a bio waits for those that are chained to it.
+        note(unsafe { &raw mut (*parent).disk }, stamp);
+    }
+    true
+}
+
+#[inline(always)]
+fn note(span: *mut Span, stamp: Stamp) {
+    match stamp {
+        Stamp::Issued(now) => {
+            // SAFETY: as in `stamp`.
+            if unsafe { (*span).first_ns } == 0 {
+                // SAFETY: as above.
+                unsafe { (*span).first_ns = now };
+            }
+        }
+        // SAFETY: as above.
+        Stamp::Completed(now) => unsafe { (*span).last_ns = now },
+    }
 }
 
 /// Takes a bio out, at its completion.
@@ -57,7 +120,7 @@ pub(crate) fn take_bio(bio: u64) -> Option<Start> {
 
 /// Notes a disk's request. One that was put back and is issued again keeps its first start.
 #[inline(always)]
-pub(crate) fn request(request: u64, start: &Start) {
+pub(crate) fn request(request: u64, start: &DiskStart) {
     match REQUESTS.insert(request, start, u64::from(BPF_NOEXIST)) {
         Ok(()) => return,
         Err(EXISTS) => {}
@@ -65,9 +128,9 @@ pub(crate) fn request(request: u64, start: &Start) {
     }
     if let Some(old) = REQUESTS.get_ptr_mut(request) {
         // SAFETY: the verifier has checked the pointer; the request is only now being issued.
-        if unsafe { (*old).kind } == 1 {
+        if unsafe { (*old).requeued } == 1 {
             // SAFETY: as above.
-            unsafe { (*old).kind = 0 };
+            unsafe { (*old).requeued = 0 };
             return;
         }
         record::lost(Loss::Superseded);
@@ -80,7 +143,7 @@ pub(crate) fn request(request: u64, start: &Start) {
 pub(crate) fn requeued(request: u64) {
     if let Some(start) = REQUESTS.get_ptr_mut(request) {
         // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
-        unsafe { (*start).kind = 1 };
+        unsafe { (*start).requeued = 1 };
     }
 }
 
@@ -92,7 +155,7 @@ pub(crate) fn knows_request(request: u64) -> bool {
 
 /// Takes a disk's request out, at its completion.
 #[inline(always)]
-pub(crate) fn take_request(request: u64) -> Option<Start> {
+pub(crate) fn take_request(request: u64) -> Option<DiskStart> {
     take(&REQUESTS, request)
 }
 

@@ -7,7 +7,7 @@ use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::kernel::UNKNOWN;
 use weir_agent_ebpf::layout::{
-    HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Stage, VOLUME_EXPORTED,
+    HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
 };
 
 use super::facts::{
@@ -85,12 +85,13 @@ fn began(request: u64, command: u64) -> Option<()> {
     let start = RequestStart {
         init_ns,
         queued_ns: 0,
+        disk: Span::default(),
         done_ns: 0,
         bio: 0,
         volume: device.volume,
         initiator: initiator_of(queue, device.volume),
         op: op as u32,
-        reserved: 0,
+        divided: u32::from(record::is_divided(device.volume)),
     };
     if starts::target(request, &start) {
         record::started(start.volume, start.op);
@@ -115,6 +116,10 @@ fn completed(start: &RequestStart) {
         record::volume(start.volume, start.op, Stage::FabricWait, wait);
         record::volume(start.volume, start.op, Stage::Backend, backend);
         record::volume(start.volume, start.op, Stage::Response, response);
+        if start.divided == 1 {
+            let (queued, done) = (start.queued_ns, start.done_ns);
+            record::parts(start.volume, start.op, queued, start.disk, done);
+        }
     }
     record::volume(start.volume, start.op, Stage::Total, total);
     if start.initiator != Place::NONE {

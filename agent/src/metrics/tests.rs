@@ -49,6 +49,7 @@ pub(super) fn everything() -> Snapshot {
         aged: 1,
         skipped: vec![("bio_queue".to_owned(), 4)],
         map_bytes: 4096,
+        histograms: (5, 9),
         off: vec![StageOff {
             stage: "disk".to_owned(),
             reason: "no \"tracepoint\"".to_owned(),

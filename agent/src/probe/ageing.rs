@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use weir_agent_ebpf::layout::{BIO_OF_REQUEST, BIO_OF_VOLUME, MAX_STARTS, Meta, Place, per_op};
+use weir_agent_ebpf::layout::{BIO_OF_DISK, BIO_OF_VOLUME, MAX_STARTS, Meta, Place, per_op};
 
 use super::ProbeError;
 use super::maps::Maps;
@@ -16,8 +16,8 @@ pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
     let mut aged = 0;
     for (bio, start) in maps.bios.glance(bound)? {
         if u128::from(start.at_ns) < oldest && maps.bios.remove(&bio)? {
-            // The bio of a request is a part of it: the request is as old, and counts.
-            aged += u64::from(start.kind != BIO_OF_REQUEST);
+            // A bio that is a part of another I/O does not count: that one is as old, and does.
+            aged += u64::from(matches!(start.kind, BIO_OF_VOLUME | BIO_OF_DISK));
             if start.kind == BIO_OF_VOLUME {
                 count(maps, start.place, start.op)?;
             }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use weir_agent_ebpf::kernel::{self, Fact};
+use weir_agent_ebpf::layout::Mapper;
 
 use super::ProbeError;
 use super::maps::Maps;
@@ -66,7 +67,7 @@ const GROUPS: [Group; 3] = [
             program("rq_issue", "block_rq_issue", BEGINNINGS),
         ],
         facts: &[kernel::OPERATION, kernel::REQUEST],
-        stages: &["disk"],
+        stages: DISKS,
         module: None,
     },
     Group {
@@ -80,11 +81,16 @@ const GROUPS: [Group; 3] = [
     },
 ];
 
+/// What is missing without the events of disks' requests.
+const DISKS: &[&str] = &["disk"];
+
 /// The state of each group.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     states: [State; GROUPS.len()],
     initiator_off: Option<String>,
+    /// Whether device mapper's copies of bios can be followed.
+    mapper: State,
     links: PathBuf,
 }
 
@@ -143,6 +149,14 @@ impl Groups {
                 State::Untried | State::Attached => {}
             }
         }
+        let is_mapper_due = match &self.mapper {
+            State::Untried => true,
+            State::Waiting(_) => is_mapper_loaded(sysfs),
+            State::Attached | State::Off(_) => false,
+        };
+        if is_mapper_due {
+            self.mapper = follow_mapper(maps, sysfs)?;
+        }
         if maps.gate.get(0)? != object.number() {
             maps.gate.set(0, &object.number())?;
         }
@@ -151,6 +165,14 @@ impl Groups {
         }
         self.links = links;
         Ok(())
+    }
+
+    /// Why the time between t1 and t4 of an I/O can't be divided, if so.
+    pub(super) fn undivided(&self) -> Option<&str> {
+        let groups = GROUPS.iter().zip(&self.states);
+        let requests = groups.filter(|(group, _)| group.stages == DISKS);
+        let mut states = requests.map(|(_, state)| state).chain([&self.mapper]);
+        states.find_map(State::reason)
     }
 
     /// How many events at most each program missed since it was loaded: those that the kernel skipped
@@ -167,10 +189,10 @@ impl Groups {
     pub(super) fn off(&self) -> Vec<StageOff> {
         let mut off = Vec::new();
         for (group, state) in GROUPS.iter().zip(&self.states) {
-            if let State::Waiting(reason) | State::Off(reason) = state {
+            if let Some(reason) = state.reason() {
                 off.extend(group.stages.iter().map(|stage| StageOff {
                     stage: (*stage).to_owned(),
-                    reason: reason.clone(),
+                    reason: reason.to_owned(),
                 }));
             }
         }
@@ -182,12 +204,63 @@ impl Groups {
     }
 }
 
+impl State {
+    fn reason(&self) -> Option<&str> {
+        match self {
+            State::Untried | State::Attached => None,
+            State::Waiting(reason) | State::Off(reason) => Some(reason),
+        }
+    }
+}
+
 impl Program {
     /// Where the links of its copies are pinned.
     fn pins(&self, links: &Path) -> impl Iterator<Item = PathBuf> + use<> {
         let (name, links) = (self.name, links.to_owned());
         (1..=self.copies).map(move |copy| links.join(format!("{name}-{copy}")))
     }
+}
+
+/// The module of device mapper.
+const DM: &str = "dm_mod";
+
+fn is_mapper_loaded(sysfs: &Path) -> bool {
+    sysfs.join("class/misc/device-mapper").exists()
+}
+
+/// Tells the programs where device mapper keeps the originals of its bios, if they have not been told.
+fn follow_mapper(maps: &mut Maps, sysfs: &Path) -> Result<State, ProbeError> {
+    if maps.mapper.get(0)?.known == 1 {
+        return Ok(State::Attached);
+    }
+    if !is_mapper_loaded(sysfs) {
+        let reason = format!("the kernel module {DM} is not loaded");
+        return Ok(State::Waiting(reason));
+    }
+    match mapper_of(&sysfs.join("kernel/btf")) {
+        Ok(mapper) => maps.mapper.set(0, &mapper).map(|()| State::Attached),
+        Err(reason) => Ok(State::Off(reason)),
+    }
+}
+
+/// The error is a reason for people.
+fn mapper_of(btf_dir: &Path) -> Result<Mapper, String> {
+    let mut kernel = Btf::of_kernel(btf_dir).map_err(|error| one_line(&error))?;
+    // It may be built in.
+    if btf_dir.join(DM).exists() {
+        let with = kernel.with_module(btf_dir, DM);
+        kernel = with.map_err(|error| one_line(&error))?;
+    }
+    let facts = btf::lookup(&kernel, kernel::MAPPER)?;
+    let fact = |name| facts.get(name).copied().unwrap_or(kernel::UNKNOWN);
+    Ok(Mapper {
+        known: 1,
+        clone: fact("clone"),
+        magic: fact("magic"),
+        io: fact("io"),
+        io_magic: fact("io_magic"),
+        original: fact("original"),
+    })
 }
 
 type Facts = HashMap<&'static str, u32>;

@@ -5,10 +5,12 @@ use std::path::Path;
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use weir_agent_ebpf::layout::{
-    Counts, Device, HostKey, Loss, Meta, Place, RawHistogram, RequestStart, Slot, Start, maps,
+    Counts, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place, RawHistogram,
+    RequestStart, Slot, Start, maps,
 };
 
 use super::ProbeError;
+use crate::histogram::Histogram;
 
 /// An array that names itself in errors.
 pub(super) struct Elements<V: Pod> {
@@ -31,13 +33,16 @@ pub(super) struct Maps {
     pub(super) volumes: Elements<Slot>,
     pub(super) disks: Elements<Slot>,
     pub(super) initiators: Elements<Slot>,
-    pub(super) volume_hist: Elements<RawHistogram>,
-    pub(super) disk_hist: Elements<RawHistogram>,
-    pub(super) host_hist: Elements<RawHistogram>,
+    pub(super) mapper: Elements<Mapper>,
+    pub(super) volume_figures: Elements<Figure>,
+    pub(super) disk_figures: Elements<Figure>,
+    pub(super) host_figures: Elements<Figure>,
+    histograms: Elements<RawHistogram>,
+    given: Elements<u32>,
     pub(super) counts: Elements<Counts>,
     pub(super) aged: Elements<u64>,
     pub(super) bios: Entries<u64, Start>,
-    pub(super) requests: Entries<u64, Start>,
+    pub(super) requests: Entries<u64, DiskStart>,
     pub(super) targets: Entries<u64, RequestStart>,
     dropped: PerCpuArray<MapData, u64>,
 }
@@ -53,9 +58,12 @@ impl Maps {
             volumes: Elements::open(dir, maps::VOLUMES)?,
             disks: Elements::open(dir, maps::DISKS)?,
             initiators: Elements::open(dir, maps::INITIATORS)?,
-            volume_hist: Elements::open(dir, maps::VOLUME_HIST)?,
-            disk_hist: Elements::open(dir, maps::DISK_HIST)?,
-            host_hist: Elements::open(dir, maps::HOST_HIST)?,
+            mapper: Elements::open(dir, maps::MAPPER)?,
+            volume_figures: Elements::open(dir, maps::VOLUME_FIGURES)?,
+            disk_figures: Elements::open(dir, maps::DISK_FIGURES)?,
+            host_figures: Elements::open(dir, maps::HOST_FIGURES)?,
+            histograms: Elements::open(dir, maps::HISTOGRAMS)?,
+            given: Elements::open(dir, maps::GIVEN)?,
             counts: Elements::open(dir, maps::COUNTS)?,
             aged: Elements::open(dir, maps::AGED)?,
             bios: Entries::open(dir, maps::BIOS)?,
@@ -71,6 +79,39 @@ impl Maps {
 
     pub(super) fn set_meta(&mut self, meta: Meta) -> Result<(), ProbeError> {
         self.meta.set(0, &meta)
+    }
+
+    /// What was recorded of a figure.
+    pub(super) fn recorded(&self, figure: Figure) -> Result<Histogram, ProbeError> {
+        let raw = match figure.histogram.checked_sub(1) {
+            Some(number) => self.histograms.get(number)?,
+            None => RawHistogram::EMPTY,
+        };
+        Ok(Histogram::recorded(&figure, &raw))
+    }
+
+    /// Empties a figure that no program writes any more; it keeps its histogram.
+    pub(super) fn clear(
+        &mut self,
+        figures: impl Fn(&mut Self) -> &mut Elements<Figure>,
+        index: u32,
+    ) -> Result<(), ProbeError> {
+        let Figure { histogram, .. } = figures(self).get(index)?;
+        if let Some(number) = histogram.checked_sub(1) {
+            self.histograms.set(number, &RawHistogram::EMPTY)?;
+        }
+        let empty = Figure {
+            histogram,
+            ..Figure::default()
+        };
+        figures(self).set(index, &empty)
+    }
+
+    /// How many histograms of the pool are given out, and how many there are.
+    pub(super) fn histograms(&self) -> Result<(u32, u32), ProbeError> {
+        let size = self.histograms.map.len();
+        // Programs that took one at the same moment may have counted beyond the end.
+        Ok((self.given.get(0)?.min(size), size))
     }
 
     /// How many were dropped for a reason, on all CPUs.

@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) initiators: Assignment,
     pub(super) devices: Edits<u32, Device>,
     pub(super) hosts: Edits<HostKey, Place>,
+    /// Slots of volumes whose I/Os are divided from now on, or no more.
+    pub(super) divided: Vec<(u32, Slot)>,
 }
 
 /// Changes of a hash map. A changed entry stands in both lists: it is never replaced, since a program
@@ -62,6 +64,7 @@ pub(super) fn plan(have: &Have, wanted: &Resolved) -> Plan {
     Plan {
         devices: edits(&have.devices, &devices(wanted, &volumes, &disks)),
         hosts: edits(&have.hosts, &host_entries(wanted, &volumes, &initiators)),
+        divided: divided(have, wanted, &volumes),
         volumes,
         disks,
         initiators,
@@ -86,12 +89,37 @@ fn devices(wanted: &Resolved, volumes: &Assignment, disks: &Assignment) -> BTree
     }
     for disk in &wanted.disks {
         if let Some(place) = disks.places.get(&disk.id) {
-            let device = devices.entry(disk.dev).or_insert(nothing);
-            device.disk = *place;
-            device.flags |= disk.flag;
+            for (dev, flags) in &disk.devices {
+                let device = devices.entry(*dev).or_insert(nothing);
+                device.disk = *place;
+                device.flags |= flags;
+            }
         }
     }
     devices
+}
+
+fn divided(have: &Have, wanted: &Resolved, volumes: &Assignment) -> Vec<(u32, Slot)> {
+    let mut changed = Vec::new();
+    for volume in &wanted.volumes {
+        let Some(place) = volumes.places.get(&volume.id) else {
+            continue;
+        };
+        let kept = have.volumes.get(place.slot as usize);
+        let kept = kept.filter(|slot| slot.id == volume.id && slot.held == 1);
+        let divided = u32::from(volume.is_divided);
+        if kept.map_or(0, |slot| slot.divided) != divided {
+            let slot = Slot {
+                id: volume.id,
+                generation: place.generation,
+                held: 1,
+                divided,
+                reserved: 0,
+            };
+            changed.push((place.slot, slot));
+        }
+    }
+    changed
 }
 
 fn host_entries(

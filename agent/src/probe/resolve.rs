@@ -1,14 +1,16 @@
 //! From what is wanted to what can be measured on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use uuid::Uuid;
-use weir_agent_ebpf::layout::{DISK_BIOS, DISK_REQUESTS, NQN_BYTES, VOLUME_EXPORTED, VOLUME_LOCAL};
+use weir_agent_ebpf::layout::{
+    DISK_BIOS, DISK_FLUSHES, DISK_REQUESTS, NQN_BYTES, VOLUME_EXPORTED, VOLUME_LOCAL,
+};
 use weir_api::names::{NodeName, ObjectName};
 
 use super::slots::HolderId;
-use super::snapshot::{InitiatorLabels, StageOff};
+use super::snapshot::{InitiatorLabels, Stage, StageOff};
 use super::sysfs;
 use super::wanted::{MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
 
@@ -27,15 +29,16 @@ pub(super) struct Volume {
     pub(super) id: HolderId,
     /// Each device's number, and one of the `VOLUME_…` bits.
     pub(super) devices: Vec<(u32, u32)>,
+    /// Whether the time between t1 and t4 can be divided.
+    pub(super) is_divided: bool,
     pub(super) wanted: MeasuredVolume,
 }
 
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) id: HolderId,
-    pub(super) dev: u32,
-    /// One of the `DISK_…` bits.
-    pub(super) flag: u32,
+    /// Each device's number, and its `DISK_…` bits: the disk's own, and the partition's if it is one.
+    pub(super) devices: Vec<(u32, u32)>,
     pub(super) wanted: MeasuredDisk,
 }
 
@@ -48,8 +51,10 @@ pub(super) struct Initiator {
     pub(super) labels: InitiatorLabels,
 }
 
-pub(super) fn resolve(wanted: &Wanted, sysfs: &Path) -> Resolved {
+/// `undivided`: why the time between t1 and t4 can't be divided on this node, if so.
+pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, undivided: Option<&str>) -> Resolved {
     let mut resolved = Resolved::default();
+    let mut off = BTreeMap::new();
     for volume in &wanted.volumes {
         match resolved.volume(volume, sysfs) {
             Ok(found) => {
@@ -62,9 +67,14 @@ pub(super) fn resolve(wanted: &Wanted, sysfs: &Path) -> Resolved {
     for disk in &wanted.disks {
         match resolved.disk(disk, sysfs) {
             Ok(found) => resolved.disks.push(found),
-            Err(reason) => resolved.off("disk", format!("disk {}: {reason}", disk.disk)),
+            Err(reason) => {
+                let reason = format!("disk {}: {reason}", disk.disk);
+                off.insert(disk.pool.clone(), reason.clone());
+                resolved.off("disk", reason);
+            }
         }
     }
+    resolved.divide(undivided, &off);
     resolved
 }
 
@@ -85,6 +95,7 @@ impl Resolved {
         Ok(Volume {
             id,
             devices: devices.collect::<Result<_, _>>()?,
+            is_divided: false,
             wanted: volume.clone(),
         })
     }
@@ -121,30 +132,51 @@ impl Resolved {
             format!("disk {whole} {}", disk.disk).as_bytes(),
         );
         let has_requests = sysfs::has_requests(sysfs, whole);
+        if !has_requests && sysfs::is_nvme_multipath(sysfs, whole) {
+            return Err("its requests go to paths of it that have no device number".to_owned());
+        }
         // A bio keeps the partition's number, a request has only the disk's.
-        let measured = if has_requests { whole } else { disk.dev };
-        let dev = measured.in_kernel();
-        if self
-            .disks
-            .iter()
-            .any(|d| d.dev == dev && d.id != id.into_bytes())
-        {
+        let (whole, own) = (whole.in_kernel(), disk.dev.in_kernel());
+        let mut devices = vec![(own, DISK_BIOS)];
+        if has_requests {
+            devices = vec![(whole, DISK_REQUESTS | DISK_FLUSHES)];
+            if own != whole {
+                devices.push((own, DISK_FLUSHES));
+            }
+        }
+        let is_in = |other: &Disk| other.devices.iter().any(|(dev, _)| *dev == devices[0].0);
+        let mut others = self.disks.iter();
+        if others.any(|other| is_in(other) && other.id != id.into_bytes()) {
             return Err("another pool disk has the same device under another name".to_owned());
         }
-        if !has_requests && self.volumes.iter().any(|v| v.has(dev)) {
+        if !has_requests && self.volumes.iter().any(|v| v.has(own)) {
             return Err("its bios are already measured as a volume's".to_owned());
         }
-        let flag = if has_requests {
-            DISK_REQUESTS
-        } else {
-            DISK_BIOS
-        };
         Ok(Disk {
             id: id.into_bytes(),
-            dev,
-            flag,
+            devices,
             wanted: disk.clone(),
         })
+    }
+
+    /// Marks the volumes whose pools' disks are all measured.
+    fn divide(&mut self, undivided: Option<&str>, off: &BTreeMap<ObjectName, String>) {
+        let mut reasons = BTreeSet::new();
+        for volume in &mut self.volumes {
+            let pool = &volume.wanted.pool;
+            let has_disks = self.disks.iter().any(|disk| disk.wanted.pool == *pool);
+            let unknown = (!has_disks).then_some("no disk of it is known");
+            let of_pool = off.get(pool).map(String::as_str).or(unknown);
+            let of_pool = of_pool.map(|reason| format!("pool {pool}: {reason}"));
+            let reason = undivided.map(str::to_owned).or(of_pool);
+            volume.is_divided = reason.is_none();
+            reasons.extend(reason);
+        }
+        for reason in reasons {
+            for stage in [Stage::Queue, Stage::Device, Stage::Dm] {
+                self.off(stage.label(), reason.clone());
+            }
+        }
     }
 
     fn add_initiators(&mut self, volume: &Volume) {

@@ -35,9 +35,8 @@ pub(super) fn assign(slots: &[Slot], wanted: &BTreeSet<HolderId>) -> Assignment 
         if slot.held == 1 {
             generation = generation.wrapping_add(1);
             let freed = Slot {
-                id: [0; 16],
                 generation,
-                held: 0,
+                ..Slot::default()
             };
             assignment.freed.push((number, freed));
         }
@@ -56,6 +55,7 @@ pub(super) fn assign(slots: &[Slot], wanted: &BTreeSet<HolderId>) -> Assignment 
             id: *id,
             generation,
             held: 1,
+            ..Slot::default()
         };
         assignment.places.insert(*id, place(number, &slot));
         assignment.taken.push((number, slot));

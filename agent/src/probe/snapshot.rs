@@ -1,6 +1,6 @@
 //! All figures at one moment: pure data.
 
-use weir_agent_ebpf::layout::{self, Counts, Loss, Op, Place, per_op, volume_histogram};
+use weir_agent_ebpf::layout::{self, Counts, Loss, Op, Place, per_op, volume_figure};
 use weir_agent_ebpf::shapes::map_bytes;
 use weir_api::names::{NodeName, ObjectName, VolumeId};
 
@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub skipped: Vec<(String, u64)>,
     /// Kernel memory that the maps take, in bytes (computed).
     pub map_bytes: u64,
+    /// Histograms that are given out, and all that there are. Beyond them only sums and counts are kept.
+    pub histograms: (u32, u32),
     /// What is not measured.
     pub off: Vec<StageOff>,
 }
@@ -38,7 +40,13 @@ pub enum Stage {
     Total,
     /// Over the NVMe target only: until the first bio is queued on the volume.
     FabricWait,
-    /// From there until that bio is complete.
+    /// From there until the first disk request is issued: device mapper's work, thin allocation, the disk's queue.
+    Queue,
+    /// From there until the last disk request is completed.
+    Device,
+    /// From there until the bio is complete. All of the backend's time, if no disk was asked.
+    Dm,
+    /// From the first bio queued on the volume until it is complete: `Queue`, `Device` and `Dm`.
     Backend,
     /// Over the NVMe target only: from there until the target has completed the request.
     Response,
@@ -46,9 +54,12 @@ pub enum Stage {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Stage; 4] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Total,
         Stage::FabricWait,
+        Stage::Queue,
+        Stage::Device,
+        Stage::Dm,
         Stage::Backend,
         Stage::Response,
     ];
@@ -59,6 +70,9 @@ impl Stage {
         match self {
             Stage::Total => "total",
             Stage::FabricWait => "fabric_wait",
+            Stage::Queue => "queue",
+            Stage::Device => "device",
+            Stage::Dm => "dm",
             Stage::Backend => "backend",
             Stage::Response => "response",
         }
@@ -164,6 +178,7 @@ pub(super) fn read(
         aged: maps.meta()?.aged,
         skipped: groups.skipped(),
         map_bytes: map_bytes(max_volumes, possible_cpus()),
+        histograms: maps.histograms()?,
         off,
         ..Snapshot::default()
     };
@@ -179,14 +194,14 @@ pub(super) fn read(
         snapshot.initiators.push(InitiatorFigures {
             volume: labels.volume.clone(),
             initiator: labels.initiator.clone(),
-            ops: ops(&maps.host_hist, *place)?,
+            ops: ops(maps, &maps.host_figures, *place)?,
         });
     }
     for (disk, place) in &measured.disks {
         snapshot.disks.push(DiskFigures {
             pool: disk.pool.clone(),
             disk: disk.disk.clone(),
-            ops: ops(&maps.disk_hist, *place)?,
+            ops: ops(maps, &maps.disk_figures, *place)?,
         });
     }
     for why in Loss::ALL {
@@ -203,13 +218,11 @@ fn volume_ops(maps: &Maps, place: Place) -> Result<Vec<OpFigures>, ProbeError> {
             continue;
         }
         let recorded = |stage| -> Result<Histogram, ProbeError> {
-            let index = volume_histogram(place.slot, op as u32, stage);
-            Ok(Histogram::from(&maps.volume_hist.get(index)?))
+            let index = volume_figure(place.slot, op as u32, stage);
+            maps.recorded(maps.volume_figures.get(index)?)
         };
         let mut total = recorded(layout::Stage::Total)?;
         let mut backend = recorded(layout::Stage::Backend)?;
-        let fabric_wait = recorded(layout::Stage::FabricWait)?;
-        let response = recorded(layout::Stage::Response)?;
         // Used on this node, an I/O is all backend; the programs record it once.
         let local = recorded(layout::Stage::Local)?;
         total.merge(&local);
@@ -218,9 +231,12 @@ fn volume_ops(maps: &Maps, place: Place) -> Result<Vec<OpFigures>, ProbeError> {
         let in_flight = in_flight(maps.counts.get(index)?, total.count(), aged);
         let mut stages = vec![
             (Stage::Total, total),
-            (Stage::FabricWait, fabric_wait),
+            (Stage::FabricWait, recorded(layout::Stage::FabricWait)?),
+            (Stage::Queue, recorded(layout::Stage::Queue)?),
+            (Stage::Device, recorded(layout::Stage::Device)?),
+            (Stage::Dm, recorded(layout::Stage::Dm)?),
             (Stage::Backend, backend),
-            (Stage::Response, response),
+            (Stage::Response, recorded(layout::Stage::Response)?),
         ];
         stages.retain(|(stage, histogram)| *stage == Stage::Total || histogram.count() > 0);
         ops.push(OpFigures {
@@ -238,12 +254,13 @@ fn in_flight(counts: Counts, completed: u64, aged: u64) -> u64 {
 }
 
 fn ops(
-    histograms: &Elements<layout::RawHistogram>,
+    maps: &Maps,
+    figures: &Elements<layout::Figure>,
     place: Place,
 ) -> Result<Vec<(Op, Histogram)>, ProbeError> {
     let mut ops = Vec::new();
     for op in Op::ALL {
-        let histogram = Histogram::from(&histograms.get(per_op(place.slot, op as u32))?);
+        let histogram = maps.recorded(figures.get(per_op(place.slot, op as u32))?)?;
         if histogram.count() > 0 {
             ops.push((op, histogram));
         }

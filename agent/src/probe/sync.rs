@@ -7,9 +7,7 @@
 
 use std::path::Path;
 
-use weir_agent_ebpf::layout::{
-    Counts, Op, Place, RawHistogram, Slot, Stage, per_op, volume_histogram,
-};
+use weir_agent_ebpf::layout::{Counts, Op, Place, Slot, Stage, per_op, volume_figure};
 
 use super::maps::{Elements, Maps};
 use super::plan::{Have, Plan, plan};
@@ -19,8 +17,13 @@ use super::snapshot::StageOff;
 use super::wanted::Wanted;
 use super::{Measured, ProbeError, grace};
 
-pub(super) fn sync(maps: &mut Maps, sysfs: &Path, wanted: &Wanted) -> Result<Measured, ProbeError> {
-    let resolved = resolve(wanted, sysfs);
+pub(super) fn sync(
+    maps: &mut Maps,
+    sysfs: &Path,
+    wanted: &Wanted,
+    undivided: Option<&str>,
+) -> Result<Measured, ProbeError> {
+    let resolved = resolve(wanted, sysfs, undivided);
     let have = Have {
         volumes: maps.volumes.all()?,
         disks: maps.disks.all()?,
@@ -34,6 +37,13 @@ pub(super) fn sync(maps: &mut Maps, sysfs: &Path, wanted: &Wanted) -> Result<Mea
 }
 
 fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
+    // Nothing is divided before its disks are measured, nor after.
+    let divided = |divided| {
+        let changes = plan.divided.iter();
+        let changes = changes.filter(move |(_, slot)| slot.divided == divided);
+        changes.copied().collect::<Vec<_>>()
+    };
+    write(&mut maps.volumes, &divided(0))?;
     for dev in &plan.devices.remove {
         maps.devices.remove(dev)?;
     }
@@ -51,10 +61,14 @@ fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
         clear_volume(maps, *slot)?;
     }
     for (slot, _) in &plan.disks.taken {
-        clear(&mut maps.disk_hist, *slot)?;
+        for op in Op::ALL {
+            maps.clear(|maps| &mut maps.disk_figures, per_op(*slot, op as u32))?;
+        }
     }
     for (slot, _) in &plan.initiators.taken {
-        clear(&mut maps.host_hist, *slot)?;
+        for op in Op::ALL {
+            maps.clear(|maps| &mut maps.host_figures, per_op(*slot, op as u32))?;
+        }
     }
     write(&mut maps.volumes, &plan.volumes.taken)?;
     write(&mut maps.disks, &plan.disks.taken)?;
@@ -66,7 +80,7 @@ fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
     for (dev, device) in &plan.devices.insert {
         maps.devices.insert(dev, device)?;
     }
-    Ok(())
+    write(&mut maps.volumes, &divided(1))
 }
 
 fn measured(resolved: Resolved, plan: &Plan) -> Measured {
@@ -119,18 +133,12 @@ fn write(slots: &mut Elements<Slot>, changes: &[(u32, Slot)]) -> Result<(), Prob
 fn clear_volume(maps: &mut Maps, slot: u32) -> Result<(), ProbeError> {
     for op in Op::ALL {
         for stage in Stage::ALL {
-            let index = volume_histogram(slot, op as u32, stage);
-            maps.volume_hist.set(index, &RawHistogram::EMPTY)?;
+            let index = volume_figure(slot, op as u32, stage);
+            maps.clear(|maps| &mut maps.volume_figures, index)?;
         }
         let index = per_op(slot, op as u32);
         maps.counts.set(index, &Counts::default())?;
         maps.aged.set(index, &0)?;
     }
     Ok(())
-}
-
-fn clear(histograms: &mut Elements<RawHistogram>, slot: u32) -> Result<(), ProbeError> {
-    Op::ALL
-        .into_iter()
-        .try_for_each(|op| histograms.set(per_op(slot, op as u32), &RawHistogram::EMPTY))
 }

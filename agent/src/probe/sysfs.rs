@@ -21,6 +21,15 @@ pub(super) fn has_requests(sysfs: &Path, disk: DevT) -> bool {
     dir(sysfs, disk).join("mq").exists()
 }
 
+/// Whether a disk stands for several paths to one NVMe namespace (drivers/nvme/host/multipath.c).
+pub(super) fn is_nvme_multipath(sysfs: &Path, disk: DevT) -> bool {
+    let dir = dir(sysfs, disk).canonicalize().unwrap_or_default();
+    let mut above = dir.components().rev();
+    above
+        .nth(2)
+        .is_some_and(|name| name.as_os_str() == "nvme-subsystem")
+}
+
 fn dir(sysfs: &Path, dev: DevT) -> PathBuf {
     sysfs.join("dev/block").join(dev.to_string())
 }
@@ -30,6 +39,22 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_disk_with_several_paths_is_told() {
+        let sysfs = tempfile::tempdir().unwrap();
+        let head = "devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1";
+        let single = "devices/pci0000:00/nvme/nvme1/nvme1n1";
+        fs::create_dir_all(sysfs.path().join("dev/block")).unwrap();
+        for (disk, dev) in [(head, "259:0"), (single, "259:1")] {
+            fs::create_dir_all(sysfs.path().join(disk)).unwrap();
+            let link = sysfs.path().join("dev/block").join(dev);
+            symlink(format!("../../{disk}"), link).unwrap();
+        }
+        let dev = |minor| DevT { major: 259, minor };
+        assert!(is_nvme_multipath(sysfs.path(), dev(0)));
+        assert!(!is_nvme_multipath(sysfs.path(), dev(1)));
+    }
 
     #[test]
     fn a_partition_is_traced_to_its_disk() {

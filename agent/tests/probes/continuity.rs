@@ -7,6 +7,7 @@ use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
 use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes};
+use weir_agent_ebpf::layout::VERSION;
 
 /// Seen red with: the links not pinned in `object::attach`.
 #[test]
@@ -191,7 +192,7 @@ fn lost(probes: &Probes, why: Loss) -> u64 {
 
 /// The directories that hold an object's links.
 fn links(bpffs: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(bpffs.join("weir/v1")).unwrap();
+    let entries = std::fs::read_dir(bpffs.join(format!("weir/v{VERSION}"))).unwrap();
     entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.to_string_lossy().contains("/links-"))

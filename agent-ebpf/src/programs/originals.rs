@@ -1,0 +1,80 @@
+//! From a disk's bio up to the volume's I/O that it is done for.
+//!
+//! Device mapper never passes a bio on: it makes a copy for the device below and keeps the original beside
+//! it, on every level (`struct dm_target_io`, `struct dm_io`; drivers/md/dm-core.h). Both structures begin with a
+//! magic number, and in the end the original must be a bio that was seen on a volume: what is no copy of
+//! device mapper's is never taken for one.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::Array;
+use weir_agent_ebpf::layout::{Loss, Mapper};
+
+use super::facts::{BIO_NEXT, RQ_BIO, read, read_at};
+use super::record;
+use super::starts::{self, Stamp};
+
+#[map]
+static MAPPER: Array<Mapper> = Array::with_max_entries(1, 0);
+
+/// `DM_TIO_MAGIC`, `DM_IO_MAGIC` (drivers/md/dm-core.h).
+const TIO_MAGIC: u16 = 28714;
+const IO_MAGIC: u16 = 19577;
+
+/// Devices of device mapper one above the other, from the disk up to the volume: a multi-host volume's mapping, a
+/// thin volume, its pool, that pool's data, and two below the pool's disk.
+const LEVELS: usize = 6;
+
+/// Bios that one request may hold to be looked at. Most disks take requests of 128 or 256 segments, but
+/// merged ones of single pages are rare: file systems make bios as long as they can.
+const BIOS: usize = 64;
+
+/// Stamps all I/Os that a disk's request is a part of. `None` if it can't be read.
+#[inline(always)]
+pub(crate) fn stamp_request(request: u64, stamp: Stamp) -> Option<()> {
+    let mut bio: u64 = read(request, &RQ_BIO)?;
+    for _ in 0..BIOS {
+        if bio == 0 {
+            return Some(());
+        }
+        stamp_bio(bio, stamp);
+        bio = read(bio, &BIO_NEXT)?;
+    }
+    if bio != 0 {
+        record::lost(Loss::LongRequest);
+    }
+    Some(())
+}
+
+/// Stamps the I/O that a disk's bio is a part of.
+#[inline(never)]
+pub(crate) fn stamp_bio(bio: u64, stamp: Stamp) {
+    let mut bio = bio;
+    for _ in 0..=LEVELS {
+        if starts::stamp(bio, stamp) {
+            return;
+        }
+        match original_of(bio) {
+            Some(original) => bio = original,
+            None => return,
+        }
+    }
+}
+
+/// The bio that device mapper made this one from.
+#[inline(always)]
+fn original_of(bio: u64) -> Option<u64> {
+    let mapper = MAPPER.get(0)?;
+    if mapper.known == 0 {
+        return None;
+    }
+    let beside = |offset: u32| u64::from(offset);
+    let tio = bio.wrapping_sub(beside(mapper.clone));
+    if read_at::<u16>(tio.wrapping_add(beside(mapper.magic)))? != TIO_MAGIC {
+        return None;
+    }
+    let io: u64 = read_at(tio.wrapping_add(beside(mapper.io)))?;
+    if read_at::<u16>(io.wrapping_add(beside(mapper.io_magic)))? != IO_MAGIC {
+        return None;
+    }
+    read_at(io.wrapping_add(beside(mapper.original)))
+}

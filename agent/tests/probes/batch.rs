@@ -1,0 +1,92 @@
+//! Writes that are handed to the kernel in one system call, which keeps them together until it has seen all
+//! (`blk_start_plug` in fs/aio.c): neighbours on a disk become one request.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::libc::{SYS_io_destroy, SYS_io_getevents, SYS_io_setup, SYS_io_submit, c_long, syscall};
+
+use crate::io::BLOCK;
+
+/// `IOCB_CMD_PWRITE` (include/uapi/linux/aio_abi.h).
+const WRITE: u16 = 1;
+
+/// `struct iocb` (include/uapi/linux/aio_abi.h).
+#[repr(C)]
+#[derive(Default)]
+struct Control {
+    data: u64,
+    key: u32,
+    rw_flags: u32,
+    opcode: u16,
+    priority: i16,
+    file: u32,
+    buffer: u64,
+    bytes: u64,
+    offset: i64,
+    reserved: u64,
+    flags: u32,
+    event_file: u32,
+}
+
+/// `struct io_event`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Event {
+    data: u64,
+    control: u64,
+    result: i64,
+    more: i64,
+}
+
+/// Writes one block to each place, and waits for all.
+pub(crate) fn write(places: &[(&Path, u64)]) {
+    let buffer = vec![0x5a_u8; 2 * BLOCK];
+    let block = buffer[buffer.as_ptr().align_offset(BLOCK)..].as_ptr();
+    let files: Vec<File> = places.iter().map(|(path, _)| open(path)).collect();
+    let controls: Vec<Control> = files
+        .iter()
+        .zip(places)
+        .map(|(file, (_, offset))| Control {
+            opcode: WRITE,
+            file: file.as_raw_fd().try_into().unwrap(),
+            buffer: block as u64,
+            bytes: BLOCK as u64,
+            offset: (*offset).try_into().unwrap(),
+            ..Control::default()
+        })
+        .collect();
+    let pointers: Vec<*const Control> = controls.iter().map(std::ptr::from_ref).collect();
+    let count = places.len();
+    let mut context: u64 = 0;
+    // SAFETY: the kernel writes the context's handle.
+    let made = unsafe { syscall(SYS_io_setup, count, &raw mut context) };
+    assert_eq!(made, 0);
+    // SAFETY: controls, buffer and files outlive the writes, which are waited for.
+    let submitted = unsafe { syscall(SYS_io_submit, context, count, pointers.as_ptr()) };
+    assert_eq!(submitted, c_long::try_from(count).unwrap());
+    let mut events = vec![Event::default(); count];
+    // SAFETY: there is room for so many events.
+    let ended = unsafe {
+        syscall(
+            SYS_io_getevents,
+            context,
+            count,
+            count,
+            events.as_mut_ptr(),
+            0,
+        )
+    };
+    assert_eq!(ended, submitted);
+    assert!(events.iter().all(|event| event.result == BLOCK as i64));
+    // SAFETY: nothing is in flight any more.
+    unsafe { syscall(SYS_io_destroy, context) };
+}
+
+fn open(path: &Path) -> File {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(nix::libc::O_DIRECT);
+    options.open(path).unwrap()
+}
