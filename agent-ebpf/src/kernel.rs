@@ -19,6 +19,8 @@ pub enum Source {
     Member(&'static str, &'static str),
     /// The value of an enumerator.
     Enumerator(&'static str),
+    /// The size of a struct, in bytes.
+    Size(&'static str),
 }
 
 /// The value of a global whose fact is not known. Programs that can do without check for it.
@@ -68,6 +70,8 @@ pub const REQUEST: &[Fact] = &[
     member("RQ_BIO", "request", "bio"),
     member("BIO_NEXT", "bio", "bi_next"),
     member("BIO_OPF", "bio", "bi_opf"),
+    member("BIO_PRIVATE", "bio", "bi_private"),
+    member("BIO_SIZE", "bio", "bi_iter.bi_size"),
     value("BIT_FUA", "__REQ_FUA"),
     member("QUEUE_DISK", "request_queue", "disk"),
     member("DISK_MAJOR", "gendisk", "major"),
@@ -88,6 +92,20 @@ pub const TARGET: &[Fact] = &[
 pub const INITIATOR: &[Fact] = &[
     member("NVMET_SQ_CTRL", "nvmet_sq", "ctrl"),
     member("NVMET_CTRL_HOSTNQN", "nvmet_ctrl", "hostnqn"),
+];
+
+/// A command of an NVMe host. Its `nvme_request` lies behind the request (`blk_mq_rq_to_pdu`), as the first member of
+/// whatever a transport keeps there.
+pub const HOST: &[Fact] = &[
+    member("RQ_BIO", "request", "bio"),
+    member("BIO_NEXT", "bio", "bi_next"),
+    member("BIO_PRIVATE", "bio", "bi_private"),
+    member("BIO_SIZE", "bio", "bi_iter.bi_size"),
+    member("NVME_STATUS", "nvme_request", "status"),
+    Fact {
+        global: "RQ_SIZE",
+        source: Source::Size("request"),
+    },
 ];
 
 /// Device mapper's copies of bios: the members of [`crate::layout::Mapper`], by their names there.

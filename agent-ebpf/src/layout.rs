@@ -77,10 +77,12 @@ pub enum Stage {
     /// t4−t1 of a bio of a volume that is used on its own node. The reader adds it to `total` and
     /// `backend`, which are the same interval there: recording it once halves the cost.
     Local,
+    /// h1−h0 of a volume that this node uses over NVMe, whose [`Stage::Total`] is h2−h0.
+    HostQueue,
 }
 
 /// The number of [`Stage`]s.
-pub const STAGES: u32 = 8;
+pub const STAGES: u32 = 9;
 
 impl Stage {
     /// All of them, in the order of their numbers.
@@ -93,6 +95,7 @@ impl Stage {
         Stage::Backend,
         Stage::Response,
         Stage::Local,
+        Stage::HostQueue,
     ];
 }
 
@@ -239,6 +242,8 @@ pub const DISK_REQUESTS: u32 = 1 << 2;
 pub const DISK_BIOS: u32 = 1 << 3;
 /// Flushes are queued on this device for a disk with requests: the disk itself, or a partition of it.
 pub const DISK_FLUSHES: u32 = 1 << 4;
+/// The device is an NVMe disk through which this node uses a volume of some node's.
+pub const VOLUME_IMPORTED: u32 = 1 << 5;
 
 /// What a device number stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -270,6 +275,8 @@ pub const BIO_OF_REQUEST: u16 = 1;
 pub const BIO_OF_DISK: u16 = 2;
 /// A bio that is chained to one of [`BIO_OF_VOLUME`].
 pub const BIO_OF_BIO: u16 = 3;
+/// An I/O of a volume that this node uses over NVMe.
+pub const BIO_OF_IMPORT: u16 = 4;
 
 /// The disk requests of one I/O of a volume. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -287,9 +294,10 @@ pub struct Span {
 pub struct Start {
     /// When it was queued, `CLOCK_MONOTONIC` in nanoseconds.
     pub at_ns: u64,
-    /// Its disk requests, if it is a [`BIO_OF_VOLUME`].
+    /// Its disk requests, if it is a [`BIO_OF_VOLUME`]; its NVMe commands (h1, h2), if it is a [`BIO_OF_IMPORT`].
     pub disk: Span,
     /// The target's request that a [`BIO_OF_REQUEST`] belongs to, or the bio that a [`BIO_OF_BIO`] does.
+    /// Of a [`BIO_OF_IMPORT`]: the bytes that no command has completed yet.
     pub owner: u64,
     /// Its volume or disk.
     pub place: Place,
@@ -311,9 +319,14 @@ pub struct DiskStart {
     pub place: Place,
     /// An [`Op`].
     pub op: u32,
-    /// 1 once it was put back into the queue.
-    pub requeued: u32,
+    /// [`REQUEUED`], [`IMPORT`] or 0.
+    pub state: u32,
 }
+
+/// A disk's request that was put back into its queue.
+pub const REQUEUED: u32 = 1;
+/// A request to an NVMe disk through which this node uses volumes: noted so that it is completed once.
+pub const IMPORT: u32 = 2;
 
 /// A request of the NVMe target in flight. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

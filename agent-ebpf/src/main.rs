@@ -3,6 +3,7 @@
 //! - [`programs::bio`]: I/Os of volumes used on their own node, and t1 and t4 of exported ones.
 //! - [`programs::target`]: requests of the NVMe target: t0 and t5.
 //! - [`programs::request`]: a pool's disks.
+//! - [`programs::initiator`]: NVMe disks through which this node uses volumes: h1 and h2.
 //! - [`programs::originals`]: from a disk's bio up to the volume's I/O.
 //! - [`programs::starts`]: the tables of what is in flight. Nothing else touches them.
 //! - [`programs::record`]: histograms and counters.

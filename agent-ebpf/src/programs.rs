@@ -2,6 +2,7 @@
 
 pub(crate) mod bio;
 pub(crate) mod facts;
+pub(crate) mod initiator;
 pub(crate) mod originals;
 pub(crate) mod record;
 pub(crate) mod request;

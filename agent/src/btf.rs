@@ -82,6 +82,18 @@ impl Btf {
             .find_map(|id| self.offset_in(id, path, DEEPEST))
     }
 
+    /// The size of a struct in bytes.
+    #[must_use]
+    pub fn size(&self, structure: &str) -> Option<u32> {
+        let mut found = self
+            .sections()
+            .flat_map(|section| section.structs_named(structure, |offset| self.string(offset)));
+        match self.kind(found.next()?)? {
+            Kind::Composite { bytes, .. } => Some(*bytes),
+            _ => None,
+        }
+    }
+
     /// The value of an enumerator, whatever enumeration it belongs to.
     #[must_use]
     pub fn enumerator(&self, name: &str) -> Option<u32> {
@@ -153,6 +165,7 @@ pub(crate) fn lookup(
                     format!("member {path} of struct {structure}"),
                 ),
                 Source::Enumerator(name) => (btf.enumerator(name), format!("enumerator {name}")),
+                Source::Size(structure) => (btf.size(structure), format!("struct {structure}")),
             };
             found
                 .map(|value| (fact.global, value))

@@ -31,6 +31,7 @@ pub mod gauges;
 pub mod glance;
 pub mod glancer;
 pub mod histogram;
+mod imports;
 pub mod local;
 pub mod lvm;
 pub mod measure;

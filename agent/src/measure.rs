@@ -1,8 +1,10 @@
 //! The seam between engine and probes: each call says all that is to be measured.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::imports;
 use crate::probe::{ProbeConfig, ProbeError, Probes, Snapshot, Wanted};
 
 /// A start whose end was not seen for this long is given up. Far beyond every timeout of NVMe, LVM
@@ -23,7 +25,10 @@ impl Measure for () {
 /// The probes, shared by the engine, which says what to measure, and the scrapes, which read. Where
 /// they can't run, volumes are served all the same, and every scrape says why nothing is measured.
 #[derive(Clone)]
-pub struct SharedProbes(Arc<Mutex<State>>);
+pub struct SharedProbes {
+    state: Arc<Mutex<State>>,
+    sysfs: PathBuf,
+}
 
 struct State {
     probes: Result<Probes, ProbeError>,
@@ -36,16 +41,18 @@ impl SharedProbes {
     /// # Errors
     /// Another agent runs on this node. Two of them would undo each other's work.
     pub fn start(config: ProbeConfig) -> Result<Self, ProbeError> {
+        let sysfs = config.sysfs.clone();
         let probes = Probes::start(config);
         match probes {
             Err(error @ ProbeError::Busy { .. }) => return Err(error),
             Err(ref error) => tracing::error!(error = crate::chain(error), "nothing is measured"),
             Ok(_) => {}
         }
-        Ok(SharedProbes(Arc::new(Mutex::new(State {
-            probes,
-            trouble: None,
-        }))))
+        let trouble = None;
+        Ok(SharedProbes {
+            state: Arc::new(Mutex::new(State { probes, trouble })),
+            sysfs,
+        })
     }
 
     /// What was counted until now.
@@ -62,7 +69,7 @@ impl SharedProbes {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Probes keep their state in the kernel, where a panic of ours can't tear it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,7 +79,12 @@ impl Measure for SharedProbes {
         let Ok(probes) = &mut state.probes else {
             return;
         };
-        let done = probes.sync(wanted).and_then(|()| probes.age(LOST_AFTER));
+        // What this node uses of others is nobody's order: it is what it is connected to.
+        let wanted = Wanted {
+            imports: imports::of(&self.sysfs),
+            ..wanted.clone()
+        };
+        let done = probes.sync(&wanted).and_then(|()| probes.age(LOST_AFTER));
         let trouble = match done {
             Ok(0) => None,
             Ok(lost) => {

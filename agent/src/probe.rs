@@ -34,12 +34,16 @@ use std::time::Duration;
 
 use thiserror::Error;
 use weir_agent_ebpf::layout::Place;
+use weir_api::names::VolumeId;
 
 pub use object::EMBEDDED;
 pub use snapshot::{
-    DiskFigures, InitiatorFigures, OpFigures, Snapshot, Stage, StageOff, VolumeFigures,
+    DiskFigures, ImportFigures, InitiatorFigures, OpFigures, Snapshot, Stage, StageOff,
+    VolumeFigures,
 };
-pub use wanted::{DevT, DevTError, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+pub use wanted::{
+    DevT, DevTError, MeasuredDevice, MeasuredDisk, MeasuredImport, MeasuredVolume, Mode, Wanted,
+};
 pub use weir_agent_ebpf::layout::{Loss, Op};
 
 /// How to measure.
@@ -134,6 +138,7 @@ struct Measured {
     volumes: Vec<(MeasuredVolume, Place)>,
     initiators: Vec<(snapshot::InitiatorLabels, Place)>,
     disks: Vec<(MeasuredDisk, Place)>,
+    imports: Vec<(VolumeId, Place)>,
     off: Vec<StageOff>,
 }
 

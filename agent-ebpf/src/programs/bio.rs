@@ -8,8 +8,8 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{
-    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, DISK_FLUSHES, Device, Loss,
-    Op, Span, Stage, Start, VOLUME_EXPORTED, VOLUME_LOCAL,
+    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, DISK_FLUSHES,
+    Device, Loss, Op, Span, Stage, Start, VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, op_of, read};
@@ -89,6 +89,18 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
         return Some(());
     };
     start.op = op as u32;
+    if device.flags & VOLUME_IMPORTED != 0 {
+        // On another path now: it began when it was first queued.
+        if !starts::is_import(bio) {
+            start.kind = BIO_OF_IMPORT;
+            start.owner = u64::from(read::<u32>(bio, &BIO_SIZE)?);
+            start.at_ns = now();
+            if starts::bio(bio, &start) {
+                record::started(start.place, start.op);
+            }
+        }
+        return Some(());
+    }
     if device.flags & VOLUME_LOCAL != 0 {
         start.divided = u16::from(record::is_divided(device.volume));
         if starts::bio(bio, &start) {
@@ -112,7 +124,8 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
 fn completed(bio: u64, start: &Start) {
     let end = now();
     match start.kind {
-        BIO_OF_BIO => return,
+        // The kernel does not trace the end of a bio that requests carry: see `initiator`.
+        BIO_OF_BIO | BIO_OF_IMPORT => return,
         BIO_OF_REQUEST => return starts::target_done(start.owner, bio, end),
         _ => {}
     }

@@ -46,7 +46,9 @@ facts!(
     NVMET_NS_BDEV,
     TARGET_BDEV_DEV,
     NVMET_SQ_CTRL,
-    NVMET_CTRL_HOSTNQN
+    NVMET_CTRL_HOSTNQN,
+    NVME_STATUS,
+    RQ_SIZE
 );
 
 /// The low bits of a bio's or request's flags hold its operation (`REQ_OP_BITS`,

@@ -24,9 +24,9 @@ const IO_MAGIC: u16 = 19577;
 /// thin volume, its pool, that pool's data, and two below the pool's disk.
 const LEVELS: usize = 6;
 
-/// Bios that one request may hold to be looked at. Most disks take requests of 128 or 256 segments, but
-/// merged ones of single pages are rare: file systems make bios as long as they can.
-const BIOS: usize = 64;
+/// Bios of one request that are looked at. Most disks take requests of 126 to 256 segments, but merged
+/// ones of single pages are rare: file systems make bios as long as they can.
+pub(crate) const BIOS: usize = 128;
 
 /// Stamps all I/Os that a disk's request is a part of. `None` if it can't be read.
 #[inline(always)]

@@ -191,6 +191,15 @@ fn histogram_of(figure: *mut Figure) -> Option<*mut RawHistogram> {
     HISTOGRAMS.get_ptr_mut(given - 1)
 }
 
+/// Takes an amount off a counter; what it was before.
+#[inline(always)]
+pub(crate) fn take_off(counter: *mut u64, amount: u64) -> u64 {
+    let amount = amount.wrapping_neg();
+    // Sequentially consistent: see `histogram_of`.
+    // SAFETY: as in `atomic_add`.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(counter, amount) }
+}
+
 #[inline(always)]
 fn one_more(counter: *mut u64) {
     atomic_add(counter, 1);

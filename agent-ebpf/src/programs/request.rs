@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, Loss};
+use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, IMPORT, Loss};
 
 use super::facts::{
     BIO_OPF, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
@@ -15,7 +15,7 @@ use super::facts::{
 };
 use super::originals::stamp_request;
 use super::starts::Stamp;
-use super::{device, on_duty, record, starts};
+use super::{device, initiator, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
@@ -59,6 +59,10 @@ fn completed(request: u64, bytes: u32) -> Option<()> {
                 // Another copy of this program was faster.
                 return Some(());
             };
+            if start.state == IMPORT {
+                // Its last command failed; one that succeeds is completed before.
+                return initiator::ended(request, end);
+            }
             record::disk(start.place, start.op, end.saturating_sub(start.at_ns));
         }
         return stamp_request(request, Stamp::Completed(end));
@@ -68,7 +72,9 @@ fn completed(request: u64, bytes: u32) -> Option<()> {
     if bio != 0 {
         let flags = read(bio, &BIO_OPF)?;
         if has(flags, &BIT_PREFLUSH) || has(flags, &BIT_FUA) {
-            return stamp_request(request, Stamp::Completed(now()));
+            let end = now();
+            stamp_request(request, Stamp::Completed(end))?;
+            return initiator::ended(request, end);
         }
     }
     Some(())
@@ -97,7 +103,7 @@ fn issued(request: u64) -> Option<()> {
             at_ns: now(),
             place: device.disk,
             op: op as u32,
-            requeued: 0,
+            state: 0,
         };
         starts::request(request, &start);
         stamp_request(request, Stamp::Issued(start.at_ns))?;

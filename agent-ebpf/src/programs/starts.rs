@@ -8,8 +8,8 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use weir_agent_ebpf::layout::{
-    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_REQUEST, BIO_OF_VOLUME, DiskStart, Loss, Place, RequestStart,
-    Span, Start,
+    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DiskStart, IMPORT, Loss,
+    Place, REQUEUED, RequestStart, Span, Start,
 };
 
 use super::record;
@@ -56,7 +56,7 @@ pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u16, u64)> {
     }
     match parent.kind {
         BIO_OF_VOLUME => Some((BIO_OF_BIO, bio)),
-        BIO_OF_DISK => None,
+        BIO_OF_DISK | BIO_OF_IMPORT => None,
         kind => Some((kind, parent.owner)),
     }
 }
@@ -82,7 +82,7 @@ pub(crate) fn stamp(bio: u64, stamp: Stamp) -> bool {
     if kind == BIO_OF_DISK {
         return false;
     }
-    if kind == BIO_OF_VOLUME {
+    if kind == BIO_OF_VOLUME || kind == BIO_OF_IMPORT {
         // SAFETY: as above.
         note(unsafe { &raw mut (*start).disk }, stamp);
     } else if kind == BIO_OF_REQUEST {
@@ -112,6 +112,26 @@ fn note(span: *mut Span, stamp: Stamp) {
     }
 }
 
+/// Whether this is a bio in flight of a volume that this node uses over NVMe.
+#[inline(always)]
+pub(crate) fn is_import(bio: u64) -> bool {
+    // SAFETY: the bio is in flight, so nobody takes its entry out.
+    unsafe { BIOS.get(bio) }.is_some_and(|start| start.kind == BIO_OF_IMPORT)
+}
+
+/// Takes so many bytes off what an imported volume's bio waits for, and takes the bio out if that was
+/// all of it.
+#[inline(always)]
+pub(crate) fn import_done(bio: u64, bytes: u64) -> Option<Start> {
+    let start = BIOS.get_ptr_mut(bio)?;
+    // SAFETY: the verifier has checked the pointer; all who write it from here on do so atomically.
+    let left = record::take_off(unsafe { &raw mut (*start).owner }, bytes);
+    if left > bytes {
+        return None;
+    }
+    take_bio(bio)
+}
+
 /// Takes a bio out, at its completion.
 #[inline(always)]
 pub(crate) fn take_bio(bio: u64) -> Option<Start> {
@@ -128,13 +148,25 @@ pub(crate) fn request(request: u64, start: &DiskStart) {
     }
     if let Some(old) = REQUESTS.get_ptr_mut(request) {
         // SAFETY: the verifier has checked the pointer; the request is only now being issued.
-        if unsafe { (*old).requeued } == 1 {
+        if unsafe { (*old).state } == REQUEUED {
             // SAFETY: as above.
-            unsafe { (*old).requeued = 0 };
+            unsafe { (*old).state = 0 };
             return;
         }
         record::lost(Loss::Superseded);
     }
+    replaced(REQUESTS.insert(request, start, u64::from(BPF_ANY)));
+}
+
+/// Notes a request to an NVMe disk through which this node uses volumes, also if it is sent again.
+#[inline(always)]
+pub(crate) fn import_request(request: u64, at_ns: u64) {
+    let start = DiskStart {
+        at_ns,
+        place: Place::NONE,
+        op: 0,
+        state: IMPORT,
+    };
     replaced(REQUESTS.insert(request, start, u64::from(BPF_ANY)));
 }
 
@@ -143,7 +175,7 @@ pub(crate) fn request(request: u64, start: &DiskStart) {
 pub(crate) fn requeued(request: u64) {
     if let Some(start) = REQUESTS.get_ptr_mut(request) {
         // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
-        unsafe { (*start).requeued = 1 };
+        unsafe { (*start).state = REQUEUED };
     }
 }
 

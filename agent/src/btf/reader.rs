@@ -7,7 +7,11 @@ const HEADER_BYTES: usize = 24;
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A struct or union.
-    Composite { name: u32, members: Vec<Member> },
+    Composite {
+        name: u32,
+        bytes: u32,
+        members: Vec<Member>,
+    },
     /// An enumeration of 32-bit values: names and values.
     Enumeration(Vec<(u32, u32)>),
     /// A typedef, qualifier or tag of another type.
@@ -152,7 +156,11 @@ fn parse_type(name: u32, words: &mut Words<'_>) -> Result<Kind, &'static str> {
                 .map(|_| words.member(with_bit_sizes))
                 .collect::<Option<_>>()
                 .ok_or(CUT_SHORT)?;
-            return Ok(Kind::Composite { name, members });
+            return Ok(Kind::Composite {
+                name,
+                bytes: size_or_type,
+                members,
+            });
         }
         // enum
         6 => {

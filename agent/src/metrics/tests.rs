@@ -45,6 +45,7 @@ pub(super) fn everything() -> Snapshot {
             disk: "sda".to_owned(),
             ops: vec![(Op::Flush, histogram())],
         }],
+        imports: Vec::new(),
         dropped: Loss::ALL.map(|why| (why, 2)).to_vec(),
         aged: 1,
         skipped: vec![("bio_queue".to_owned(), 4)],

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use weir_agent_ebpf::layout::{BIO_OF_DISK, BIO_OF_VOLUME, MAX_STARTS, Meta, Place, per_op};
+use weir_agent_ebpf::layout::{
+    BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_VOLUME, IMPORT, MAX_STARTS, Meta, Place, per_op,
+};
 
 use super::ProbeError;
 use super::maps::Maps;
@@ -17,8 +19,9 @@ pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
     for (bio, start) in maps.bios.glance(bound)? {
         if u128::from(start.at_ns) < oldest && maps.bios.remove(&bio)? {
             // A bio that is a part of another I/O does not count: that one is as old, and does.
-            aged += u64::from(matches!(start.kind, BIO_OF_VOLUME | BIO_OF_DISK));
-            if start.kind == BIO_OF_VOLUME {
+            let is_io = matches!(start.kind, BIO_OF_VOLUME | BIO_OF_IMPORT);
+            aged += u64::from(is_io || start.kind == BIO_OF_DISK);
+            if is_io {
                 count(maps, start.place, start.op)?;
             }
         }
@@ -31,7 +34,8 @@ pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
     }
     for (request, start) in maps.requests.glance(bound)? {
         if u128::from(start.at_ns) < oldest && maps.requests.remove(&request)? {
-            aged += 1;
+            // A request of an import is a part of its bios.
+            aged += u64::from(start.state != IMPORT);
         }
     }
     if aged > 0 {

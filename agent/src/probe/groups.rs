@@ -21,10 +21,12 @@ struct Group {
     /// Ends before beginnings, so that nothing begins that can't end.
     programs: &'static [Program],
     facts: &'static [&'static [Fact]],
+    /// What its programs can do without, and what is missing then.
+    optional: Option<(&'static [Fact], &'static str)>,
     /// What is missing without the group.
     stages: &'static [&'static str],
-    /// The module that its tracepoints and types belong to, unless it is built in.
-    module: Option<&'static str>,
+    /// The module that its tracepoints and types belong to, and one of its types: it may be built in.
+    module: Option<(&'static str, &'static str)>,
 }
 
 struct Program {
@@ -50,13 +52,14 @@ const fn program(name: &'static str, tracepoint: &'static str, copies: usize) ->
     }
 }
 
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 4] = [
     Group {
         programs: &[
             program("bio_complete", "block_bio_complete", ENDS),
             program("bio_queue", "block_bio_queue", BEGINNINGS),
         ],
         facts: &[kernel::OPERATION, kernel::BIO],
+        optional: None,
         stages: &["backend", "bio_disk"],
         module: None,
     },
@@ -67,6 +70,7 @@ const GROUPS: [Group; 3] = [
             program("rq_issue", "block_rq_issue", BEGINNINGS),
         ],
         facts: &[kernel::OPERATION, kernel::REQUEST],
+        optional: None,
         stages: DISKS,
         module: None,
     },
@@ -76,8 +80,19 @@ const GROUPS: [Group; 3] = [
             program("nvmet_init", "nvmet_req_init", BEGINNINGS),
         ],
         facts: &[kernel::TARGET],
+        optional: Some((kernel::INITIATOR, "initiator")),
         stages: &["exported", "initiator"],
-        module: Some("nvmet"),
+        module: Some(("nvmet", "nvmet_req")),
+    },
+    Group {
+        programs: &[
+            program("nvme_complete", "nvme_complete_rq", ENDS),
+            program("nvme_setup", "nvme_setup_cmd", BEGINNINGS),
+        ],
+        facts: &[kernel::HOST],
+        optional: None,
+        stages: &["import"],
+        module: Some(("nvme_core", "nvme_request")),
     },
 ];
 
@@ -88,7 +103,7 @@ const DISKS: &[&str] = &["disk"];
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     states: [State; GROUPS.len()],
-    initiator_off: Option<String>,
+    optional_off: Vec<StageOff>,
     /// Whether device mapper's copies of bios can be followed.
     mapper: State,
     links: PathBuf,
@@ -120,7 +135,7 @@ impl Groups {
         for (group, state) in GROUPS.iter().zip(&mut self.states) {
             let due = match state {
                 State::Untried => true,
-                State::Waiting(_) => group.module.is_some_and(|m| btf_dir.join(m).exists()),
+                State::Waiting(_) => group.is_module_loaded(&btf_dir),
                 State::Attached | State::Off(_) => false,
             };
             if !due {
@@ -131,10 +146,8 @@ impl Groups {
                 continue;
             }
             *state = match group.facts_of(&mut types, &btf_dir) {
-                Ok((facts, initiator_off)) => {
-                    if group.module.is_some() {
-                        self.initiator_off = initiator_off;
-                    }
+                Ok((facts, off)) => {
+                    self.optional_off.extend(off);
                     group.attach(object, &links, &facts)
                 }
                 Err(state) => state,
@@ -196,10 +209,7 @@ impl Groups {
                 }));
             }
         }
-        off.extend(self.initiator_off.iter().map(|reason| StageOff {
-            stage: "initiator".to_owned(),
-            reason: reason.clone(),
-        }));
+        off.extend(self.optional_off.iter().cloned());
         off
     }
 }
@@ -266,21 +276,26 @@ fn mapper_of(btf_dir: &Path) -> Result<Mapper, String> {
 type Facts = HashMap<&'static str, u32>;
 
 impl Group {
-    /// The facts that the programs need, and why the initiators can't be told apart, if so.
+    fn is_module_loaded(&self, btf_dir: &Path) -> bool {
+        self.module
+            .is_some_and(|(module, _)| btf_dir.join(module).exists())
+    }
+
+    /// The facts that the programs need, and what is missing of those that they can do without.
     fn facts_of(
         &self,
         types: &mut Option<Btf>,
         btf_dir: &Path,
-    ) -> Result<(Facts, Option<String>), State> {
+    ) -> Result<(Facts, Option<StageOff>), State> {
         let off = |error: btf::BtfError| State::Off(one_line(&error));
         let mut kernel = match types.take() {
             Some(kernel) => kernel,
             None => Btf::of_kernel(btf_dir).map_err(off)?,
         };
-        if let Some(module) = self.module {
-            if btf_dir.join(module).exists() {
+        if let Some((module, of_module)) = self.module {
+            if self.is_module_loaded(btf_dir) {
                 kernel = kernel.with_module(btf_dir, module).map_err(off)?;
-            } else if kernel.offset("nvmet_req", "ns").is_none() {
+            } else if kernel.size(of_module).is_none() {
                 let reason = format!("the kernel module {module} is not loaded, or has no BTF");
                 return Err(State::Waiting(reason));
             }
@@ -289,15 +304,20 @@ impl Group {
         for some in self.facts {
             facts.extend(btf::lookup(&kernel, some).map_err(State::Off)?);
         }
-        let mut initiator_off = None;
-        if self.module.is_some() {
-            match btf::lookup(&kernel, kernel::INITIATOR) {
+        let mut missing = None;
+        if let Some((optional, stage)) = self.optional {
+            match btf::lookup(&kernel, optional) {
                 Ok(found) => facts.extend(found),
-                Err(reason) => initiator_off = Some(reason),
+                Err(reason) => {
+                    missing = Some(StageOff {
+                        stage: stage.to_owned(),
+                        reason,
+                    });
+                }
             }
         }
         *types = Some(kernel);
-        Ok((facts, initiator_off))
+        Ok((facts, missing))
     }
 
     fn is_attached(&self, links: &Path) -> bool {

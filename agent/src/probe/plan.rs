@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_agent_ebpf::layout::{Device, HostKey, Place, Slot};
+use weir_agent_ebpf::layout::{Device, HostKey, Place, Slot, VOLUME_IMPORTED};
 
 use super::resolve::Resolved;
 use super::slots::{Assignment, HolderId, assign};
@@ -48,10 +48,7 @@ impl Plan {
 }
 
 pub(super) fn plan(have: &Have, wanted: &Resolved) -> Plan {
-    let volumes = assign(
-        &have.volumes,
-        &wanted.volumes.iter().map(|v| v.id).collect(),
-    );
+    let volumes = assign(&have.volumes, &wanted.holders().collect());
     let disks = assign(&have.disks, &wanted.disks.iter().map(|d| d.id).collect());
     // The initiators of a volume that found no room need none.
     let hosts: BTreeSet<HolderId> = wanted
@@ -85,6 +82,13 @@ fn devices(wanted: &Resolved, volumes: &Assignment, disks: &Assignment) -> BTree
                 device.volume = *place;
                 device.flags |= flag;
             }
+        }
+    }
+    for import in &wanted.imports {
+        if let Some(place) = volumes.places.get(&import.id) {
+            let device = devices.entry(import.dev).or_insert(nothing);
+            device.volume = *place;
+            device.flags |= VOLUME_IMPORTED;
         }
     }
     for disk in &wanted.disks {

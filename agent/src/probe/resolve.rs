@@ -7,12 +7,12 @@ use uuid::Uuid;
 use weir_agent_ebpf::layout::{
     DISK_BIOS, DISK_FLUSHES, DISK_REQUESTS, NQN_BYTES, VOLUME_EXPORTED, VOLUME_LOCAL,
 };
-use weir_api::names::{NodeName, ObjectName};
+use weir_api::names::{NodeName, ObjectName, VolumeId};
 
 use super::slots::HolderId;
 use super::snapshot::{InitiatorLabels, Stage, StageOff};
 use super::sysfs;
-use super::wanted::{MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use super::wanted::{MeasuredDevice, MeasuredDisk, MeasuredImport, MeasuredVolume, Mode, Wanted};
 
 /// What can be measured.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(super) struct Resolved {
     pub(super) volumes: Vec<Volume>,
     pub(super) disks: Vec<Disk>,
     pub(super) initiators: Vec<Initiator>,
+    pub(super) imports: Vec<Import>,
     /// What can't, and why.
     pub(super) off: Vec<StageOff>,
 }
@@ -40,6 +41,14 @@ pub(super) struct Disk {
     /// Each device's number, and its `DISK_…` bits: the disk's own, and the partition's if it is one.
     pub(super) devices: Vec<(u32, u32)>,
     pub(super) wanted: MeasuredDisk,
+}
+
+#[derive(Debug)]
+pub(super) struct Import {
+    /// Not that of the volume, which may be one of this node's own.
+    pub(super) id: HolderId,
+    pub(super) dev: u32,
+    pub(super) volume: VolumeId,
 }
 
 #[derive(Debug)]
@@ -74,6 +83,11 @@ pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, undivided: Option<&str>) ->
             }
         }
     }
+    for import in &wanted.imports {
+        if let Err(reason) = resolved.import(import) {
+            resolved.off("import", format!("volume {}: {reason}", import.id));
+        }
+    }
     resolved.divide(undivided, &off);
     resolved
 }
@@ -85,6 +99,12 @@ impl Volume {
 }
 
 impl Resolved {
+    /// Who wants a slot among the volumes.
+    pub(super) fn holders(&self) -> impl Iterator<Item = HolderId> {
+        let imports = self.imports.iter().map(|import| import.id);
+        self.volumes.iter().map(|volume| volume.id).chain(imports)
+    }
+
     fn volume(&self, volume: &MeasuredVolume, sysfs: &Path) -> Result<Volume, String> {
         let id = volume.id.0.into_bytes();
         if let Some(other) = self.volumes.iter().find(|v| v.id == id) {
@@ -157,6 +177,24 @@ impl Resolved {
             devices,
             wanted: disk.clone(),
         })
+    }
+
+    fn import(&mut self, import: &MeasuredImport) -> Result<(), String> {
+        let dev = import.dev.in_kernel();
+        let id = Uuid::new_v5(&import.id.0, b"import").into_bytes();
+        if self.imports.iter().any(|other| other.id == id) {
+            return Err(format!("it is also on another disk than {}", import.dev));
+        }
+        let mut disks = self.disks.iter().flat_map(|disk| &disk.devices);
+        if self.volumes.iter().any(|v| v.has(dev)) || disks.any(|(own, _)| *own == dev) {
+            return Err(format!("{} is already measured as a disk", import.dev));
+        }
+        self.imports.push(Import {
+            id,
+            dev,
+            volume: import.id,
+        });
+        Ok(())
     }
 
     /// Marks the volumes whose pools' disks are all measured.

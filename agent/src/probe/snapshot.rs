@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub initiators: Vec<InitiatorFigures>,
     /// Every disk of the pools.
     pub disks: Vec<DiskFigures>,
+    /// Every volume that this node uses over NVMe.
+    pub imports: Vec<ImportFigures>,
     /// What was lost since the maps were made, by reason.
     pub dropped: Vec<(Loss, u64)>,
     /// I/Os given up by [`super::Probes::age`] since the maps were made.
@@ -38,6 +40,8 @@ pub struct Snapshot {
 pub enum Stage {
     /// The whole of it, as this node sees it.
     Total,
+    /// Of a volume that this node uses over NVMe: until its first command is made.
+    HostQueue,
     /// Over the NVMe target only: until the first bio is queued on the volume.
     FabricWait,
     /// From there until the first disk request is issued: device mapper's work, thin allocation, the disk's queue.
@@ -54,8 +58,9 @@ pub enum Stage {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Total,
+        Stage::HostQueue,
         Stage::FabricWait,
         Stage::Queue,
         Stage::Device,
@@ -69,6 +74,7 @@ impl Stage {
     pub const fn label(self) -> &'static str {
         match self {
             Stage::Total => "total",
+            Stage::HostQueue => "host_queue",
             Stage::FabricWait => "fabric_wait",
             Stage::Queue => "queue",
             Stage::Device => "device",
@@ -143,6 +149,15 @@ pub struct DiskFigures {
     pub ops: Vec<(Op, Histogram)>,
 }
 
+/// The figures of a volume that this node uses over NVMe.
+#[derive(Clone, Debug)]
+pub struct ImportFigures {
+    /// The volume.
+    pub id: VolumeId,
+    /// One for each operation that was ever begun, with `Total` and `HostQueue`.
+    pub ops: Vec<OpFigures>,
+}
+
 /// Something that is not measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageOff {
@@ -204,6 +219,12 @@ pub(super) fn read(
             ops: ops(maps, &maps.disk_figures, *place)?,
         });
     }
+    for (id, place) in &measured.imports {
+        snapshot.imports.push(ImportFigures {
+            id: *id,
+            ops: volume_ops(maps, *place)?,
+        });
+    }
     for why in Loss::ALL {
         snapshot.dropped.push((why, maps.dropped(why)?));
     }
@@ -231,6 +252,7 @@ fn volume_ops(maps: &Maps, place: Place) -> Result<Vec<OpFigures>, ProbeError> {
         let in_flight = in_flight(maps.counts.get(index)?, total.count(), aged);
         let mut stages = vec![
             (Stage::Total, total),
+            (Stage::HostQueue, recorded(layout::Stage::HostQueue)?),
             (Stage::FabricWait, recorded(layout::Stage::FabricWait)?),
             (Stage::Queue, recorded(layout::Stage::Queue)?),
             (Stage::Device, recorded(layout::Stage::Device)?),

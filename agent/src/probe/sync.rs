@@ -106,6 +106,13 @@ fn measured(resolved: Resolved, plan: &Plan) -> Measured {
             .volumes
             .extend(place.map(|place| (volume.wanted, place)));
     }
+    for import in resolved.imports {
+        let what = format!("volume {} over NVMe", import.volume);
+        let place = place_of(&plan.volumes, import.id, "import", what);
+        measured
+            .imports
+            .extend(place.map(|place| (import.volume, place)));
+    }
     for disk in resolved.disks {
         let what = format!("disk {}", disk.wanted.disk);
         let place = place_of(&plan.disks, disk.id, "disk", what);

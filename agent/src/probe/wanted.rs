@@ -68,6 +68,8 @@ pub struct Wanted {
     pub volumes: Vec<MeasuredVolume>,
     /// The disks of the pools.
     pub disks: Vec<MeasuredDisk>,
+    /// Volumes that this node uses over NVMe.
+    pub imports: Vec<MeasuredImport>,
 }
 
 /// A volume whose I/O is measured.
@@ -104,6 +106,15 @@ pub enum Mode {
         /// The host NQNs that may connect, and their nodes. A node that has several gets one histogram.
         initiators: Vec<(String, NodeName)>,
     },
+}
+
+/// A volume that this node uses over NVMe, whatever node it is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeasuredImport {
+    /// The volume.
+    pub id: VolumeId,
+    /// The NVMe disk: with several paths the one that stands for all of them.
+    pub dev: DevT,
 }
 
 /// A disk of a pool.

@@ -92,6 +92,7 @@ pub(crate) fn only(volume: MeasuredVolume) -> Wanted {
     Wanted {
         volumes: vec![volume],
         disks: Vec::new(),
+        ..Wanted::default()
     }
 }
 

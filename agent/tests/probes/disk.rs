@@ -11,6 +11,7 @@ fn only_disk(disk: MeasuredDisk) -> Wanted {
     Wanted {
         volumes: Vec::new(),
         disks: vec![disk],
+        ..Wanted::default()
     }
 }
 

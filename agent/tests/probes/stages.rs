@@ -19,6 +19,7 @@ fn measured(pins: &Pins, stack: &Stack) -> Probes {
     let wanted = Wanted {
         volumes: vec![volume(1, stack.dev())],
         disks: vec![disk(dev_of(Path::new(DISK)))],
+        ..Wanted::default()
     };
     probes.sync(&wanted).unwrap();
     assert_eq!(probes.read().unwrap().off, []);
@@ -108,6 +109,7 @@ fn a_request_of_two_volumes_counts_for_each() {
         .sync(&Wanted {
             volumes: vec![volume(1, dev_of(first)), volume(2, dev_of(second))],
             disks: vec![disk(dev_of(Path::new(DISK)))],
+            ..Wanted::default()
         })
         .unwrap();
     let block = BLOCK as u64;
@@ -179,6 +181,7 @@ fn without_its_disk_a_volume_is_not_divided() {
     let mut wanted = Wanted {
         volumes: vec![volume(1, stack.dev())],
         disks: Vec::new(),
+        ..Wanted::default()
     };
     probes.sync(&wanted).unwrap();
     let mut io = Io::open(&stack.path());

@@ -62,6 +62,7 @@ fn volumes_are_told_apart() {
     let wanted = Wanted {
         volumes: vec![volume(1, a.dev()), volume(2, b.dev())],
         disks: Vec::new(),
+        ..Wanted::default()
     };
     probes.sync(&wanted).unwrap();
     Io::open(&a.path()).write(11);

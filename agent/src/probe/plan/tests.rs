@@ -83,6 +83,7 @@ fn volumes(volumes: Vec<MeasuredVolume>) -> Wanted {
     Wanted {
         volumes,
         disks: Vec::new(),
+        ..Wanted::default()
     }
 }
 
@@ -155,6 +156,7 @@ fn what_cannot_be_measured_is_named_and_left_out() {
             disk: "dm".to_owned(),
             dev: dev(0),
         }],
+        ..Wanted::default()
     };
     let resolved = resolve(&wanted, sysfs.path(), None);
     assert_eq!(resolved.volumes.len(), 1);
@@ -185,7 +187,15 @@ fn sda() -> MeasuredDisk {
 fn is_divided(have: &mut Have, disks: Vec<MeasuredDisk>, undivided: Option<&str>) -> bool {
     let sysfs = sysfs(2);
     let volumes = vec![volume(1, 0, &[])];
-    let resolved = resolve(&Wanted { volumes, disks }, sysfs.path(), undivided);
+    let resolved = resolve(
+        &Wanted {
+            volumes,
+            disks,
+            imports: Vec::new(),
+        },
+        sysfs.path(),
+        undivided,
+    );
     let plan = plan(have, &resolved);
     assert!(plan.devices.remove.is_empty(), "nothing goes uncounted");
     carry_out(have, &plan);
@@ -213,6 +223,7 @@ fn a_volume_is_divided_only_while_all_disks_of_its_pool_are_measured() {
     let wanted = Wanted {
         volumes: vec![volume(1, 0, &[])],
         disks: vec![sda(), gone],
+        ..Wanted::default()
     };
     let resolved = resolve(&wanted, sysfs.path(), None);
     assert!(!resolved.volumes[0].is_divided);

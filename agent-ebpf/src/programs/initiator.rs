@@ -1,0 +1,127 @@
+//! NVMe disks through which this node uses volumes: `nvme_setup_cmd` (h1) and `nvme_complete_rq` (h2).
+//!
+//! Requests carry these disks' bios, and the kernel traces no end of such a bio. A bio ends with the last of its bytes:
+//! each command that succeeds takes its part off. One that fails may be sent again, also on another path,
+//! after this event; when it is given up, `block_rq_complete` says so.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use weir_agent_ebpf::layout::{Loss, Stage};
+
+use super::facts::{BIO_NEXT, BIO_PRIVATE, BIO_SIZE, NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at};
+use super::originals::BIOS;
+use super::starts::Stamp;
+use super::{on_duty, record, starts};
+
+/// `nvme_setup_cmd(struct request *req, struct nvme_command *cmd)`
+#[raw_tracepoint(tracepoint = "nvme_setup_cmd")]
+pub(crate) fn nvme_setup(ctx: RawTracePointContext) -> i32 {
+    if on_duty() && began(ctx.arg(0)).is_none() {
+        record::lost(Loss::Unreadable);
+    }
+    0
+}
+
+/// `nvme_complete_rq(struct request *req)`
+#[raw_tracepoint(tracepoint = "nvme_complete_rq")]
+pub(crate) fn nvme_complete(ctx: RawTracePointContext) -> i32 {
+    if on_duty() && completed(ctx.arg(0)).is_none() {
+        record::lost(Loss::Unreadable);
+    }
+    0
+}
+
+/// `None` if the request can't be read.
+#[inline(always)]
+fn began(request: u64) -> Option<()> {
+    let first: u64 = read(request, &RQ_BIO)?;
+    // A request holds bios of one disk: all of them are a measured volume's, or none is.
+    if first == 0 || import_of(first)?.is_none() {
+        return Some(());
+    }
+    let now = now();
+    starts::import_request(request, now);
+    let mut bio = first;
+    for _ in 0..BIOS {
+        if bio == 0 {
+            break;
+        }
+        if let Some(import) = import_of(bio)? {
+            starts::stamp(import, Stamp::Issued(now));
+        }
+        bio = read(bio, &BIO_NEXT)?;
+    }
+    Some(())
+}
+
+/// `None` if the request can't be read.
+#[inline(always)]
+fn completed(request: u64) -> Option<()> {
+    if !starts::knows_request(request) {
+        return Some(());
+    }
+    let behind = request.wrapping_add(u64::from(RQ_SIZE.load()));
+    let status: u16 = read_at(behind.wrapping_add(u64::from(NVME_STATUS.load())))?;
+    if status == 0 && starts::take_request(request).is_some() {
+        return ended(request, now());
+    }
+    Some(())
+}
+
+/// Takes a request's part off each of its bios. `None` if it can't be read.
+#[inline(always)]
+pub(crate) fn ended(request: u64, end: u64) -> Option<()> {
+    let mut bio: u64 = read(request, &RQ_BIO)?;
+    for _ in 0..BIOS {
+        if bio == 0 {
+            return Some(());
+        }
+        end_part(bio, end);
+        bio = read(bio, &BIO_NEXT)?;
+    }
+    if bio != 0 {
+        record::lost(Loss::LongRequest);
+    }
+    Some(())
+}
+
+#[inline(never)]
+fn end_part(bio: u64, end: u64) {
+    let Some(Some(import)) = import_of(bio) else {
+        return;
+    };
+    let Some(bytes) = read::<u32>(bio, &BIO_SIZE) else {
+        return record::lost(Loss::Unreadable);
+    };
+    let Some(start) = starts::import_done(import, u64::from(bytes)) else {
+        return;
+    };
+    if !record::volume_holds(start.place) {
+        return record::lost(Loss::StaleSlot);
+    }
+    let total = end.saturating_sub(start.at_ns);
+    record::volume(start.place, start.op, Stage::Total, total);
+    // A flush is sent by the kernel's flush machinery, in a command of its own.
+    if start.disk.first_ns != 0 {
+        let queued = start.disk.first_ns.saturating_sub(start.at_ns);
+        record::volume(start.place, start.op, Stage::HostQueue, queued);
+    }
+}
+
+/// The imported volume's bio that this one is, or was split off: what is split off is chained to the rest
+/// (block/bio.c, `bio_chain`). `None` if it can't be read.
+#[inline(always)]
+fn import_of(bio: u64) -> Option<Option<u64>> {
+    if starts::is_import(bio) {
+        return Some(Some(bio));
+    }
+    let private = read(bio, &BIO_PRIVATE)?;
+    Some(starts::is_import(private).then_some(private))
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and is allowed in every program.
+    unsafe { bpf_ktime_get_ns() }
+}
