@@ -69,6 +69,7 @@ pub const REQUEST: &[Fact] = &[
     member("RQ_LENGTH", "request", "__data_len"),
     member("RQ_BIO", "request", "bio"),
     member("BIO_NEXT", "bio", "bi_next"),
+    member("BIO_BDEV", "bio", "bi_bdev"),
     member("BIO_OPF", "bio", "bi_opf"),
     member("BIO_PRIVATE", "bio", "bi_private"),
     member("BIO_SIZE", "bio", "bi_iter.bi_size"),
@@ -98,6 +99,7 @@ pub const INITIATOR: &[Fact] = &[
 /// whatever a transport keeps there.
 pub const HOST: &[Fact] = &[
     member("RQ_BIO", "request", "bio"),
+    member("BIO_BDEV", "bio", "bi_bdev"),
     member("BIO_NEXT", "bio", "bi_next"),
     member("BIO_PRIVATE", "bio", "bi_private"),
     member("BIO_SIZE", "bio", "bi_iter.bi_size"),

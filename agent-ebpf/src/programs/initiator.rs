@@ -9,7 +9,9 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{Loss, Stage};
 
-use super::facts::{BIO_NEXT, BIO_PRIVATE, BIO_SIZE, NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at};
+use super::facts::{
+    BIO_BDEV, BIO_NEXT, BIO_PRIVATE, BIO_SIZE, NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at,
+};
 use super::originals::BIOS;
 use super::starts::Stamp;
 use super::{on_duty, record, starts};
@@ -47,12 +49,20 @@ fn began(request: u64) -> Option<()> {
         if bio == 0 {
             break;
         }
-        if let Some(import) = import_of(bio)? {
-            starts::stamp(import, Stamp::Issued(now));
-        }
+        weir_begin_part(bio, now);
         bio = read(bio, &BIO_NEXT)?;
     }
     Some(())
+}
+
+/// See [`weir_end_part`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn weir_begin_part(bio: u64, now: u64) -> u64 {
+    if let Some(Some(import)) = import_of(bio) {
+        starts::stamp(import, Stamp::Issued(now));
+    }
+    0
 }
 
 /// `None` if the request can't be read.
@@ -77,7 +87,7 @@ pub(crate) fn ended(request: u64, end: u64) -> Option<()> {
         if bio == 0 {
             return Some(());
         }
-        end_part(bio, end);
+        weir_end_part(bio, end);
         bio = read(bio, &BIO_NEXT)?;
     }
     if bio != 0 {
@@ -86,15 +96,23 @@ pub(crate) fn ended(request: u64, end: u64) -> Option<()> {
     Some(())
 }
 
+/// A function that the verifier checks by itself, once, and not in each round of the loop around it: that takes
+/// an exported one that gets and returns numbers alone.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn end_part(bio: u64, end: u64) {
-    let Some(Some(import)) = import_of(bio) else {
-        return;
-    };
-    let Some(bytes) = read::<u32>(bio, &BIO_SIZE) else {
-        return record::lost(Loss::Unreadable);
-    };
-    let Some(start) = starts::import_done(import, u64::from(bytes)) else {
+extern "C" fn weir_end_part(bio: u64, end: u64) -> u64 {
+    if let Some(Some(import)) = import_of(bio) {
+        match read::<u32>(bio, &BIO_SIZE) {
+            Some(bytes) => end_import(import, u64::from(bytes), end),
+            None => record::lost(Loss::Unreadable),
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn end_import(bio: u64, bytes: u64, end: u64) {
+    let Some(start) = starts::import_done(bio, bytes) else {
         return;
     };
     if !record::volume_holds(start.place) {
@@ -109,15 +127,30 @@ fn end_part(bio: u64, end: u64) {
     }
 }
 
-/// The imported volume's bio that this one is, or was split off: what is split off is chained to the rest
-/// (block/bio.c, `bio_chain`). `None` if it can't be read.
+/// Parts of parts: the disk that stands for all paths may split a bio, and the path again.
+const SPLITS: usize = 3;
+
+/// The imported volume's bio that this one is, or was split off: what is split off is chained to the rest by
+/// `bi_private` (block/bio.c, `bio_chain`). Of others that is no bio: it is taken for one only if it is an
+/// imported volume's, or has the same device. `None` if the bio can't be read.
 #[inline(always)]
 fn import_of(bio: u64) -> Option<Option<u64>> {
-    if starts::is_import(bio) {
-        return Some(Some(bio));
+    let mut part = bio;
+    for _ in 0..SPLITS {
+        if starts::is_import(part) {
+            return Some(Some(part));
+        }
+        let parent: u64 = read(part, &BIO_PRIVATE)?;
+        if starts::is_import(parent) {
+            return Some(Some(parent));
+        }
+        let device: u64 = read(part, &BIO_BDEV)?;
+        if read(parent, &BIO_BDEV) != Some(device) {
+            break;
+        }
+        part = parent;
     }
-    let private = read(bio, &BIO_PRIVATE)?;
-    Some(starts::is_import(private).then_some(private))
+    Some(None)
 }
 
 #[inline(always)]

@@ -129,12 +129,16 @@ pub(crate) fn import_done(bio: u64, bytes: u64) -> Option<Start> {
     if left > bytes {
         return None;
     }
-    take_bio(bio)
+    take(&BIOS, bio)
 }
 
-/// Takes a bio out, at its completion.
+/// Takes a bio out, at its completion. Not an imported volume's: with several paths the kernel traces an end of the
+/// bio with each request that holds a part of it (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
 #[inline(always)]
 pub(crate) fn take_bio(bio: u64) -> Option<Start> {
+    if is_import(bio) {
+        return None;
+    }
     take(&BIOS, bio)
 }
 

@@ -18,6 +18,7 @@ fn every_program_is_accepted() {
         kernel::REQUEST,
         kernel::TARGET,
         kernel::INITIATOR,
+        kernel::HOST,
     ];
     for fact in groups.iter().copied().flatten() {
         loader.override_global(fact.global, &offset, true);
@@ -37,15 +38,17 @@ fn every_program_is_accepted() {
     }
 }
 
-/// The stages that this kernel can measure are on; those of the NVMe target are if its module is there.
+/// The stages that this kernel can measure are on; those of NVMe's target and host are if its module is there.
 #[test]
 fn what_is_off_says_why() {
     let pins = Pins::new();
     let mut probes = pins.start();
     probes.sync(&Wanted::default()).unwrap();
-    let module = std::path::Path::new("/sys/module/nvmet").exists();
     for off in probes.read().unwrap().off {
-        assert!(!module && off.reason.contains("nvmet"), "{off:?}");
+        let mut modules = ["nvmet", "nvme_core"].into_iter();
+        let missing = modules.find(|module| off.reason.contains(module));
+        let missing = missing.map(|module| std::path::Path::new("/sys/module").join(module));
+        assert!(missing.is_some_and(|module| !module.exists()), "{off:?}");
     }
     let nowhere = DevT {
         major: 4095,
