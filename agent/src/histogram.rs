@@ -8,13 +8,22 @@ use weir_agent_ebpf::scale::{BUCKETS, bucket_of, upper_bound_ns};
 pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     sum_ns: u64,
+    /// Intervals that are in no bucket.
+    unbucketed: u64,
 }
 
 impl Histogram {
     /// The number of intervals.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().sum::<u64>() + self.unbucketed
+    }
+
+    /// Intervals that are in no bucket: the kernel's pool of histograms was empty. They are in the sum and the
+    /// number of all.
+    #[must_use]
+    pub fn unbucketed(&self) -> u64 {
+        self.unbucketed
     }
 
     /// The sum of all intervals, in nanoseconds.
@@ -38,7 +47,7 @@ impl Histogram {
 
     /// The upper bound, in nanoseconds, of the bucket that holds the smallest interval that at least
     /// the fraction `q` of all intervals does not exceed. So the true quantile is at most this, and
-    /// at least 8/9 of it; `u64::MAX` if it lies in the last bucket, which has no bound.
+    /// at least 8/9 of it; `u64::MAX` if it lies in the last bucket, which has no bound, or in none.
     ///
     /// `None` if there are no intervals.
     #[must_use]
@@ -57,8 +66,8 @@ impl Histogram {
         let bucket = self.counts.iter().position(|in_bucket| {
             seen += in_bucket;
             seen >= rank
-        })?;
-        Some(upper_bound_ns(bucket).unwrap_or(u64::MAX))
+        });
+        Some(bucket.and_then(upper_bound_ns).unwrap_or(u64::MAX))
     }
 
     /// Adds an interval.
@@ -73,6 +82,7 @@ impl Histogram {
             *mine += theirs;
         }
         self.sum_ns = self.sum_ns.wrapping_add(other.sum_ns);
+        self.unbucketed += other.unbucketed;
     }
 
     /// What was recorded since `earlier`, an older reading of the same histogram. If it is not one
@@ -80,7 +90,7 @@ impl Histogram {
     #[must_use]
     pub fn since(&self, earlier: &Histogram) -> Histogram {
         let mut pairs = self.counts.iter().zip(earlier.counts.iter());
-        if pairs.any(|(now, then)| now < then) {
+        if pairs.any(|(now, then)| now < then) || self.unbucketed < earlier.unbucketed {
             return self.clone();
         }
         let mut window = self.clone();
@@ -88,20 +98,19 @@ impl Histogram {
             *now -= then;
         }
         window.sum_ns = self.sum_ns.wrapping_sub(earlier.sum_ns);
+        window.unbucketed = self.unbucketed - earlier.unbucketed;
         window
     }
 }
 
 impl Histogram {
-    /// As the programs recorded it. Intervals without a bucket (the pool of histograms was empty) count in the
-    /// last one, which has no bound: all that is known of them is their sum.
+    /// As the programs recorded it.
     #[must_use]
     pub fn recorded(figure: &Figure, buckets: &RawHistogram) -> Self {
-        let mut counts = Box::new(buckets.buckets);
-        counts[BUCKETS - 1] += figure.unbucketed;
         Histogram {
-            counts,
+            counts: Box::new(buckets.buckets),
             sum_ns: figure.sum_ns,
+            unbucketed: figure.unbucketed,
         }
     }
 }

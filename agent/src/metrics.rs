@@ -40,7 +40,7 @@ pub enum Resolution {
 pub struct Exposed {
     family: MetricFamily,
     /// The native part of each metric's histogram; empty if none has one.
-    natives: Vec<Native>,
+    natives: Vec<Option<Native>>,
 }
 
 impl From<MetricFamily> for Exposed {
@@ -94,6 +94,7 @@ pub fn protobuf(others: Vec<MetricFamily>, snapshot: &Snapshot) -> Vec<u8> {
 pub fn families(snapshot: &Snapshot, resolution: Resolution) -> Vec<Exposed> {
     let capped = Capped::from(snapshot);
     let mut families = volume_families(&capped, resolution);
+    families.extend(import_families(&capped, resolution));
     families.push(initiators(&capped));
     families.push(disks(snapshot, resolution));
     families.extend(probe_families(snapshot, &capped));
@@ -122,6 +123,29 @@ fn volume_families(capped: &Capped<'_>, resolution: Resolution) -> Vec<Family> {
         }
     }
     vec![latency, stages, in_flight]
+}
+
+/// What this node uses over NVMe.
+fn import_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 3] {
+    let mut latency = Family::new(&names::IMPORT_LATENCY);
+    let mut stages = Family::new(&names::IMPORT_STAGE);
+    let mut in_flight = Family::new(&names::IMPORT_IN_FLIGHT);
+    for import in capped.imports {
+        let id = import.id.to_string();
+        for figures in &import.ops {
+            let op = figures.op.label();
+            in_flight.gauge([&id, op], figures.in_flight);
+            for (stage, histogram) in &figures.stages {
+                match stage {
+                    Stage::Total => latency.coarse_histogram([&id, op], histogram, resolution),
+                    Stage::HostQueue => stages.sum_and_count([&id, op, stage.label()], histogram),
+                    // The same intervals as `total`, or none.
+                    _ => {}
+                }
+            }
+        }
+    }
+    [latency, stages, in_flight]
 }
 
 fn initiators(capped: &Capped<'_>) -> Family {
@@ -184,6 +208,10 @@ fn probe_families(snapshot: &Snapshot, capped: &Capped<'_>) -> Vec<Family> {
     aged.counter([], snapshot.aged);
     let mut bytes = Family::new(&names::MAP_BYTES);
     bytes.gauge([], snapshot.map_bytes);
+    let (given, all) = snapshot.histograms;
+    let mut histograms = Family::new(&names::HISTOGRAMS);
+    histograms.gauge(["given"], given.into());
+    histograms.gauge(["free"], (all - given).into());
     let mut off = Family::new(&names::STAGE_OFF);
     let mut told = BTreeSet::new();
     for StageOff { stage, reason } in capped.off {
@@ -197,7 +225,9 @@ fn probe_families(snapshot: &Snapshot, capped: &Capped<'_>) -> Vec<Family> {
     }
     let mut build = Family::new(&names::BUILD_INFO);
     build.gauge([env!("CARGO_PKG_VERSION")], 1);
-    vec![dropped, skipped, aged, bytes, off, left_out, build]
+    vec![
+        dropped, skipped, aged, bytes, histograms, off, left_out, build,
+    ]
 }
 
 #[cfg(test)]

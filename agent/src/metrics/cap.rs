@@ -2,9 +2,9 @@
 //!
 //! What stays is the first of what the probes say, so it is the same from scrape to scrape.
 
-use crate::probe::{InitiatorFigures, Snapshot, StageOff, VolumeFigures};
+use crate::probe::{ImportFigures, InitiatorFigures, Snapshot, StageOff, VolumeFigures};
 
-/// Volumes: twice as many as the maps have room for unless they are asked for more.
+/// Volumes, and as many that this node uses over NVMe: twice as many as the maps have room for unless they are asked for more.
 pub(super) const VOLUMES: usize = 2_000;
 /// Pairs of a volume and one of its initiators.
 pub(super) const INITIATORS: usize = 4_000;
@@ -15,23 +15,27 @@ pub(super) const REASONS: usize = 100;
 pub(super) struct Capped<'a> {
     pub(super) volumes: &'a [VolumeFigures],
     pub(super) initiators: &'a [InitiatorFigures],
+    pub(super) imports: &'a [ImportFigures],
     pub(super) off: &'a [StageOff],
     /// How much was left out, by the label `kind`.
-    pub(super) left_out: [(&'static str, usize); 3],
+    pub(super) left_out: [(&'static str, usize); 4],
 }
 
 impl<'a> From<&'a Snapshot> for Capped<'a> {
     fn from(snapshot: &'a Snapshot) -> Self {
         let (volumes, more_volumes) = first(&snapshot.volumes, VOLUMES);
         let (initiators, more_initiators) = first(&snapshot.initiators, INITIATORS);
+        let (imports, more_imports) = first(&snapshot.imports, VOLUMES);
         let (off, more_reasons) = first(&snapshot.off, REASONS);
         Capped {
             volumes,
             initiators,
+            imports,
             off,
             left_out: [
                 ("volume", more_volumes),
                 ("initiator", more_initiators),
+                ("import", more_imports),
                 ("reason", more_reasons),
             ],
         }

@@ -99,6 +99,30 @@ pub const INITIATOR_LATENCY: Entry = Entry {
     help: "Time from the beginning to the end of an initiator's I/O, in full resolution.",
 };
 
+/// `total` of a volume that this node uses over NVMe.
+pub const IMPORT_LATENCY: Entry = Entry {
+    name: "weir_import_io_latency_seconds",
+    kind: Kind::Histogram,
+    labels: &["id", "op"],
+    help: "Time from the beginning to the end of an I/O of a volume that this node uses over NVMe.",
+};
+
+/// Its other stages.
+pub const IMPORT_STAGE: Entry = Entry {
+    name: "weir_import_io_stage_seconds",
+    kind: Kind::Summary,
+    labels: &["id", "op", "stage"],
+    help: "Time that I/Os of a volume that this node uses over NVMe spent in a stage.",
+};
+
+/// Its I/Os in flight.
+pub const IMPORT_IN_FLIGHT: Entry = Entry {
+    name: "weir_import_io_in_flight",
+    kind: Kind::Gauge,
+    labels: &["id", "op"],
+    help: "I/Os of a volume that this node uses over NVMe that have begun and not ended.",
+};
+
 /// A pool's disks.
 pub const DISK_LATENCY: Entry = Entry {
     name: "weir_pool_disk_io_latency_seconds",
@@ -139,6 +163,14 @@ pub const MAP_BYTES: Entry = Entry {
     help: "Kernel memory that the probes' maps take.",
 };
 
+/// The pool of histograms.
+pub const HISTOGRAMS: Entry = Entry {
+    name: "weir_probe_histograms",
+    kind: Kind::Gauge,
+    labels: &["state"],
+    help: "Histograms in the kernel: those in use, and those that are left. Without one only sums and counts are kept.",
+};
+
 /// What is not measured.
 pub const STAGE_OFF: Entry = Entry {
     name: "weir_probe_stage_off",
@@ -164,16 +196,20 @@ pub const LEFT_OUT: Entry = Entry {
 };
 
 /// What every scrape gets.
-pub const DEFAULT: [Entry; 12] = [
+pub const DEFAULT: [Entry; 16] = [
     LATENCY,
     STAGE,
     IN_FLIGHT,
+    IMPORT_LATENCY,
+    IMPORT_STAGE,
+    IMPORT_IN_FLIGHT,
     INITIATOR,
     DISK_LATENCY,
     DROPPED,
     SKIPPED,
     AGED,
     MAP_BYTES,
+    HISTOGRAMS,
     STAGE_OFF,
     LEFT_OUT,
     BUILD_INFO,

@@ -16,7 +16,7 @@ use crate::histogram::Histogram;
 pub(crate) struct Family {
     entry: &'static Entry,
     metrics: Vec<Metric>,
-    natives: Vec<Native>,
+    natives: Vec<Option<Native>>,
 }
 
 impl Family {
@@ -63,7 +63,7 @@ impl Family {
             .map(|bound| bucket(*bound, histogram.count_up_to(*bound)));
         self.histogram(labels, histogram, buckets.collect());
         if resolution == Resolution::Native {
-            self.natives.push(Native::from(histogram));
+            self.natives.push(Native::of(histogram));
         }
     }
 
@@ -77,7 +77,7 @@ impl Family {
     ) {
         if resolution == Resolution::Native {
             self.histogram(labels, histogram, Vec::new());
-            self.natives.push(Native::from(histogram));
+            self.natives.push(Native::of(histogram));
             return;
         }
         let mut below = 0;

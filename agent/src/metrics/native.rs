@@ -45,6 +45,14 @@ pub(super) struct Span {
     pub(super) length: u32,
 }
 
+impl Native {
+    /// `None` if not all intervals have a bucket: Prometheus refuses a native histogram whose buckets don't sum to its
+    /// count.
+    pub(super) fn of(histogram: &Histogram) -> Option<Self> {
+        (histogram.unbucketed() == 0).then(|| Native::from(histogram))
+    }
+}
+
 impl From<&Histogram> for Native {
     fn from(histogram: &Histogram) -> Self {
         let [zero_count, buckets @ ..] = histogram.counts();

@@ -13,7 +13,9 @@ use super::catalogue::{DEFAULT, ENGINE, Entry, FULL, Kind};
 use super::*;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge, VolumeUser};
 use crate::histogram::Histogram;
-use crate::probe::{DiskFigures, InitiatorFigures, Loss, Op, OpFigures, StageOff, VolumeFigures};
+use crate::probe::{
+    DiskFigures, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, StageOff, VolumeFigures,
+};
 
 fn histogram() -> Histogram {
     let mut histogram = Histogram::default();
@@ -45,7 +47,16 @@ pub(super) fn everything() -> Snapshot {
             disk: "sda".to_owned(),
             ops: vec![(Op::Flush, histogram())],
         }],
-        imports: Vec::new(),
+        imports: vec![ImportFigures {
+            id: VolumeId(Uuid::from_u128(2)),
+            ops: vec![OpFigures {
+                op: Op::Read,
+                in_flight: 2,
+                stages: [Stage::Total, Stage::HostQueue]
+                    .map(|stage| (stage, histogram()))
+                    .to_vec(),
+            }],
+        }],
         dropped: Loss::ALL.map(|why| (why, 2)).to_vec(),
         aged: 1,
         skipped: vec![("bio_queue".to_owned(), 4)],

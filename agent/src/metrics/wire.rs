@@ -133,7 +133,7 @@ impl From<Exposed> for MetricFamily {
             kind: Some(MetricType::from(kind) as i32),
             metric: metrics
                 .iter()
-                .map(|metric| Metric::new(kind, metric, natives.next()))
+                .map(|metric| Metric::new(kind, metric, natives.next().flatten()))
                 .collect(),
         }
     }

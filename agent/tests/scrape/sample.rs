@@ -3,13 +3,11 @@
 use uuid::Uuid;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{
-    DiskFigures, InitiatorFigures, Loss, Op, OpFigures, Snapshot, Stage, StageOff, VolumeFigures,
+    DiskFigures, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, Snapshot, Stage, StageOff,
+    VolumeFigures,
 };
 use weir_agent_ebpf::scale::{BUCKETS, COARSEST_NS, upper_bound_ns};
 use weir_api::names::VolumeId;
-
-/// As many stages as an exported volume has when everything is measured, `total` included.
-const STAGES: usize = 7;
 
 /// A thousand exported volumes, each with one initiator, that have all read and written: every stage of both has some
 /// dozens of buckets that hold something.
@@ -19,14 +17,11 @@ pub(crate) fn a_thousand_volumes(name: impl Fn(u32) -> String) -> Snapshot {
         let ops = [Op::Read, Op::Write].map(|op| OpFigures {
             op,
             in_flight: u64::from(number % 33),
-            // Where there are fewer kinds of stages yet, some of them occur twice: that is as long.
             stages: (0..)
-                .zip(Stage::ALL.into_iter().cycle().take(STAGES))
-                .map(|(at, stage)| match at {
-                    0 => (Stage::Total, spread(number * 100)),
-                    _ if stage == Stage::Total => (Stage::Backend, spread(number * 100 + at)),
-                    _ => (stage, spread(number * 100 + at)),
-                })
+                .zip(Stage::ALL)
+                // That is what the other node measures.
+                .filter(|(_, stage)| *stage != Stage::HostQueue)
+                .map(|(at, stage)| (stage, spread(number * 100 + at)))
                 .collect(),
         });
         let volume = name(number).parse().unwrap();
@@ -81,6 +76,15 @@ fn with_the_rest(mut snapshot: Snapshot) -> Snapshot {
         disk: "/dev/disk/by-id/nvme-eui.0025385".to_owned(),
         ops: Op::ALL.map(|op| (op, spread(op as u32))).to_vec(),
     }];
+    snapshot.imports = vec![ImportFigures {
+        id: VolumeId(Uuid::from_u128(7)),
+        ops: vec![OpFigures {
+            op: Op::Write,
+            in_flight: 2,
+            stages: vec![(Stage::Total, spread(1)), (Stage::HostQueue, spread(2))],
+        }],
+    }];
+    snapshot.histograms = (100, 900);
     snapshot.dropped = Loss::ALL.map(|why| (why, 2)).to_vec();
     snapshot.skipped = vec![("bio_queue".to_owned(), 4)];
     snapshot.aged = 1;

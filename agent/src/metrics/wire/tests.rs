@@ -1,6 +1,9 @@
 //! The messages against the published numbers, and whole bodies against the text.
 
+use weir_agent_ebpf::layout::{Figure, RawHistogram};
+
 use super::*;
+use crate::histogram::Histogram as Recorded;
 use crate::metrics::tests::everything;
 use crate::metrics::{self, Resolution, families};
 
@@ -107,8 +110,35 @@ fn every_count_of_the_snapshot_is_in_a_native_histogram() {
         assert_eq!(counts.sum::<i64>() + 1, 5);
         assert_eq!(histogram.sample_count, Some(5));
     }
-    // Each stage, `total` once more with classic buckets, an initiator, a disk.
-    assert_eq!(natives, metrics::Stage::ALL.len() + 3);
+    // Each stage, `total` once more with classic buckets, an initiator, a disk, an import.
+    assert_eq!(natives, metrics::Stage::ALL.len() + 4);
+}
+
+/// Prometheus would refuse the whole scrape.
+///
+/// Seen red with: `Native::of` always `Some`.
+#[test]
+fn what_is_not_all_in_buckets_is_in_no_native_histogram() {
+    let mut snapshot = everything();
+    let figure = Figure {
+        unbucketed: 1,
+        ..Figure::default()
+    };
+    let (_, disk) = &mut snapshot.disks[0].ops[0];
+    disk.merge(&Recorded::recorded(&figure, &RawHistogram::EMPTY));
+    let body = decoded(&metrics::protobuf(Vec::new(), &snapshot));
+    let name = metrics::names::DISK_LATENCY.name;
+    let mut families = body.iter().filter(|family| family.name() == name);
+    let histogram = families.next().unwrap().metric[0]
+        .histogram
+        .clone()
+        .unwrap();
+    assert_eq!(histogram.sample_count, Some(6));
+    assert_eq!(
+        (histogram.schema, histogram.positive_delta.len()),
+        (None, 0)
+    );
+    assert_eq!(histogram.bucket.last().unwrap().cumulative_count, Some(4));
 }
 
 #[test]
