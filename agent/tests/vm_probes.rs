@@ -118,7 +118,7 @@ fn requests_that_need_many_bios_have_all_their_stages() {
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     let exported = Exported::new(&linear.path());
     let before = probes.read().unwrap();
-    Io::open(&exported.path()).write_at_once(4 << 20, 8);
+    batch::write_long(&exported.path(), 4 << 20, 8);
     let after = probes.read().unwrap();
     let requests = since(&before, &after, Op::Write, Stage::Total).count();
     assert!(requests >= 8);
@@ -279,7 +279,7 @@ fn on_the_other_node_every_io_is_counted_exactly_once() {
         (0, 0),
         "{snapshot:?}"
     );
-    io.write_at_once(4 << 20, 8);
+    batch::write_long(&exported.path(), 4 << 20, 8);
     io.zero_out(1 << 20);
     let after = probes.read().unwrap();
     let new =

@@ -1,9 +1,9 @@
-//! Writes that are handed to the kernel in one system call, which keeps them together until it has seen all
-//! (`blk_start_plug` in fs/aio.c): neighbours on a disk become one request.
+//! Much at once: in one write, or in several that are handed to the kernel in one system call, which keeps them
+//! together until it has seen all (`blk_start_plug` in fs/aio.c): neighbours on a disk become one request.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::libc::{SYS_io_destroy, SYS_io_getevents, SYS_io_setup, SYS_io_submit, c_long, syscall};
@@ -39,6 +39,17 @@ struct Event {
     control: u64,
     result: i64,
     more: i64,
+}
+
+/// Writes so many bytes, so many times, each in one system call: as few bios as the kernel can make of it.
+pub(crate) fn write_long(path: &Path, bytes: usize, times: u64) {
+    let buffer = vec![0x5a; bytes + BLOCK];
+    let start = buffer.as_ptr().align_offset(BLOCK);
+    let file = open(path);
+    for i in 0..times {
+        let written = file.write_at(&buffer[start..start + bytes], i * bytes as u64);
+        assert_eq!(written.unwrap(), bytes);
+    }
 }
 
 /// Writes one block to each place, and waits for all.

@@ -57,17 +57,6 @@ impl Io {
         }
     }
 
-    /// Each write in one system call: as few bios as the kernel can make of it.
-    pub(crate) fn write_at_once(&self, bytes: usize, times: u64) {
-        let buffer = vec![0x5a; bytes + BLOCK];
-        let start = buffer.as_ptr().align_offset(BLOCK);
-        for i in 0..times {
-            let bytes_there = &buffer[start..start + bytes];
-            let written = self.file.write_at(bytes_there, i * bytes as u64);
-            assert_eq!(written.unwrap(), bytes);
-        }
-    }
-
     pub(crate) fn zero_out(&self, bytes: u64) {
         nix::ioctl_write_ptr_bad!(blkzeroout, 0x127f, [u64; 2]);
         // SAFETY: BLKZEROOUT reads two u64 from the pointer: offset and length.

@@ -78,7 +78,7 @@ fn an_io_in_many_requests_counts_once() {
     for nomerges in ["2", "0"] {
         std::fs::write(queue, nomerges).unwrap();
         let before = probes.read().unwrap();
-        Io::open(&stack.path()).write_at_once(4 << 20, 1);
+        batch::write_long(&stack.path(), 4 << 20, 1);
         let after = probes.read().unwrap();
         let new = |which| count(&after, Op::Write, which) - count(&before, Op::Write, which);
         let requests = |snapshot: &Snapshot| -> u64 {
