@@ -126,26 +126,32 @@ fn volume_families(capped: &Capped<'_>, resolution: Resolution) -> Vec<Family> {
 }
 
 /// What this node uses over NVMe.
-fn import_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 3] {
+fn import_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 4] {
+    let mut info = Family::new(&names::IMPORT_INFO);
     let mut latency = Family::new(&names::IMPORT_LATENCY);
     let mut stages = Family::new(&names::IMPORT_STAGE);
     let mut in_flight = Family::new(&names::IMPORT_IN_FLIGHT);
     for import in capped.imports {
         let id = import.id.to_string();
+        info.gauge([&id], 1);
         for figures in &import.ops {
             let op = figures.op.label();
             in_flight.gauge([&id, op], figures.in_flight);
             for (stage, histogram) in &figures.stages {
-                match stage {
-                    Stage::Total => latency.coarse_histogram([&id, op], histogram, resolution),
-                    Stage::HostQueue => stages.sum_and_count([&id, op, stage.label()], histogram),
-                    // The same intervals as `total`, or none.
-                    _ => {}
+                if *stage == Stage::Total {
+                    latency.coarse_histogram([&id, op], histogram, resolution);
+                } else if is_of_import(*stage) {
+                    stages.sum_and_count([&id, op, stage.label()], histogram);
                 }
             }
         }
     }
-    [latency, stages, in_flight]
+    [info, latency, stages, in_flight]
+}
+
+/// The others are the storage node's to measure.
+fn is_of_import(stage: Stage) -> bool {
+    matches!(stage, Stage::Total | Stage::HostQueue)
 }
 
 fn initiators(capped: &Capped<'_>) -> Family {
@@ -159,14 +165,25 @@ fn initiators(capped: &Capped<'_>) -> Family {
     family
 }
 
-/// Every stage of every volume, and every initiator, as fine as the kernel counts.
-fn full_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 2] {
+/// Every stage of every volume, imports too, and every initiator, as fine as the kernel counts.
+fn full_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 3] {
     let mut stages = Family::new(&names::STAGE_LATENCY);
     for volume in capped.volumes {
         for figures in &volume.ops {
             for (stage, histogram) in &figures.stages {
                 let labels = [volume.name.as_str(), figures.op.label(), stage.label()];
                 stages.full_histogram(labels, histogram, resolution);
+            }
+        }
+    }
+    let mut imports = Family::new(&names::IMPORT_STAGE_LATENCY);
+    for import in capped.imports {
+        let id = import.id.to_string();
+        for figures in &import.ops {
+            let stages = figures.stages.iter();
+            for (stage, histogram) in stages.filter(|(stage, _)| is_of_import(*stage)) {
+                let labels = [&id, figures.op.label(), stage.label()];
+                imports.full_histogram(labels, histogram, resolution);
             }
         }
     }
@@ -181,7 +198,7 @@ fn full_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 2] {
             initiators.full_histogram(labels, histogram, resolution);
         }
     }
-    [stages, initiators]
+    [stages, imports, initiators]
 }
 
 fn disks(snapshot: &Snapshot, resolution: Resolution) -> Family {

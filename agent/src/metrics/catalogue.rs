@@ -99,6 +99,22 @@ pub const INITIATOR_LATENCY: Entry = Entry {
     help: "Time from the beginning to the end of an initiator's I/O, in full resolution.",
 };
 
+/// What this node uses over NVMe.
+pub const IMPORT_INFO: Entry = Entry {
+    name: "weir_import_info",
+    kind: Kind::Gauge,
+    labels: &["id"],
+    help: "1 for every volume that this node uses over NVMe and whose I/Os are measured here.",
+};
+
+/// All stages of it in full resolution.
+pub const IMPORT_STAGE_LATENCY: Entry = Entry {
+    name: "weir_import_io_stage_latency_seconds",
+    kind: Kind::Histogram,
+    labels: &["id", "op", "stage"],
+    help: "Time that an I/O of a volume that this node uses over NVMe spent in a stage, in full resolution.",
+};
+
 /// `total` of a volume that this node uses over NVMe.
 pub const IMPORT_LATENCY: Entry = Entry {
     name: "weir_import_io_latency_seconds",
@@ -196,10 +212,11 @@ pub const LEFT_OUT: Entry = Entry {
 };
 
 /// What every scrape gets.
-pub const DEFAULT: [Entry; 16] = [
+pub const DEFAULT: [Entry; 17] = [
     LATENCY,
     STAGE,
     IN_FLIGHT,
+    IMPORT_INFO,
     IMPORT_LATENCY,
     IMPORT_STAGE,
     IMPORT_IN_FLIGHT,
@@ -216,7 +233,7 @@ pub const DEFAULT: [Entry; 16] = [
 ];
 
 /// What `?full=1` and protobuf add.
-pub const FULL: [Entry; 2] = [STAGE_LATENCY, INITIATOR_LATENCY];
+pub const FULL: [Entry; 3] = [STAGE_LATENCY, IMPORT_STAGE_LATENCY, INITIATOR_LATENCY];
 
 /// What a volume is.
 pub const VOLUME_INFO: Entry = Entry {

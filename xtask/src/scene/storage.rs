@@ -267,6 +267,20 @@ impl<'a> Agent<'a> {
         Exposition::parse(body)
     }
 
+    /// Waits until it measures a volume that its node uses over NVMe.
+    pub(crate) fn wait_imported(&self, id: &str) -> Result<()> {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.scrape()?.sum("weir_import_info", &[("id", id)]) < 1.0 {
+            if std::time::Instant::now() > deadline {
+                bail!(
+                    "the agent does not see volume {id} over NVMe; {}",
+                    self.log()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until it has looked at its node twice from now on, whether or not anything changed.
     pub(crate) fn wait_resync(&self) -> Result<()> {
         let rounds = |scrape: &Exposition| scrape.sum("weir_agent_rounds_total", &[]);

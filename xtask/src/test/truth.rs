@@ -19,6 +19,9 @@ const ATTEMPTS: u32 = 3;
 /// Stages of all volumes, as the full exposition has them.
 const STAGES: &str = "weir_volume_io_stage_latency_seconds";
 
+/// Those of volumes that the node uses over NVMe.
+const IMPORT_STAGES: &str = "weir_import_io_stage_latency_seconds";
+
 const LOCAL: Wish<'_> = Wish {
     name: "linear-local",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0001",
@@ -114,10 +117,12 @@ fn compare(
         // A block that was never written is read without asking the disk.
         guest.sh_within(&format!("guest-io fill {device} data"), PATIENCE)?;
     }
+    if !local {
+        agent.wait_imported(wish.id)?;
+    }
     pair.delay(true)?;
-    // What fio times includes the way to the target and back, Weir's `total` does not: the storage
-    // node is its own initiator here, one I/O at a time, so that this way is short even in an
-    // emulated guest.
+    // What fio times includes the way to the target and back, as the initiator's `total` does. The storage node is
+    // its own initiator here.
     let (jobs, ios) = match (local, scale.full) {
         (true, false) => (8, 64),
         (true, true) => (8, 256),
@@ -145,13 +150,12 @@ fn compare(
             ("write", fio.write, WRITE_DELAY_MS),
         ];
         let lines = ops.map(|(op, seen, delay_ms)| {
-            compare_percentiles(
-                &since(wish.name, op, &before, &after),
-                wish.name,
-                op,
-                seen,
-                delay_ms,
-            )
+            let weir = if local {
+                since(wish.name, op, &before, &after)
+            } else {
+                imported_since(wish, op, &before, &after)?
+            };
+            compare_percentiles(&weir, wish.name, op, seen, delay_ms)
         });
         match lines.into_iter().collect() {
             Err(error) if attempt < ATTEMPTS => eprintln!("weir: once more, since {error:#}"),
@@ -250,6 +254,25 @@ fn since(volume: &str, op: &str, before: &Exposition, after: &Exposition) -> Buc
     after
         .buckets(STAGES, &labels)
         .since(&before.buckets(STAGES, &labels))
+}
+
+/// What came to the initiator's `total`: as many I/Os, of which the target's `total` is a part.
+fn imported_since(
+    wish: &Wish<'_>,
+    op: &str,
+    before: &Exposition,
+    after: &Exposition,
+) -> Result<Buckets> {
+    let labels = [("id", wish.id), ("op", op), ("stage", "total")];
+    let buckets = |scrape: &Exposition| scrape.buckets(IMPORT_STAGES, &labels);
+    let imported = buckets(after).since(&buckets(before));
+    let target = since(wish.name, op, before, after);
+    expect(
+        &format!("the initiator's count of {op}s"),
+        &imported.count(),
+        &target.count(),
+    )?;
+    Ok(imported)
 }
 
 /// Weir's percentiles lie within one bucket (12.5 %) of fio's.

@@ -110,8 +110,8 @@ fn every_count_of_the_snapshot_is_in_a_native_histogram() {
         assert_eq!(counts.sum::<i64>() + 1, 5);
         assert_eq!(histogram.sample_count, Some(5));
     }
-    // Each stage, `total` once more with classic buckets, an initiator, a disk, an import.
-    assert_eq!(natives, metrics::Stage::ALL.len() + 4);
+    // Each stage, `total` once more with classic buckets, an initiator, a disk, an import's two stages and its `total` once more.
+    assert_eq!(natives, metrics::Stage::ALL.len() + 6);
 }
 
 /// Prometheus would refuse the whole scrape.
