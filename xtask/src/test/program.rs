@@ -48,7 +48,8 @@ pub(crate) fn run(pair: &Pair, program: &Program) -> Result<()> {
          {} && {} --test-threads=1",
         program.prepare, program.name
     );
-    let output = pair.storage.guest.run_for(&script, PATIENCE)?;
+    // Dozens of tests, one after the other, and an emulated guest checks the probes anew for each.
+    let output = pair.storage.guest.run_for(&script, PATIENCE * 5)?;
     eprint!("{}", output.stdout);
     ensure!(output.code == 0, "{}", output.stderr);
     Ok(())
