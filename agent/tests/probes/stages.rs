@@ -44,7 +44,7 @@ fn assert_divided(snapshot: &Snapshot, op: Op, ios: u64, with_disk: u64) {
 /// A thin volume's first write to a chunk waits for its allocation, on a thread of the pool. What a volume with
 /// a snapshot is given waits until the old data is copied, by bios that are nobody's.
 ///
-/// Seen red with: `LEVELS` in `originals.rs` 5 (six levels), and `last_ns` of `starts::note` never set.
+/// Seen red with: `LEVELS` in `originals.rs` 5.
 #[test]
 fn every_io_is_divided_whatever_lies_below_its_volume() {
     let pins = Pins::new();
