@@ -278,6 +278,13 @@ pub const BIO_OF_BIO: u16 = 3;
 /// An I/O of a volume that this node uses over NVMe.
 pub const BIO_OF_IMPORT: u16 = 4;
 
+/// Whether an entry of [`maps::BIOS`] is an I/O of a volume's, which has begun in its [`Counts`], and no part of one.
+#[must_use]
+#[inline(always)]
+pub const fn is_io_of_volume(kind: u16) -> bool {
+    matches!(kind, BIO_OF_VOLUME | BIO_OF_IMPORT)
+}
+
 /// The disk requests of one I/O of a volume. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

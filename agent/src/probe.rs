@@ -194,7 +194,7 @@ impl Probes {
             &mut self.maps,
             &self.config.sysfs,
             wanted,
-            self.groups.undivided(),
+            self.groups.lacks(),
         )?;
         Ok(())
     }

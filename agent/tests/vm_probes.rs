@@ -294,6 +294,53 @@ fn on_the_other_node_every_io_is_counted_exactly_once() {
     );
 }
 
+/// With the flag that a write is to be on stable storage each of its parts is seen to end twice.
+///
+/// Seen red with: `ended` in `request::completed` whatever the size.
+#[test]
+fn a_write_in_parts_lasts_until_the_last_of_them() {
+    const DELAY_MS: u32 = 200;
+    let (pins, stack) = (Pins::new(), Stack::with_slow_end(DISK, DELAY_MS));
+    let exported = Exported::new(&stack.path());
+    let mut probes = pins.start();
+    probes.sync(&imported(dev_of(&exported.path()))).unwrap();
+    exported.limit_requests(64);
+    for _ in 0..3 {
+        batch::write_durably(&exported.path(), 256 << 10);
+    }
+    let snapshot = probes.read().unwrap();
+    let total = import(&snapshot, Op::Write, Stage::Total);
+    assert_eq!(total.count(), 3);
+    assert_eq!(
+        total.count_up_to(u64::from(DELAY_MS) * 900_000),
+        0,
+        "{snapshot:?}"
+    );
+    assert_eq!((imports_in_flight(&snapshot), drops(&snapshot)), (0, 0));
+}
+
+/// Seen red with: `BIO_OF_IMPORT` left out of `is_io_of_volume`.
+#[test]
+fn an_io_whose_end_was_missed_on_the_other_node_does_not_stay_in_flight() {
+    let (pins, linear) = (Pins::new(), Stack::linear(DISK));
+    let exported = Exported::new(&linear.path());
+    let wanted = imported(dev_of(&exported.path()));
+    let mut probes = pins.start();
+    probes.sync(&wanted).unwrap();
+    let mut io = Io::open(&exported.path());
+    // Whichever of them comes first ends it.
+    pins.remove_links("nvme_complete");
+    pins.remove_links("rq_complete");
+    io.repeat_until(|| imports_in_flight(&probes.read().unwrap()) == 1);
+    drop(probes);
+    let mut probes = pins.start();
+    probes.sync(&wanted).unwrap();
+    let lost = |probes: &Probes| drops(&probes.read().unwrap());
+    io.repeat_until(|| lost(&probes) == 1);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(imports_in_flight(&snapshot), 0, "{snapshot:?}");
+}
+
 /// The volume is taken away from below: commands fail and are not sent again.
 #[test]
 fn an_io_that_fails_on_the_other_node_ends_once() {

@@ -90,32 +90,27 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
     };
     start.op = op as u32;
     if device.flags & VOLUME_IMPORTED != 0 {
-        // On another path now: it began when it was first queued.
-        if !starts::is_import(bio) {
-            start.kind = BIO_OF_IMPORT;
-            start.owner = u64::from(read::<u32>(bio, &BIO_SIZE)?);
-            start.at_ns = now();
-            if starts::bio(bio, &start) {
-                record::started(start.place, start.op);
-            }
-        }
-        return Some(());
-    }
-    if device.flags & VOLUME_LOCAL != 0 {
+        // Sent on another path it is traced no second time: it keeps its BIO_TRACE_COMPLETION.
+        start.kind = BIO_OF_IMPORT;
+        start.owner = u64::from(read::<u32>(bio, &BIO_SIZE)?);
+        start.at_ns = now();
+    } else if device.flags & VOLUME_LOCAL != 0 {
         start.divided = u16::from(record::is_divided(device.volume));
-        if starts::bio(bio, &start) {
-            record::started(start.place, start.op);
-        }
-        return Some(());
-    }
-    start.at_ns = now();
-    if device.flags & DISK_BIOS != 0 {
+    } else if device.flags & DISK_BIOS != 0 {
         start.place = device.disk;
         start.kind = BIO_OF_DISK;
+        start.at_ns = now();
         starts::bio(bio, &start);
         stamp_bio(bio, Stamp::Issued(start.at_ns));
-    } else if device.flags & DISK_FLUSHES != 0 && op == Op::Flush {
-        stamp_bio(bio, Stamp::Issued(start.at_ns));
+        return Some(());
+    } else {
+        if device.flags & DISK_FLUSHES != 0 && op == Op::Flush {
+            stamp_bio(bio, Stamp::Issued(now()));
+        }
+        return Some(());
+    }
+    if starts::bio(bio, &start) {
+        record::started(start.place, start.op);
     }
     Some(())
 }

@@ -10,7 +10,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, IMPORT, Loss};
 
 use super::facts::{
-    BIO_OPF, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
+    BIO_OPF, BIO_SIZE, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
     RQ_LENGTH, RQ_QUEUE, has, op_of, read,
 };
 use super::originals::stamp_request;
@@ -74,7 +74,10 @@ fn completed(request: u64, bytes: u32) -> Option<()> {
         if has(flags, &BIT_PREFLUSH) || has(flags, &BIT_FUA) {
             let end = now();
             stamp_request(request, Stamp::Completed(end))?;
-            return initiator::ended(request, end);
+            if read::<u32>(bio, &BIO_SIZE)? == 0 {
+                // Of an imported volume an empty flush; data was completed by its command.
+                return initiator::ended(request, end);
+            }
         }
     }
     Some(())

@@ -9,7 +9,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use weir_agent_ebpf::layout::{
     BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DiskStart, IMPORT, Loss,
-    Place, REQUEUED, RequestStart, Span, Start,
+    Place, REQUEUED, RequestStart, Span, Start, is_io_of_volume,
 };
 
 use super::record;
@@ -38,7 +38,7 @@ pub(crate) fn bio(bio: u64, start: &Start) -> bool {
     // SAFETY: the entry's bio is this one, which is only now being queued: nobody completes it.
     if let Some(old) = unsafe { BIOS.get(bio) } {
         record::lost(Loss::Superseded);
-        if old.kind == BIO_OF_VOLUME {
+        if is_io_of_volume(old.kind) {
             record::start_lost(old.place, old.op);
         }
     }
@@ -82,7 +82,7 @@ pub(crate) fn stamp(bio: u64, stamp: Stamp) -> bool {
     if kind == BIO_OF_DISK {
         return false;
     }
-    if kind == BIO_OF_VOLUME || kind == BIO_OF_IMPORT {
+    if is_io_of_volume(kind) {
         // SAFETY: as above.
         note(unsafe { &raw mut (*start).disk }, stamp);
     } else if kind == BIO_OF_REQUEST {
@@ -136,10 +136,7 @@ pub(crate) fn import_done(bio: u64, bytes: u64) -> Option<Start> {
 /// bio with each request that holds a part of it (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
 #[inline(always)]
 pub(crate) fn take_bio(bio: u64) -> Option<Start> {
-    if is_import(bio) {
-        return None;
-    }
-    take(&BIOS, bio)
+    take_if(&BIOS, bio, |start| start.kind != BIO_OF_IMPORT)
 }
 
 /// Notes a disk's request. One that was put back and is issued again keeps its first start.
@@ -179,7 +176,10 @@ pub(crate) fn import_request(request: u64, at_ns: u64) {
 pub(crate) fn requeued(request: u64) {
     if let Some(start) = REQUESTS.get_ptr_mut(request) {
         // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
-        unsafe { (*start).state = REQUEUED };
+        if unsafe { (*start).state } != IMPORT {
+            // SAFETY: as above.
+            unsafe { (*start).state = REQUEUED };
+        }
     }
 }
 
@@ -254,8 +254,21 @@ pub(crate) fn take_target(request: u64) -> Option<RequestStart> {
 /// entry out at the same moment, and its memory may then belong to another one.
 #[inline(always)]
 fn take<V: Copy>(table: &HashMap<u64, V>, key: u64) -> Option<V> {
+    take_if(table, key, |_| true)
+}
+
+/// [`take`], of entries that are such.
+#[inline(always)]
+fn take_if<V: Copy>(
+    table: &HashMap<u64, V>,
+    key: u64,
+    is_such: impl FnOnce(&V) -> bool,
+) -> Option<V> {
     // SAFETY: as said above.
     let copy = *unsafe { table.get(key) }?;
+    if !is_such(&copy) {
+        return None;
+    }
     table.remove(key).ok().map(|()| copy)
 }
 

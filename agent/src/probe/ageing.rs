@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use weir_agent_ebpf::layout::{
-    BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_VOLUME, IMPORT, MAX_STARTS, Meta, Place, per_op,
+    BIO_OF_DISK, IMPORT, MAX_STARTS, Meta, Place, is_io_of_volume, per_op,
 };
 
 use super::ProbeError;
@@ -19,7 +19,7 @@ pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
     for (bio, start) in maps.bios.glance(bound)? {
         if u128::from(start.at_ns) < oldest && maps.bios.remove(&bio)? {
             // A bio that is a part of another I/O does not count: that one is as old, and does.
-            let is_io = matches!(start.kind, BIO_OF_VOLUME | BIO_OF_IMPORT);
+            let is_io = is_io_of_volume(start.kind);
             aged += u64::from(is_io || start.kind == BIO_OF_DISK);
             if is_io {
                 count(maps, start.place, start.op)?;

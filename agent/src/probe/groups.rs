@@ -13,6 +13,7 @@ use super::ProbeError;
 use super::maps::Maps;
 use super::object::{self, Object, one_line};
 use super::pins::Pins;
+use super::resolve::Lacks;
 use super::skips;
 use super::snapshot::StageOff;
 use crate::btf::{self, Btf};
@@ -52,6 +53,7 @@ const fn program(name: &'static str, tracepoint: &'static str, copies: usize) ->
     }
 }
 
+/// Bios, disks' requests, the NVMe target, the NVMe host.
 const GROUPS: [Group; 4] = [
     Group {
         programs: &[
@@ -71,7 +73,7 @@ const GROUPS: [Group; 4] = [
         ],
         facts: &[kernel::OPERATION, kernel::REQUEST],
         optional: None,
-        stages: DISKS,
+        stages: &["disk"],
         module: None,
     },
     Group {
@@ -95,9 +97,6 @@ const GROUPS: [Group; 4] = [
         module: Some(("nvme_core", "nvme_request")),
     },
 ];
-
-/// What is missing without the events of disks' requests.
-const DISKS: &[&str] = &["disk"];
 
 /// The state of each group.
 #[derive(Debug, Default)]
@@ -180,12 +179,13 @@ impl Groups {
         Ok(())
     }
 
-    /// Why the time between t1 and t4 of an I/O can't be divided, if so.
-    pub(super) fn undivided(&self) -> Option<&str> {
-        let groups = GROUPS.iter().zip(&self.states);
-        let requests = groups.filter(|(group, _)| group.stages == DISKS);
-        let mut states = requests.map(|(_, state)| state).chain([&self.mapper]);
-        states.find_map(State::reason)
+    /// What needs more than one group's events, and can't be measured.
+    pub(super) fn lacks(&self) -> Lacks<'_> {
+        let [_, requests, _, host] = &self.states;
+        Lacks {
+            division: requests.reason().or(self.mapper.reason()),
+            imports: requests.reason().or(host.reason()),
+        }
     }
 
     /// How many events at most each program missed since it was loaded: those that the kernel skipped

@@ -60,8 +60,16 @@ pub(super) struct Initiator {
     pub(super) labels: InitiatorLabels,
 }
 
-/// `undivided`: why the time between t1 and t4 can't be divided on this node, if so.
-pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, undivided: Option<&str>) -> Resolved {
+/// What can't be measured on this node for want of events, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lacks<'a> {
+    /// The time between t1 and t4 can't be divided.
+    pub(super) division: Option<&'a str>,
+    /// The ends of imported volumes' I/Os are not seen: begun ones would fill the table.
+    pub(super) imports: Option<&'a str>,
+}
+
+pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, lacks: Lacks<'_>) -> Resolved {
     let mut resolved = Resolved::default();
     let mut off = BTreeMap::new();
     for volume in &wanted.volumes {
@@ -84,11 +92,14 @@ pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, undivided: Option<&str>) ->
         }
     }
     for import in &wanted.imports {
-        if let Err(reason) = resolved.import(import) {
+        let lacking = lacks
+            .imports
+            .map_or(Ok(()), |reason| Err(reason.to_owned()));
+        if let Err(reason) = lacking.and_then(|()| resolved.import(import)) {
             resolved.off("import", format!("volume {}: {reason}", import.id));
         }
     }
-    resolved.divide(undivided, &off);
+    resolved.divide(lacks.division, &off);
     resolved
 }
 

@@ -11,7 +11,7 @@ use weir_agent_ebpf::layout::{Counts, Op, Place, Slot, Stage, per_op, volume_fig
 
 use super::maps::{Elements, Maps};
 use super::plan::{Have, Plan, plan};
-use super::resolve::{Resolved, resolve};
+use super::resolve::{Lacks, Resolved, resolve};
 use super::slots::{Assignment, HolderId};
 use super::snapshot::StageOff;
 use super::wanted::Wanted;
@@ -21,9 +21,9 @@ pub(super) fn sync(
     maps: &mut Maps,
     sysfs: &Path,
     wanted: &Wanted,
-    undivided: Option<&str>,
+    lacks: Lacks<'_>,
 ) -> Result<Measured, ProbeError> {
-    let resolved = resolve(wanted, sysfs, undivided);
+    let resolved = resolve(wanted, sysfs, lacks);
     let have = Have {
         volumes: maps.volumes.all()?,
         disks: maps.disks.all()?,

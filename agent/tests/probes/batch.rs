@@ -6,7 +6,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::libc::{SYS_io_destroy, SYS_io_getevents, SYS_io_setup, SYS_io_submit, c_long, syscall};
+use nix::libc::{
+    O_DIRECT, O_DSYNC, SYS_io_destroy, SYS_io_getevents, SYS_io_setup, SYS_io_submit, c_long,
+    syscall,
+};
 
 use crate::io::BLOCK;
 
@@ -45,18 +48,26 @@ struct Event {
 pub(crate) fn write_long(path: &Path, bytes: usize, times: u64) {
     let buffer = vec![0x5a; bytes + BLOCK];
     let start = buffer.as_ptr().align_offset(BLOCK);
-    let file = open(path);
+    let file = open(path, 0);
     for i in 0..times {
         let written = file.write_at(&buffer[start..start + bytes], i * bytes as u64);
         assert_eq!(written.unwrap(), bytes);
     }
 }
 
+/// Writes so many bytes, at most 256 pages, which is one bio, to stable storage (`REQ_FUA`).
+pub(crate) fn write_durably(path: &Path, bytes: usize) {
+    let buffer = vec![0x5a; bytes + BLOCK];
+    let start = buffer.as_ptr().align_offset(BLOCK);
+    let written = open(path, O_DSYNC).write_at(&buffer[start..start + bytes], 0);
+    assert_eq!(written.unwrap(), bytes);
+}
+
 /// Writes one block to each place, and waits for all.
 pub(crate) fn write(places: &[(&Path, u64)]) {
     let buffer = vec![0x5a_u8; 2 * BLOCK];
     let block = buffer[buffer.as_ptr().align_offset(BLOCK)..].as_ptr();
-    let files: Vec<File> = places.iter().map(|(path, _)| open(path)).collect();
+    let files: Vec<File> = places.iter().map(|(path, _)| open(path, 0)).collect();
     let controls: Vec<Control> = files
         .iter()
         .zip(places)
@@ -96,8 +107,8 @@ pub(crate) fn write(places: &[(&Path, u64)]) {
     unsafe { syscall(SYS_io_destroy, context) };
 }
 
-fn open(path: &Path) -> File {
+fn open(path: &Path, flags: i32) -> File {
     let mut options = OpenOptions::new();
-    options.write(true).custom_flags(nix::libc::O_DIRECT);
+    options.write(true).custom_flags(O_DIRECT | flags);
     options.open(path).unwrap()
 }

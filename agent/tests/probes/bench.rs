@@ -1,6 +1,6 @@
 //! Probes on a BPF file system of their own, so that tests don't disturb each other or an agent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use weir_agent::probe::{
     DevT, EMBEDDED, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig, Probes,
     Snapshot, Stage, Wanted,
 };
+use weir_agent_ebpf::layout::VERSION;
 use weir_api::names::VolumeId;
 
 /// A directory on which the probes mount a BPF file system; unmounting it removes every pin.
@@ -44,6 +45,23 @@ impl Pins {
             bpffs: self.path().to_owned(),
             max_volumes: 8,
             ..ProbeConfig::default()
+        }
+    }
+
+    /// The directories that hold an object's links.
+    pub(crate) fn links(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path().join(format!("weir/v{VERSION}"))).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_string_lossy().contains("/links-"))
+            .collect()
+    }
+
+    /// Detaches all copies of a program that sees something end.
+    pub(crate) fn remove_links(&self, program: &str) {
+        let links = self.links().remove(0);
+        for copy in 1..=3 {
+            std::fs::remove_file(links.join(format!("{program}-{copy}"))).unwrap();
         }
     }
 

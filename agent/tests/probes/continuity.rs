@@ -1,13 +1,11 @@
 //! Counters outlive the agent, slots change hands, lost starts are given up.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
 use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes};
-use weir_agent_ebpf::layout::VERSION;
 
 /// Seen red with: the links not pinned in `object::attach`.
 #[test]
@@ -54,7 +52,7 @@ fn another_build_takes_over_and_nothing_counts_twice() {
     let snapshot = probes.read().unwrap();
     assert_eq!(total(&snapshot, Op::Write).count(), 100);
     assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
-    assert_eq!(links(pins.path()).len(), 1);
+    assert_eq!(pins.links().len(), 1);
 }
 
 /// Seen red with: `pins::lock` always granted.
@@ -122,7 +120,7 @@ fn an_io_that_ends_after_its_slot_changed_hands_counts_for_nobody() {
     let mut probes = pins.start();
     probes.sync(&only(volume(2, b.dev()))).unwrap();
     // Nobody notes the beginning of these, but one of them has the address of the lost one.
-    repeat_until(&mut io, || lost(&probes, Loss::StaleSlot) == 1);
+    io.repeat_until(|| lost(&probes, Loss::StaleSlot) == 1);
     let snapshot = probes.read().unwrap();
     assert_eq!(total(&snapshot, Op::Write).count(), 0);
     assert_eq!(in_flight(&snapshot), 0);
@@ -141,7 +139,7 @@ fn an_io_whose_end_was_missed_is_dropped_when_its_address_is_used_again() {
     let mut probes = pins.start();
     probes.sync(&wanted).unwrap();
     assert_eq!(in_flight(&probes.read().unwrap()), 1);
-    repeat_until(&mut io, || lost(&probes, Loss::Superseded) == 1);
+    io.repeat_until(|| lost(&probes, Loss::Superseded) == 1);
     let snapshot = probes.read().unwrap();
     assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 1));
 }
@@ -165,20 +163,8 @@ fn a_lost_start_is_given_up_and_counted() {
 
 /// Detaches the programs that see bios end, and does I/O until one is left in the table.
 fn leave_one_in_flight(pins: &Pins, io: &mut Io, probes: &Probes) {
-    let links = links(pins.path()).remove(0);
-    for copy in 1..=3 {
-        std::fs::remove_file(links.join(format!("bio_complete-{copy}"))).unwrap();
-    }
-    repeat_until(io, || in_flight(&probes.read().unwrap()) == 1);
-}
-
-/// A bio of direct I/O stands on the stack of its thread, whose address the kernel varies a little.
-fn repeat_until(io: &mut Io, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "it never happened");
-        io.write(1);
-    }
+    pins.remove_links("bio_complete");
+    io.repeat_until(|| in_flight(&probes.read().unwrap()) == 1);
 }
 
 fn lost(probes: &Probes, why: Loss) -> u64 {
@@ -188,13 +174,4 @@ fn lost(probes: &Probes, why: Loss) -> u64 {
         .filter(|(this, _)| *this == why)
         .map(|(_, n)| n)
         .sum()
-}
-
-/// The directories that hold an object's links.
-fn links(bpffs: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(bpffs.join(format!("weir/v{VERSION}"))).unwrap();
-    entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.to_string_lossy().contains("/links-"))
-        .collect()
 }

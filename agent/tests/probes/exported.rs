@@ -1,7 +1,7 @@
 //! A device exported to this very machine over NVMe/TCP. The export disappears with its value, also when
 //! a test fails.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -60,6 +60,17 @@ impl Exported {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.path.clone()
+    }
+
+    /// Lets no request of this machine's be longer, whichever path it takes.
+    pub(crate) fn limit_requests(&self, kib: u32) {
+        for disk in fs::read_dir("/sys/block").unwrap() {
+            let disk = disk.unwrap();
+            if disk.file_name().to_string_lossy().starts_with("nvme") {
+                let limit = disk.path().join("queue/max_sectors_kb");
+                fs::write(limit, kib.to_string()).unwrap();
+            }
+        }
     }
 
     pub(crate) fn flush(&self) {

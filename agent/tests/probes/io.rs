@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use weir_agent::probe::DevT;
 
@@ -54,6 +55,15 @@ impl Io {
             self.file
                 .read_exact_at(block, i % 1024 * BLOCK as u64)
                 .unwrap();
+        }
+    }
+
+    /// A bio of direct I/O stands on the stack of its thread, whose address the kernel varies a little.
+    pub(crate) fn repeat_until(&mut self, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < deadline, "it never happened");
+            self.write(1);
         }
     }
 

@@ -82,6 +82,17 @@ impl Stack {
         stack
     }
 
+    /// Its first 64 KiB are written at once, the rest after a while.
+    pub(crate) fn with_slow_end(disk: &str, delay_ms: u32) -> Self {
+        let mut stack = Stack { names: Vec::new() };
+        let (fast, slow) = (128, SECTORS - 128);
+        let table = format!(
+            "0 {fast} linear {disk} 0\n{fast} {slow} delay {disk} {fast} 0 {disk} {fast} {delay_ms}"
+        );
+        stack.add("weir_volume", &table);
+        stack
+    }
+
     /// A volume whose writes fail and whose reads give zeroes after a while, without any disk.
     pub(crate) fn without_disk(delay_ms: u32) -> Self {
         let mut stack = Stack { names: Vec::new() };

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use uuid::Uuid;
-use weir_agent_ebpf::layout::{VOLUME_EXPORTED, VOLUME_LOCAL};
+use weir_agent_ebpf::layout::{VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL};
 use weir_api::names::VolumeId;
 
-use super::super::resolve::resolve;
-use super::super::wanted::{DevT, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
+use super::super::resolve::{Lacks, resolve};
+use super::super::wanted::{
+    DevT, MeasuredDevice, MeasuredDisk, MeasuredImport, MeasuredVolume, Mode, Wanted,
+};
 use super::*;
 
 fn sysfs(minors: u32) -> tempfile::TempDir {
@@ -76,7 +78,7 @@ fn carry_out(have: &mut Have, plan: &Plan) {
 }
 
 fn planned(have: &Have, wanted: &Wanted, sysfs: &Path) -> Plan {
-    plan(have, &resolve(wanted, sysfs, None))
+    plan(have, &resolve(wanted, sysfs, Lacks::default()))
 }
 
 fn volumes(volumes: Vec<MeasuredVolume>) -> Wanted {
@@ -158,7 +160,7 @@ fn what_cannot_be_measured_is_named_and_left_out() {
         }],
         ..Wanted::default()
     };
-    let resolved = resolve(&wanted, sysfs.path(), None);
+    let resolved = resolve(&wanted, sysfs.path(), Lacks::default());
     assert_eq!(resolved.volumes.len(), 1);
     assert!(resolved.disks.is_empty());
     let off = resolved.off.iter();
@@ -187,15 +189,16 @@ fn sda() -> MeasuredDisk {
 fn is_divided(have: &mut Have, disks: Vec<MeasuredDisk>, undivided: Option<&str>) -> bool {
     let sysfs = sysfs(2);
     let volumes = vec![volume(1, 0, &[])];
-    let resolved = resolve(
-        &Wanted {
-            volumes,
-            disks,
-            imports: Vec::new(),
-        },
-        sysfs.path(),
-        undivided,
-    );
+    let wanted = Wanted {
+        volumes,
+        disks,
+        imports: Vec::new(),
+    };
+    let lacks = Lacks {
+        division: undivided,
+        imports: None,
+    };
+    let resolved = resolve(&wanted, sysfs.path(), lacks);
     let plan = plan(have, &resolved);
     assert!(plan.devices.remove.is_empty(), "nothing goes uncounted");
     carry_out(have, &plan);
@@ -225,8 +228,33 @@ fn a_volume_is_divided_only_while_all_disks_of_its_pool_are_measured() {
         disks: vec![sda(), gone],
         ..Wanted::default()
     };
-    let resolved = resolve(&wanted, sysfs.path(), None);
+    let resolved = resolve(&wanted, sysfs.path(), Lacks::default());
     assert!(!resolved.volumes[0].is_divided);
+}
+
+/// Their beginnings would be noted, and nothing would ever take them out.
+///
+/// Seen red with: `lacks.imports` ignored in `resolve`.
+#[test]
+fn nothing_is_imported_whose_ends_are_not_seen() {
+    let (sysfs, have) = (sysfs(2), empty());
+    let import = MeasuredImport {
+        id: VolumeId(Uuid::from_u128(1)),
+        dev: dev(1),
+    };
+    let wanted = Wanted {
+        imports: vec![import],
+        ..Wanted::default()
+    };
+    let seen = planned(&have, &wanted, sysfs.path());
+    assert_eq!(seen.devices.insert[0].1.flags, VOLUME_IMPORTED);
+    let lacks = Lacks {
+        imports: Some("no tracepoint"),
+        ..Lacks::default()
+    };
+    let resolved = resolve(&wanted, sysfs.path(), lacks);
+    assert!(plan(&have, &resolved).devices.insert.is_empty());
+    assert!(resolved.off[0].reason.ends_with("no tracepoint"));
 }
 
 proptest! {
@@ -244,7 +272,7 @@ proptest! {
                     .map(|(minor, (id, hosts))| volume(id, minor, &["a1", "b1", "b2"][..hosts]))
                     .collect(),
             );
-            let resolved = resolve(&wanted, sysfs.path(), None);
+            let resolved = resolve(&wanted, sysfs.path(), Lacks::default());
             let plan = plan(&have, &resolved);
             carry_out(&mut have, &plan);
             for found in &resolved.volumes {
