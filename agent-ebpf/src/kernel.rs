@@ -62,17 +62,17 @@ pub const BIO: &[Fact] = &[
     member("BDEV_DEV", "block_device", "bd_dev"),
 ];
 
+/// The bios that a request carries.
+pub const CARRIED: &[Fact] = &[
+    member("RQ_BIO", "request", "bio"),
+    member("BIO_NEXT", "bio", "bi_next"),
+];
+
 /// A disk's request and its device.
 pub const REQUEST: &[Fact] = &[
     member("RQ_QUEUE", "request", "q"),
     member("RQ_FLAGS", "request", "cmd_flags"),
     member("RQ_LENGTH", "request", "__data_len"),
-    member("RQ_BIO", "request", "bio"),
-    member("BIO_NEXT", "bio", "bi_next"),
-    member("BIO_BDEV", "bio", "bi_bdev"),
-    member("BIO_OPF", "bio", "bi_opf"),
-    member("BIO_PRIVATE", "bio", "bi_private"),
-    member("BIO_SIZE", "bio", "bi_iter.bi_size"),
     value("BIT_FUA", "__REQ_FUA"),
     member("QUEUE_DISK", "request_queue", "disk"),
     member("DISK_MAJOR", "gendisk", "major"),
@@ -83,6 +83,8 @@ pub const REQUEST: &[Fact] = &[
 pub const TARGET: &[Fact] = &[
     member("NVMET_REQ_NS", "nvmet_req", "ns"),
     member("NVMET_REQ_SQ", "nvmet_req", "sq"),
+    member("NVMET_REQ_CQE", "nvmet_req", "cqe"),
+    member("NVMET_REQ_LENGTH", "nvmet_req", "transfer_len"),
     member("NVMET_SQ_QID", "nvmet_sq", "qid"),
     member("NVMET_NS_BDEV", "nvmet_ns", "bdev"),
     member("TARGET_BDEV_DEV", "block_device", "bd_dev"),
@@ -98,11 +100,6 @@ pub const INITIATOR: &[Fact] = &[
 /// A command of an NVMe host. Its `nvme_request` lies behind the request (`blk_mq_rq_to_pdu`), as the first member of
 /// whatever a transport keeps there.
 pub const HOST: &[Fact] = &[
-    member("RQ_BIO", "request", "bio"),
-    member("BIO_BDEV", "bio", "bi_bdev"),
-    member("BIO_NEXT", "bio", "bi_next"),
-    member("BIO_PRIVATE", "bio", "bi_private"),
-    member("BIO_SIZE", "bio", "bi_iter.bi_size"),
     member("NVME_STATUS", "nvme_request", "status"),
     Fact {
         global: "RQ_SIZE",

@@ -3,11 +3,15 @@
 //! Integers are in the machine's byte order; every byte of a value is a field, so that no padding
 //! reaches the kernel uninitialised.
 
+mod kinds;
+
 use crate::scale::BUCKETS;
+
+pub use kinds::{FAILURES, Failure, LOSSES, Loss, OPS, Op, SIZED_OPS, SIZES, STAGES, Size, Stage};
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
 /// an agent never reads maps of another layout.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The most pool disks that one node measures.
 pub const MAX_DISKS: u32 = 64;
@@ -18,139 +22,6 @@ pub const MAX_STARTS: u32 = 16_384;
 
 /// The longest host NQN, and its terminating NUL (NVMe Base Specification, NVMe Qualified Names).
 pub const NQN_BYTES: usize = 224;
-
-/// The kinds of I/O that are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Op {
-    /// Data from the device.
-    Read,
-    /// Data to the device, with or without a flush before or after it.
-    Write,
-    /// A flush without data.
-    Flush,
-    /// Discard, and secure erase.
-    Discard,
-    /// Write zeroes.
-    WriteZeroes,
-}
-
-/// The number of [`Op`]s.
-pub const OPS: u32 = 5;
-
-impl Op {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Op; OPS as usize] =
-        [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes];
-
-    /// The value of the label `op`.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Op::Read => "read",
-            Op::Write => "write",
-            Op::Flush => "flush",
-            Op::Discard => "discard",
-            Op::WriteZeroes => "write_zeroes",
-        }
-    }
-}
-
-/// What the programs record per volume and operation. (See `agent-ebpf/README.md` for the stamps.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Stage {
-    /// t5−t0 of an exported volume's request.
-    Total,
-    /// t1−t0 of it.
-    FabricWait,
-    /// t2−t1, if there was a disk request.
-    Queue,
-    /// t3−t2, if there was one.
-    Device,
-    /// t4−t3; t4−t1 if there was no disk request.
-    Dm,
-    /// t4−t1 of an exported volume's request.
-    Backend,
-    /// t5−t4 of it.
-    Response,
-    /// t4−t1 of a bio of a volume that is used on its own node. The reader adds it to `total` and
-    /// `backend`, which are the same interval there: recording it once halves the cost.
-    Local,
-    /// h1−h0 of a volume that this node uses over NVMe, whose [`Stage::Total`] is h2−h0.
-    HostQueue,
-}
-
-/// The number of [`Stage`]s.
-pub const STAGES: u32 = 9;
-
-impl Stage {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Stage; STAGES as usize] = [
-        Stage::Total,
-        Stage::FabricWait,
-        Stage::Queue,
-        Stage::Device,
-        Stage::Dm,
-        Stage::Backend,
-        Stage::Response,
-        Stage::Local,
-        Stage::HostQueue,
-    ];
-}
-
-/// Why an I/O, or its attribution, was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Loss {
-    /// Its start found no room in the table.
-    TableFull,
-    /// Its completion was never seen: another I/O started under the same key. (The kernel skips a
-    /// raw tracepoint's program when an interrupt arrives while the same program runs.)
-    Superseded,
-    /// It completed after its volume's or disk's slot was given away.
-    StaleSlot,
-    /// The request came from a host that the agent had not announced: it counts for the volume, but for no initiator.
-    UnknownInitiator,
-    /// A kernel structure could not be read.
-    Unreadable,
-    /// Not all of its disk requests' beginnings and ends were seen: it counts, but its time between t1
-    /// and t4 is not divided.
-    Undivided,
-    /// A disk request held more bios than the programs look at; what lies behind the others may end up
-    /// as [`Loss::Undivided`].
-    LongRequest,
-}
-
-/// The number of [`Loss`] reasons.
-pub const LOSSES: u32 = 7;
-
-impl Loss {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Loss; LOSSES as usize] = [
-        Loss::TableFull,
-        Loss::Superseded,
-        Loss::StaleSlot,
-        Loss::UnknownInitiator,
-        Loss::Unreadable,
-        Loss::Undivided,
-        Loss::LongRequest,
-    ];
-
-    /// The value of the label `reason`.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Loss::TableFull => "table_full",
-            Loss::Superseded => "superseded",
-            Loss::StaleSlot => "stale_slot",
-            Loss::UnknownInitiator => "unknown_initiator",
-            Loss::Unreadable => "unreadable",
-            Loss::Undivided => "undivided",
-            Loss::LongRequest => "long_request",
-        }
-    }
-}
 
 /// A histogram's buckets: shared by all CPUs, counted up with atomic additions. Histograms are given out of
 /// a pool when a figure's first interval is recorded: most volumes never see most operations, and one for
@@ -184,22 +55,70 @@ pub struct Figure {
     pub reserved: u32,
 }
 
-/// I/Os of one volume and operation that began, or ended otherwise than in a histogram. Written by
-/// the programs only; what user space ages out stands in [`maps::AGED`].
+/// I/Os of one volume and operation that began and ended. Written by the programs only; what user space ages
+/// out stands in [`maps::AGED`], and is neither in flight nor ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counts {
     /// Starts that found their place in the table.
     pub started: u64,
-    /// Of these, those whose end was lost.
-    pub dropped: u64,
-    /// Of these, those that the device refused for now (`REQ_NOWAIT`, `BLK_STS_AGAIN`): their
-    /// submitter tries again, and the retry is the I/O.
-    pub retried: u64,
+    /// Of these, those that ended in any way: well, with an error, unseen, or refused for now (`REQ_NOWAIT`,
+    /// `BLK_STS_AGAIN`), so that their submitter tries again.
+    pub ended: u64,
+    /// The most that were in flight at once in an even and in an odd window: see [`peak`].
+    pub peaks: [u64; 2],
+}
+
+/// Windows of high-water marks are so many nanoseconds long, as a power of two: 34 s.
+const WINDOW_BITS: u32 = 35;
+
+/// The window that a moment lies in, and the value for [`Counts::peaks`] at the window's number modulo 2: the greater of
+/// two such values is the one to keep, whichever windows they are of.
+#[must_use]
+#[inline(always)]
+pub const fn peak(now_ns: u64, in_flight: u64) -> (u64, u64) {
+    let window = now_ns >> WINDOW_BITS;
+    let most = u32::MAX as u64;
+    let in_flight = if in_flight > most { most } else { in_flight };
+    (window, window << 32 | in_flight)
+}
+
+impl Counts {
+    /// The most that were in flight at once in the window of `now_ns` and in the one before it.
+    #[must_use]
+    pub fn peak(&self, now_ns: u64) -> u64 {
+        let (window, _) = peak(now_ns, 0);
+        let recent = self
+            .peaks
+            .iter()
+            .filter(|peak| (**peak >> 32) + 1 >= window);
+        let most = recent.map(|peak| peak & u64::from(u32::MAX)).max();
+        most.unwrap_or(0)
+    }
+}
+
+/// Intervals that need no histogram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// Their sum, in nanoseconds.
+    pub sum_ns: u64,
+}
+
+/// I/Os of one size that ended well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Sized {
+    /// From their beginning to their end.
+    pub total: Tally,
+    /// The bytes that they moved.
+    pub bytes: u64,
 }
 
 /// A slot and the generation in which it was given: a slot number alone is reused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct Place {
     /// Index into the arrays of its kind.
@@ -268,20 +187,22 @@ pub struct HostKey {
 }
 
 /// What an entry of [`maps::BIOS`] stands for: an I/O of a volume.
-pub const BIO_OF_VOLUME: u16 = 0;
+pub const BIO_OF_VOLUME: u8 = 0;
 /// A bio of a request of the target.
-pub const BIO_OF_REQUEST: u16 = 1;
+pub const BIO_OF_REQUEST: u8 = 1;
 /// An I/O of a disk without requests.
-pub const BIO_OF_DISK: u16 = 2;
+pub const BIO_OF_DISK: u8 = 2;
 /// A bio that is chained to one of [`BIO_OF_VOLUME`].
-pub const BIO_OF_BIO: u16 = 3;
+pub const BIO_OF_BIO: u8 = 3;
 /// An I/O of a volume that this node uses over NVMe.
-pub const BIO_OF_IMPORT: u16 = 4;
+pub const BIO_OF_IMPORT: u8 = 4;
+/// A bio that a cgroup's limit may hold back: it is queued later.
+pub const BIO_HELD_BACK: u8 = 5;
 
 /// Whether an entry of [`maps::BIOS`] is an I/O of a volume's, which has begun in its [`Counts`], and no part of one.
 #[must_use]
 #[inline(always)]
-pub const fn is_io_of_volume(kind: u16) -> bool {
+pub const fn is_io_of_volume(kind: u8) -> bool {
     matches!(kind, BIO_OF_VOLUME | BIO_OF_IMPORT)
 }
 
@@ -308,12 +229,16 @@ pub struct Start {
     pub owner: u64,
     /// Its volume or disk.
     pub place: Place,
+    /// How many bytes it reads or writes.
+    pub bytes: u32,
     /// An [`Op`].
-    pub op: u32,
-    /// `BIO_OF_…`.
-    pub kind: u16,
+    pub op: u8,
+    /// `BIO_…`.
+    pub kind: u8,
     /// 1 if the time between t1 and t4 is divided.
-    pub divided: u16,
+    pub divided: u8,
+    /// How a part of it ended, as a `blk_status_t`: 0 is well. Of a [`BIO_OF_IMPORT`].
+    pub status: u8,
 }
 
 /// A disk's request in flight.
@@ -421,6 +346,14 @@ pub mod maps {
     pub const MAPPER: &str = "MAPPER";
     /// [`super::Counts`] at `slot * OPS + op`.
     pub const COUNTS: &str = "COUNTS";
+    /// [`super::Tally`] of a volume at [`super::per_failure`].
+    pub const VOLUME_FAILURES: &str = "VOLUME_FAILURES";
+    /// [`super::Tally`] of a disk at [`super::per_failure`].
+    pub const DISK_FAILURES: &str = "DISK_FAILURES";
+    /// [`super::Sized`] at [`super::per_size`].
+    pub const BY_SIZE: &str = "BY_SIZE";
+    /// [`super::Tally`] at `slot * OPS + op`: of I/Os that a cgroup's limit may hold back, before they are queued.
+    pub const THROTTLED: &str = "THROTTLED";
     /// `u64` at `slot * OPS + op`: aged out, written by user space only.
     pub const AGED: &str = "AGED";
     /// Per CPU: `u64` at each [`super::Loss`].
@@ -450,12 +383,26 @@ pub const fn per_op(slot: u32, op: u32) -> u32 {
     slot * OPS + op
 }
 
+/// The index of a slot's element for one operation and one way to fail.
+#[must_use]
+#[inline(always)]
+pub const fn per_failure(slot: u32, op: u32, failure: Failure) -> u32 {
+    per_op(slot, op) * FAILURES + failure as u32
+}
+
+/// The index of a slot's element for one operation, which must be one of the first [`SIZED_OPS`], and a size.
+#[must_use]
+#[inline(always)]
+pub const fn per_size(slot: u32, op: u32, size: Size) -> u32 {
+    (slot * SIZED_OPS + op) * SIZES + size as u32
+}
+
 #[cfg(feature = "user")]
 mod plain {
     //! aya's permission to copy these to and from maps.
     use super::{
         Counts, Device, DiskStart, Figure, HostKey, Mapper, Meta, Place, RawHistogram,
-        RequestStart, Slot, Start,
+        RequestStart, Sized, Slot, Start, Tally,
     };
 
     macro_rules! plain_data {
@@ -476,8 +423,10 @@ mod plain {
         Place,
         RawHistogram,
         RequestStart,
+        Sized,
         Slot,
-        Start
+        Start,
+        Tally
     );
 }
 
@@ -491,12 +440,14 @@ mod tests {
         assert_eq!(size_of::<Figure>(), 2 * 8 + 2 * 4);
         assert_eq!(size_of::<Mapper>(), 6 * 4);
         assert_eq!(size_of::<DiskStart>(), 8 + 8 + 2 * 4);
-        assert_eq!(size_of::<Counts>(), 3 * 8);
+        assert_eq!(size_of::<Counts>(), 4 * 8);
+        assert_eq!(size_of::<Tally>(), 2 * 8);
+        assert_eq!(size_of::<Sized>(), 3 * 8);
         assert_eq!(size_of::<Place>(), 2 * 4);
         assert_eq!(size_of::<Slot>(), 16 + 4 * 4);
         assert_eq!(size_of::<Device>(), 2 * 8 + 4);
         assert_eq!(size_of::<HostKey>(), 8 + NQN_BYTES);
-        assert_eq!(size_of::<Start>(), 4 * 8 + 8 + 4 + 2 * 2);
+        assert_eq!(size_of::<Start>(), 4 * 8 + 8 + 4 + 4);
         assert_eq!(size_of::<RequestStart>(), 6 * 8 + 2 * 8 + 2 * 4);
         assert_eq!(size_of::<Meta>(), 2 * 4 + 8);
     }
@@ -515,15 +466,20 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_numbers_agree() {
-        for (number, op) in Op::ALL.into_iter().enumerate() {
-            assert_eq!(op as usize, number);
-        }
-        for (number, stage) in Stage::ALL.into_iter().enumerate() {
-            assert_eq!(stage as usize, number);
-        }
-        for (number, reason) in Loss::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, number);
-        }
+    fn the_peak_of_this_window_and_the_last_is_kept() {
+        const WINDOW: u64 = 1 << WINDOW_BITS;
+        let mut counts = Counts::default();
+        let mut start = |now, in_flight| {
+            let (window, value) = peak(now, in_flight);
+            let kept = &mut counts.peaks[(window % 2) as usize];
+            *kept = value.max(*kept);
+            counts
+        };
+        start(WINDOW, 7);
+        start(2 * WINDOW - 1, 3);
+        assert_eq!(start(2 * WINDOW, 5).peak(2 * WINDOW), 7);
+        assert_eq!(start(3 * WINDOW, 2).peak(3 * WINDOW), 5);
+        assert_eq!(counts.peak(4 * WINDOW), 2);
+        assert_eq!(counts.peak(5 * WINDOW), 0);
     }
 }

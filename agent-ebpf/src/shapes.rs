@@ -1,8 +1,9 @@
 //! How big each map is, and all of them together.
 
 use crate::layout::{
-    Counts, Device, DiskStart, Figure, HostKey, LOSSES, MAX_DISKS, MAX_STARTS, Mapper, Meta, OPS,
-    Place, RawHistogram, RequestStart, STAGES, Slot, Start, maps,
+    Counts, Device, DiskStart, FAILURES, Figure, HostKey, LOSSES, MAX_DISKS, MAX_STARTS, Mapper,
+    Meta, OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start,
+    Tally, maps,
 };
 
 /// A map as it is created.
@@ -21,7 +22,7 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 20;
+pub const MAPS: usize = 24;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
@@ -85,6 +86,10 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
         array::<Mapper>(maps::MAPPER, 1),
         array::<Counts>(maps::COUNTS, max_volumes * OPS),
         array::<u64>(maps::AGED, max_volumes * OPS),
+        array::<Tally>(maps::VOLUME_FAILURES, max_volumes * OPS * FAILURES),
+        array::<Tally>(maps::DISK_FAILURES, MAX_DISKS * OPS * FAILURES),
+        array::<Sized>(maps::BY_SIZE, max_volumes * SIZED_OPS * SIZES),
+        array::<Tally>(maps::THROTTLED, max_volumes * OPS),
         per_cpu::<u64>(maps::DROPPED, LOSSES),
         hash::<u64, Start>(maps::BIOS, MAX_STARTS),
         hash::<u64, DiskStart>(maps::REQUESTS, MAX_STARTS),

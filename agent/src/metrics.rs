@@ -7,6 +7,7 @@ mod cap;
 pub mod catalogue;
 mod coarse;
 pub(crate) mod family;
+mod io;
 mod native;
 mod wire;
 
@@ -15,10 +16,11 @@ use std::collections::BTreeSet;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-use crate::probe::{Snapshot, Stage, StageOff};
+use crate::probe::{Snapshot, StageOff};
 use cap::Capped;
 use catalogue as names;
 use family::Family;
+use io::IoFamilies;
 use native::Native;
 
 pub use prometheus::TEXT_FORMAT;
@@ -93,65 +95,27 @@ pub fn protobuf(others: Vec<MetricFamily>, snapshot: &Snapshot) -> Vec<u8> {
 #[must_use]
 pub fn families(snapshot: &Snapshot, resolution: Resolution) -> Vec<Exposed> {
     let capped = Capped::from(snapshot);
-    let mut families = volume_families(&capped, resolution);
-    families.extend(import_families(&capped, resolution));
-    families.push(initiators(&capped));
-    families.push(disks(snapshot, resolution));
-    families.extend(probe_families(snapshot, &capped));
-    if resolution != Resolution::Coarse {
-        families.extend(full_families(&capped, resolution));
-    }
-    families.into_iter().filter_map(Family::finish).collect()
-}
-
-fn volume_families(capped: &Capped<'_>, resolution: Resolution) -> Vec<Family> {
-    let mut latency = Family::new(&names::LATENCY);
-    let mut stages = Family::new(&names::STAGE);
-    let mut in_flight = Family::new(&names::IN_FLIGHT);
+    let mut volumes = IoFamilies::new(&names::VOLUME_IO, resolution);
     for volume in capped.volumes {
-        let name = volume.name.as_str();
-        for figures in &volume.ops {
-            let op = figures.op.label();
-            in_flight.gauge([name, op], figures.in_flight);
-            for (stage, histogram) in &figures.stages {
-                if *stage == Stage::Total {
-                    latency.coarse_histogram([name, op], histogram, resolution);
-                } else {
-                    stages.sum_and_count([name, op, stage.label()], histogram);
-                }
-            }
-        }
+        volumes.add(volume.name.as_str(), &volume.ops, volume.oldest);
     }
-    vec![latency, stages, in_flight]
-}
-
-/// What this node uses over NVMe.
-fn import_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 4] {
-    let mut info = Family::new(&names::IMPORT_INFO);
-    let mut latency = Family::new(&names::IMPORT_LATENCY);
-    let mut stages = Family::new(&names::IMPORT_STAGE);
-    let mut in_flight = Family::new(&names::IMPORT_IN_FLIGHT);
+    let mut imports = IoFamilies::new(&names::IMPORT_IO, resolution);
+    let mut import_info = Family::new(&names::IMPORT_INFO);
     for import in capped.imports {
         let id = import.id.to_string();
-        info.gauge([&id], 1);
-        for figures in &import.ops {
-            let op = figures.op.label();
-            in_flight.gauge([&id, op], figures.in_flight);
-            for (stage, histogram) in &figures.stages {
-                if *stage == Stage::Total {
-                    latency.coarse_histogram([&id, op], histogram, resolution);
-                } else if is_of_import(*stage) {
-                    stages.sum_and_count([&id, op, stage.label()], histogram);
-                }
-            }
-        }
+        import_info.gauge([&id], 1);
+        imports.add(&id, &import.ops, import.oldest);
     }
-    [info, latency, stages, in_flight]
-}
-
-/// The others are the storage node's to measure.
-fn is_of_import(stage: Stage) -> bool {
-    matches!(stage, Stage::Total | Stage::HostQueue)
+    let mut families = volumes.finish();
+    families.push(import_info);
+    families.extend(imports.finish());
+    families.push(initiators(&capped));
+    families.extend(disks(snapshot, resolution));
+    families.extend(probe_families(snapshot, &capped));
+    if resolution != Resolution::Coarse {
+        families.push(initiators_in_full(&capped, resolution));
+    }
+    families.into_iter().filter_map(Family::finish).collect()
 }
 
 fn initiators(capped: &Capped<'_>) -> Family {
@@ -165,28 +129,8 @@ fn initiators(capped: &Capped<'_>) -> Family {
     family
 }
 
-/// Every stage of every volume, imports too, and every initiator, as fine as the kernel counts.
-fn full_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 3] {
-    let mut stages = Family::new(&names::STAGE_LATENCY);
-    for volume in capped.volumes {
-        for figures in &volume.ops {
-            for (stage, histogram) in &figures.stages {
-                let labels = [volume.name.as_str(), figures.op.label(), stage.label()];
-                stages.full_histogram(labels, histogram, resolution);
-            }
-        }
-    }
-    let mut imports = Family::new(&names::IMPORT_STAGE_LATENCY);
-    for import in capped.imports {
-        let id = import.id.to_string();
-        for figures in &import.ops {
-            let stages = figures.stages.iter();
-            for (stage, histogram) in stages.filter(|(stage, _)| is_of_import(*stage)) {
-                let labels = [&id, figures.op.label(), stage.label()];
-                imports.full_histogram(labels, histogram, resolution);
-            }
-        }
-    }
+/// `total` of every initiator, as fine as the kernel counts.
+fn initiators_in_full(capped: &Capped<'_>, resolution: Resolution) -> Family {
     let mut initiators = Family::new(&names::INITIATOR_LATENCY);
     for figures in capped.initiators {
         for (op, histogram) in &figures.ops {
@@ -198,18 +142,22 @@ fn full_families(capped: &Capped<'_>, resolution: Resolution) -> [Family; 3] {
             initiators.full_histogram(labels, histogram, resolution);
         }
     }
-    [stages, imports, initiators]
+    initiators
 }
 
-fn disks(snapshot: &Snapshot, resolution: Resolution) -> Family {
-    let mut family = Family::new(&names::DISK_LATENCY);
+fn disks(snapshot: &Snapshot, resolution: Resolution) -> [Family; 2] {
+    let mut latency = Family::new(&names::DISK_LATENCY);
+    let mut failed = Family::new(&names::DISK_FAILED);
     for figures in &snapshot.disks {
+        let (pool, disk) = (figures.pool.as_str(), figures.disk.as_str());
         for (op, histogram) in &figures.ops {
-            let labels = [figures.pool.as_str(), &figures.disk, op.label()];
-            family.coarse_histogram(labels, histogram, resolution);
+            latency.coarse_histogram([pool, disk, op.label()], histogram, resolution);
+        }
+        for (op, failure, tally) in &figures.failed {
+            failed.tally([pool, disk, op.label(), failure.label()], *tally);
         }
     }
-    family
+    [latency, failed]
 }
 
 fn probe_families(snapshot: &Snapshot, capped: &Capped<'_>) -> Vec<Family> {

@@ -17,10 +17,12 @@
 mod ageing;
 mod grace;
 mod groups;
+mod mapper;
 mod maps;
 mod object;
 mod pins;
 mod plan;
+mod reading;
 mod resolve;
 mod skips;
 mod slots;
@@ -32,6 +34,7 @@ mod wanted;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use weir_agent_ebpf::layout::Place;
 use weir_api::names::VolumeId;
@@ -44,7 +47,7 @@ pub use snapshot::{
 pub use wanted::{
     DevT, DevTError, MeasuredDevice, MeasuredDisk, MeasuredImport, MeasuredVolume, Mode, Wanted,
 };
-pub use weir_agent_ebpf::layout::{Loss, Op};
+pub use weir_agent_ebpf::layout::{Failure, Loss, Op, Size, Sized, Tally};
 
 /// How to measure.
 #[derive(Clone, Debug)]
@@ -204,7 +207,7 @@ impl Probes {
     /// # Errors
     /// If a map can't be read.
     pub fn read(&self) -> Result<Snapshot, ProbeError> {
-        snapshot::read(&self.maps, &self.measured, self.max_volumes, &self.groups)
+        reading::read(&self.maps, &self.measured, self.max_volumes, &self.groups)
     }
 
     /// Gives up starts older than `limit`, whose completion was lost, so that in-flight counts fall
@@ -234,6 +237,12 @@ impl Probes {
         self.groups
             .attach(&object, &self.pins, &mut self.maps, &self.config.sysfs)
     }
+}
+
+/// The clock that the programs read: `CLOCK_MONOTONIC`.
+fn monotonic() -> Result<Duration, ProbeError> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(ProbeError::Clock)?;
+    Ok(now.into())
 }
 
 #[cfg(test)]

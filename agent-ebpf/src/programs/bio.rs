@@ -4,18 +4,17 @@
 //! completion (the flag `BIO_TRACE_COMPLETION`, block/bio.c); copies made by a split have another
 //! address and no queue event, so they are not in the table.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{
     BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, DISK_FLUSHES,
-    Device, Loss, Op, Span, Stage, Start, VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL,
+    Device, Failure, Loss, Op, Stage, Start, VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, op_of, read};
 use super::originals::stamp_bio;
 use super::starts::Stamp;
-use super::{device, on_duty, record, starts};
+use super::{device, initiator, now, on_duty, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
 const STATUS_AGAIN: u8 = 12;
@@ -25,9 +24,7 @@ const STATUS_AGAIN: u8 = 12;
 pub(crate) fn bio_queue(ctx: RawTracePointContext) -> i32 {
     if on_duty() {
         let bio = ctx.arg::<u64>(0);
-        let bdev: Option<u64> = read(bio, &BIO_BDEV);
-        if let Some(dev) = bdev.and_then(|bdev| read(bdev, &BDEV_DEV))
-            && let Some(device) = device(dev)
+        if let Some(device) = device_of(bio)
             && queued(bio, &device).is_none()
         {
             record::lost(Loss::Unreadable);
@@ -41,24 +38,28 @@ pub(crate) fn bio_queue(ctx: RawTracePointContext) -> i32 {
 pub(crate) fn bio_complete(ctx: RawTracePointContext) -> i32 {
     if on_duty() {
         let bio = ctx.arg::<u64>(1);
-        if let Some(start) = starts::take_bio(bio) {
-            completed(bio, &start);
+        let status = || read::<u8>(bio, &BIO_STATUS).unwrap_or(0);
+        if let Some(start) = starts::take_bio(bio, || status() != 0) {
+            completed(bio, &start, status);
         }
     }
     0
+}
+
+/// What a bio's device stands for, if it is registered.
+#[inline(always)]
+pub(crate) fn device_of(bio: u64) -> Option<Device> {
+    let bdev: u64 = read(bio, &BIO_BDEV)?;
+    device(read(bdev, &BDEV_DEV)?)
 }
 
 /// `None` if the bio can't be read.
 #[inline(always)]
 fn queued(bio: u64, device: &Device) -> Option<()> {
     let mut start = Start {
-        at_ns: 0,
-        disk: Span::default(),
-        owner: 0,
         place: device.volume,
-        op: 0,
         kind: BIO_OF_VOLUME,
-        divided: 0,
+        ..Start::default()
     };
     if device.flags & (VOLUME_EXPORTED | VOLUME_LOCAL) != 0 {
         let private = read(bio, &BIO_PRIVATE)?;
@@ -88,14 +89,15 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
     let Some(op) = op_of(flags, || read(bio, &BIO_SIZE)) else {
         return Some(());
     };
-    start.op = op as u32;
+    start.op = op as u8;
+    start.bytes = read(bio, &BIO_SIZE)?;
     if device.flags & VOLUME_IMPORTED != 0 {
         // Sent on another path it is traced no second time: it keeps its BIO_TRACE_COMPLETION.
         start.kind = BIO_OF_IMPORT;
-        start.owner = u64::from(read::<u32>(bio, &BIO_SIZE)?);
+        start.owner = u64::from(start.bytes);
         start.at_ns = now();
     } else if device.flags & VOLUME_LOCAL != 0 {
-        start.divided = u16::from(record::is_divided(device.volume));
+        start.divided = u8::from(record::is_divided(device.volume));
     } else if device.flags & DISK_BIOS != 0 {
         start.place = device.disk;
         start.kind = BIO_OF_DISK;
@@ -110,41 +112,38 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
         return Some(());
     }
     if starts::bio(bio, &start) {
-        record::started(start.place, start.op);
+        record::started(start.place, start.op.into(), start.at_ns);
     }
     Some(())
 }
 
 #[inline(always)]
-fn completed(bio: u64, start: &Start) {
+fn completed(bio: u64, start: &Start, status: impl FnOnce() -> u8) {
     let end = now();
+    let op = u32::from(start.op);
     match start.kind {
-        // The kernel does not trace the end of a bio that requests carry: see `initiator`.
-        BIO_OF_BIO | BIO_OF_IMPORT => return,
+        BIO_OF_BIO => return,
         BIO_OF_REQUEST => return starts::target_done(start.owner, bio, end),
-        _ => {}
+        BIO_OF_DISK => stamp_bio(bio, Stamp::Completed(end)),
+        BIO_OF_IMPORT => return initiator::end_import(start, status(), end),
+        _ if !record::volume_holds(start.place) => return record::lost(Loss::StaleSlot),
+        _ => record::ended(start.place, op),
     }
-    let again = read(bio, &BIO_STATUS) == Some(STATUS_AGAIN);
+    let status = status();
+    if status == STATUS_AGAIN {
+        return;
+    }
+    let failure = Failure::of_block(status);
     let ns = end.saturating_sub(start.at_ns);
     if start.kind == BIO_OF_DISK {
-        stamp_bio(bio, Stamp::Completed(end));
-        if !again {
-            record::disk(start.place, start.op, ns);
-        }
-    } else if !record::volume_holds(start.place) {
-        record::lost(Loss::StaleSlot);
-    } else if again {
-        record::retried(start.place, start.op);
+        record::disk(start.place, op, failure, ns);
+    } else if let Some(failure) = failure {
+        record::failed(start.place, op, failure, ns);
     } else {
-        record::volume(start.place, start.op, Stage::Local, ns);
+        record::volume(start.place, op, Stage::Local, ns);
+        record::size(start.place, op, start.bytes.into(), ns);
         if start.divided == 1 {
-            record::parts(start.place, start.op, start.at_ns, start.disk, end);
+            record::parts(start.place, op, start.at_ns, start.disk, end);
         }
     }
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing and is allowed in every program.
-    unsafe { bpf_ktime_get_ns() }
 }

@@ -4,17 +4,14 @@
 //! each command that succeeds takes its part off. One that fails may be sent again, also on another path,
 //! after this event; when it is given up, `block_rq_complete` says so.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{Loss, Stage};
+use weir_agent_ebpf::layout::{Failure, Loss, Stage, Start};
 
-use super::facts::{
-    BIO_BDEV, BIO_NEXT, BIO_PRIVATE, BIO_SIZE, NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at,
-};
-use super::originals::BIOS;
+use super::facts::{BIO_BDEV, BIO_PRIVATE, BIO_SIZE, NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at};
+use super::request::each_bio;
 use super::starts::Stamp;
-use super::{on_duty, record, starts};
+use super::{now, on_duty, record, starts};
 
 /// `nvme_setup_cmd(struct request *req, struct nvme_command *cmd)`
 #[raw_tracepoint(tracepoint = "nvme_setup_cmd")]
@@ -44,18 +41,12 @@ fn began(request: u64) -> Option<()> {
     }
     let now = now();
     starts::import_request(request, now);
-    let mut bio = first;
-    for _ in 0..BIOS {
-        if bio == 0 {
-            break;
-        }
+    each_bio(request, |bio| {
         weir_begin_part(bio, now);
-        bio = read(bio, &BIO_NEXT)?;
-    }
-    Some(())
+    })
 }
 
-/// See [`weir_end_part`].
+/// Exported: see [`each_bio`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn weir_begin_part(bio: u64, now: u64) -> u64 {
@@ -74,56 +65,54 @@ fn completed(request: u64) -> Option<()> {
     let behind = request.wrapping_add(u64::from(RQ_SIZE.load()));
     let status: u16 = read_at(behind.wrapping_add(u64::from(NVME_STATUS.load())))?;
     if status == 0 && starts::take_request(request).is_some() {
-        return ended(request, now());
+        return ended(request, now(), 0);
     }
     Some(())
 }
 
-/// Takes a request's part off each of its bios. `None` if it can't be read.
+/// Takes a request's part off each of its bios. `status`: how it ended, as a `blk_status_t`. `None` if it can't be read.
 #[inline(always)]
-pub(crate) fn ended(request: u64, end: u64) -> Option<()> {
-    let mut bio: u64 = read(request, &RQ_BIO)?;
-    for _ in 0..BIOS {
-        if bio == 0 {
-            return Some(());
-        }
-        weir_end_part(bio, end);
-        bio = read(bio, &BIO_NEXT)?;
-    }
-    if bio != 0 {
-        record::lost(Loss::LongRequest);
-    }
-    Some(())
+pub(crate) fn ended(request: u64, end: u64, status: u8) -> Option<()> {
+    each_bio(request, |bio| {
+        weir_end_part(bio, end, status.into());
+    })
 }
 
-/// A function that the verifier checks by itself, once, and not in each round of the loop around it: that takes
-/// an exported one that gets and returns numbers alone.
+/// Exported: see [`each_bio`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn weir_end_part(bio: u64, end: u64) -> u64 {
+extern "C" fn weir_end_part(bio: u64, end: u64, status: u64) -> u64 {
     if let Some(Some(import)) = import_of(bio) {
         match read::<u32>(bio, &BIO_SIZE) {
-            Some(bytes) => end_import(import, u64::from(bytes), end),
+            Some(bytes) => {
+                if let Some(start) = starts::import_done(import, u64::from(bytes), status as u8) {
+                    end_import(&start, start.status, end);
+                }
+            }
             None => record::lost(Loss::Unreadable),
         }
     }
     0
 }
 
+/// An imported volume's I/O has ended, all of it. `status`: a `blk_status_t`.
 #[inline(always)]
-fn end_import(bio: u64, bytes: u64, end: u64) {
-    let Some(start) = starts::import_done(bio, bytes) else {
-        return;
-    };
-    if !record::volume_holds(start.place) {
+pub(crate) fn end_import(start: &Start, status: u8, end: u64) {
+    let (place, op) = (start.place, u32::from(start.op));
+    if !record::volume_holds(place) {
         return record::lost(Loss::StaleSlot);
     }
+    record::ended(place, op);
     let total = end.saturating_sub(start.at_ns);
-    record::volume(start.place, start.op, Stage::Total, total);
+    if let Some(failure) = Failure::of_block(status) {
+        return record::failed(place, op, failure, total);
+    }
+    record::volume(place, op, Stage::Total, total);
+    record::size(place, op, start.bytes.into(), total);
     // A flush is sent by the kernel's flush machinery, in a command of its own.
     if start.disk.first_ns != 0 {
         let queued = start.disk.first_ns.saturating_sub(start.at_ns);
-        record::volume(start.place, start.op, Stage::HostQueue, queued);
+        record::volume(place, op, Stage::HostQueue, queued);
     }
 }
 
@@ -151,10 +140,4 @@ fn import_of(bio: u64) -> Option<Option<u64>> {
         part = parent;
     }
     Some(None)
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing and is allowed in every program.
-    unsafe { bpf_ktime_get_ns() }
 }

@@ -7,10 +7,9 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use weir_agent_ebpf::layout::{Loss, Mapper};
+use weir_agent_ebpf::layout::Mapper;
 
-use super::facts::{BIO_NEXT, RQ_BIO, read, read_at};
-use super::record;
+use super::facts::read_at;
 use super::starts::{self, Stamp};
 
 #[map]
@@ -24,27 +23,6 @@ const IO_MAGIC: u16 = 19577;
 /// thin volume, its pool, that pool's data, and two below the pool's disk.
 const LEVELS: usize = 6;
 
-/// Bios of one request that are looked at. Most disks take requests of 126 to 256 segments, but merged
-/// ones of single pages are rare: file systems make bios as long as they can.
-pub(crate) const BIOS: usize = 128;
-
-/// Stamps all I/Os that a disk's request is a part of. `None` if it can't be read.
-#[inline(always)]
-pub(crate) fn stamp_request(request: u64, stamp: Stamp) -> Option<()> {
-    let mut bio: u64 = read(request, &RQ_BIO)?;
-    for _ in 0..BIOS {
-        if bio == 0 {
-            return Some(());
-        }
-        stamp_bio(bio, stamp);
-        bio = read(bio, &BIO_NEXT)?;
-    }
-    if bio != 0 {
-        record::lost(Loss::LongRequest);
-    }
-    Some(())
-}
-
 /// Stamps the I/O that a disk's bio is a part of.
 #[inline(always)]
 pub(crate) fn stamp_bio(bio: u64, stamp: Stamp) {
@@ -54,8 +32,7 @@ pub(crate) fn stamp_bio(bio: u64, stamp: Stamp) {
     };
 }
 
-/// A function that the verifier checks by itself, once, and not in each round of the loop around it: that takes
-/// an exported one that gets and returns numbers alone.
+/// Exported: see [`super::request::each_bio`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn weir_stamp(bio: u64, now: u64, is_end: u64) -> u64 {

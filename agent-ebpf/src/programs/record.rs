@@ -5,7 +5,8 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use weir_agent_ebpf::layout::{
-    Counts, Figure, Loss, Place, RawHistogram, Slot, Span, Stage, per_op, volume_figure,
+    Counts, Failure, Figure, Loss, Place, RawHistogram, SIZED_OPS, Size, Sized, Slot, Span, Stage,
+    Tally, peak, per_failure, per_op, per_size, volume_figure,
 };
 use weir_agent_ebpf::scale::{BUCKETS, bucket_of};
 
@@ -27,6 +28,16 @@ static HISTOGRAMS: Array<RawHistogram> = Array::with_max_entries(1, 0);
 static GIVEN: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static COUNTS: Array<Counts> = Array::with_max_entries(1, 0);
+#[map]
+static AGED: Array<u64> = Array::with_max_entries(1, 0);
+#[map]
+static VOLUME_FAILURES: Array<Tally> = Array::with_max_entries(1, 0);
+#[map]
+static DISK_FAILURES: Array<Tally> = Array::with_max_entries(1, 0);
+#[map]
+static BY_SIZE: Array<Sized> = Array::with_max_entries(1, 0);
+#[map]
+static THROTTLED: Array<Tally> = Array::with_max_entries(1, 0);
 #[map]
 static DROPPED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
@@ -66,13 +77,50 @@ pub(crate) fn parts(place: Place, op: u32, queued: u64, disk: Span, done: u64) {
     }
 }
 
+/// A read or write of a volume that ended well, by its size. The caller has checked [`volume_holds`].
+#[inline(always)]
+pub(crate) fn size(place: Place, op: u32, bytes: u64, ns: u64) {
+    if op < SIZED_OPS
+        && let Some(by_size) = BY_SIZE.get_ptr_mut(per_size(place.slot, op, Size::of(bytes)))
+    {
+        // SAFETY: the verifier has checked the element's pointer.
+        tally(unsafe { &raw mut (*by_size).total }, ns);
+        // SAFETY: as above.
+        atomic_add(unsafe { &raw mut (*by_size).bytes }, bytes);
+    }
+}
+
+/// An I/O of a volume that failed. The caller has checked [`volume_holds`].
+#[inline(always)]
+pub(crate) fn failed(place: Place, op: u32, failure: Failure, ns: u64) {
+    if let Some(failed) = VOLUME_FAILURES.get_ptr_mut(per_failure(place.slot, op, failure)) {
+        tally(failed, ns);
+    }
+}
+
+/// How long a volume's I/O was held back by a limit before it was queued.
+#[inline(always)]
+pub(crate) fn throttled(place: Place, op: u32, ns: u64) {
+    if volume_holds(place)
+        && let Some(throttled) = THROTTLED.get_ptr_mut(per_op(place.slot, op))
+    {
+        tally(throttled, ns);
+    }
+}
+
 /// A disk's interval.
 #[inline(always)]
-pub(crate) fn disk(place: Place, op: u32, ns: u64) {
-    if holds(&DISKS, place) {
-        add(&DISK_FIGURES, per_op(place.slot, op), ns);
-    } else {
-        lost(Loss::StaleSlot);
+pub(crate) fn disk(place: Place, op: u32, failure: Option<Failure>, ns: u64) {
+    if !holds(&DISKS, place) {
+        return lost(Loss::StaleSlot);
+    }
+    match failure {
+        None => add(&DISK_FIGURES, per_op(place.slot, op), ns),
+        Some(failure) => {
+            if let Some(failed) = DISK_FAILURES.get_ptr_mut(per_failure(place.slot, op, failure)) {
+                tally(failed, ns);
+            }
+        }
     }
 }
 
@@ -86,32 +134,66 @@ pub(crate) fn initiator(place: Place, op: u32, ns: u64) {
     }
 }
 
-/// Counts a start of a volume's I/O.
+/// Counts a start of a volume's I/O, and how many are in flight with it.
 #[inline(always)]
-pub(crate) fn started(place: Place, op: u32) {
+pub(crate) fn started(place: Place, op: u32, now_ns: u64) {
+    let index = per_op(place.slot, op);
+    let Some(counts) = COUNTS.get_ptr_mut(index) else {
+        return;
+    };
+    // SAFETY: the verifier has checked the element's pointer.
+    let before = add_to(unsafe { &raw mut (*counts).started }, 1);
+    // SAFETY: as above. Others count it up meanwhile, which they do atomically.
+    let ended = unsafe { (&raw const (*counts).ended).read_volatile() };
+    let aged = AGED.get(index).copied().unwrap_or(0);
+    let in_flight = (before + 1).wrapping_sub(ended).wrapping_sub(aged);
+    let (window, value) = peak(now_ns, in_flight);
+    // SAFETY: as above; the index is 0 or 1.
+    let kept = unsafe {
+        (&raw mut (*counts).peaks)
+            .cast::<u64>()
+            .add((window & 1) as usize)
+    };
+    raise(kept, value);
+}
+
+/// Makes a counter at least this.
+#[inline(always)]
+fn raise(counter: *mut u64, value: u64) {
+    // SAFETY: a pointer into a map's value that the verifier has checked.
+    let mut seen = unsafe { counter.read_volatile() };
+    // Who loses this often has met as many others who raised it at this very moment.
+    for _ in 0..4 {
+        if seen >= value {
+            return;
+        }
+        // SAFETY: as above.
+        let (before, done) = unsafe {
+            atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                counter, seen, value,
+            )
+        };
+        if done {
+            return;
+        }
+        seen = before;
+    }
+}
+
+/// Counts an end of a volume's I/O that was started, whatever end it was. The caller has checked [`volume_holds`].
+#[inline(always)]
+pub(crate) fn ended(place: Place, op: u32) {
     if let Some(counts) = COUNTS.get_ptr_mut(per_op(place.slot, op)) {
-        // SAFETY: the verifier has checked the element's pointer.
-        one_more(unsafe { &raw mut (*counts).started });
+        // SAFETY: as in `started`.
+        one_more(unsafe { &raw mut (*counts).ended });
     }
 }
 
 /// Counts a started I/O whose end was not seen.
 #[inline(always)]
 pub(crate) fn start_lost(place: Place, op: u32) {
-    if volume_holds(place)
-        && let Some(counts) = COUNTS.get_ptr_mut(per_op(place.slot, op))
-    {
-        // SAFETY: as in `started`.
-        one_more(unsafe { &raw mut (*counts).dropped });
-    }
-}
-
-/// Counts a started I/O that its submitter will try again.
-#[inline(always)]
-pub(crate) fn retried(place: Place, op: u32) {
-    if let Some(counts) = COUNTS.get_ptr_mut(per_op(place.slot, op)) {
-        // SAFETY: as in `started`.
-        one_more(unsafe { &raw mut (*counts).retried });
+    if volume_holds(place) {
+        ended(place, op);
     }
 }
 
@@ -194,10 +276,22 @@ fn histogram_of(figure: *mut Figure) -> Option<*mut RawHistogram> {
 /// Takes an amount off a counter; what it was before.
 #[inline(always)]
 pub(crate) fn take_off(counter: *mut u64, amount: u64) -> u64 {
-    let amount = amount.wrapping_neg();
-    // Sequentially consistent: see `histogram_of`.
+    add_to(counter, amount.wrapping_neg())
+}
+
+/// Adds to a counter; what it was before. Sequentially consistent: see `histogram_of`.
+#[inline(always)]
+fn add_to(counter: *mut u64, amount: u64) -> u64 {
     // SAFETY: as in `atomic_add`.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(counter, amount) }
+}
+
+#[inline(always)]
+fn tally(tally: *mut Tally, ns: u64) {
+    // SAFETY: a pointer into a map's value that the verifier has checked.
+    one_more(unsafe { &raw mut (*tally).count });
+    // SAFETY: as above.
+    atomic_add(unsafe { &raw mut (*tally).sum_ns }, ns);
 }
 
 #[inline(always)]

@@ -4,18 +4,17 @@
 //! (block/blk-flush.c) makes one request of its own for several, so a flush counts as issued when its
 //! bio is queued on the disk ([`super::bio`]); its own request is never issued, but it is completed.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, IMPORT, Loss};
+use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, Failure, IMPORT, Loss};
 
 use super::facts::{
-    BIO_OPF, BIO_SIZE, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
-    RQ_LENGTH, RQ_QUEUE, has, op_of, read,
+    BIO_NEXT, BIO_OPF, BIO_SIZE, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO,
+    RQ_FLAGS, RQ_LENGTH, RQ_QUEUE, has, op_of, read,
 };
-use super::originals::stamp_request;
+use super::originals::stamp_bio;
 use super::starts::Stamp;
-use super::{device, initiator, on_duty, record, starts};
+use super::{device, initiator, now, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
@@ -41,15 +40,45 @@ pub(crate) fn rq_requeue(ctx: RawTracePointContext) -> i32 {
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`
 #[raw_tracepoint(tracepoint = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: RawTracePointContext) -> i32 {
-    if on_duty() && completed(ctx.arg(0), ctx.arg(2)).is_none() {
+    if on_duty() && completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_none() {
         record::lost(Loss::Unreadable);
     }
     0
 }
 
+/// Bios of one request that are looked at. Most disks take requests of 126 to 256 segments, but merged
+/// ones of single pages are rare: file systems make bios as long as they can.
+const BIOS: usize = 128;
+
+/// What a request carries. `None` if it can't be read.
+///
+/// The verifier checks what is done with a bio in each round anew, unless it is a function of its own that it checks
+/// once: that takes an exported one that gets and returns numbers alone.
+#[inline(always)]
+pub(crate) fn each_bio(request: u64, mut look: impl FnMut(u64)) -> Option<()> {
+    let mut bio: u64 = read(request, &RQ_BIO)?;
+    for _ in 0..BIOS {
+        if bio == 0 {
+            return Some(());
+        }
+        look(bio);
+        bio = read(bio, &BIO_NEXT)?;
+    }
+    if bio != 0 {
+        record::lost(Loss::LongRequest);
+    }
+    Some(())
+}
+
+/// Stamps all I/Os that a disk's request is a part of. `None` if it can't be read.
+#[inline(always)]
+fn stamp(request: u64, stamp: Stamp) -> Option<()> {
+    each_bio(request, |bio| stamp_bio(bio, stamp))
+}
+
 /// `None` if the request can't be read.
 #[inline(always)]
-fn completed(request: u64, bytes: u32) -> Option<()> {
+fn completed(request: u64, status: u8, bytes: u32) -> Option<()> {
     if starts::knows_request(request) {
         // A request may complete in parts; the last one covers what is left of it.
         let is_last = bytes >= read(request, &RQ_LENGTH)?;
@@ -61,11 +90,12 @@ fn completed(request: u64, bytes: u32) -> Option<()> {
             };
             if start.state == IMPORT {
                 // Its last command failed; one that succeeds is completed before.
-                return initiator::ended(request, end);
+                return initiator::ended(request, end, status);
             }
-            record::disk(start.place, start.op, end.saturating_sub(start.at_ns));
+            let ns = end.saturating_sub(start.at_ns);
+            record::disk(start.place, start.op, Failure::of_block(status), ns);
         }
-        return stamp_request(request, Stamp::Completed(end));
+        return stamp(request, Stamp::Completed(end));
     }
     // What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
     let bio: u64 = read(request, &RQ_BIO)?;
@@ -73,10 +103,10 @@ fn completed(request: u64, bytes: u32) -> Option<()> {
         let flags = read(bio, &BIO_OPF)?;
         if has(flags, &BIT_PREFLUSH) || has(flags, &BIT_FUA) {
             let end = now();
-            stamp_request(request, Stamp::Completed(end))?;
+            stamp(request, Stamp::Completed(end))?;
             if read::<u32>(bio, &BIO_SIZE)? == 0 {
                 // Of an imported volume an empty flush; data was completed by its command.
-                return initiator::ended(request, end);
+                return initiator::ended(request, end, status);
             }
         }
     }
@@ -109,13 +139,7 @@ fn issued(request: u64) -> Option<()> {
             state: 0,
         };
         starts::request(request, &start);
-        stamp_request(request, Stamp::Issued(start.at_ns))?;
+        stamp(request, Stamp::Issued(start.at_ns))?;
     }
     Some(())
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing and is allowed in every program.
-    unsafe { bpf_ktime_get_ns() }
 }

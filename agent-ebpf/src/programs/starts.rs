@@ -8,8 +8,8 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use weir_agent_ebpf::layout::{
-    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DiskStart, IMPORT, Loss,
-    Place, REQUEUED, RequestStart, Span, Start, is_io_of_volume,
+    BIO_HELD_BACK, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME,
+    DiskStart, IMPORT, Loss, Place, REQUEUED, RequestStart, Span, Start, is_io_of_volume,
 };
 
 use super::record;
@@ -37,18 +37,45 @@ pub(crate) fn bio(bio: u64, start: &Start) -> bool {
     }
     // SAFETY: the entry's bio is this one, which is only now being queued: nobody completes it.
     if let Some(old) = unsafe { BIOS.get(bio) } {
-        record::lost(Loss::Superseded);
-        if is_io_of_volume(old.kind) {
-            record::start_lost(old.place, old.op);
+        if old.kind == BIO_HELD_BACK {
+            if is_io_of_volume(start.kind) {
+                let ns = start.at_ns.saturating_sub(old.at_ns);
+                record::throttled(start.place, start.op.into(), ns);
+            }
+        } else {
+            record::lost(Loss::Superseded);
+            if is_io_of_volume(old.kind) {
+                record::start_lost(old.place, old.op.into());
+            }
         }
     }
     replaced(BIOS.insert(bio, start, u64::from(BPF_ANY)))
 }
 
+/// Notes that a bio may be held back from now on, until it is queued.
+#[inline(always)]
+pub(crate) fn held_back(bio: u64, at_ns: u64) {
+    let start = Start {
+        at_ns,
+        kind: BIO_HELD_BACK,
+        ..Start::default()
+    };
+    if BIOS.insert(bio, &start, u64::from(BPF_NOEXIST)) == Err(EXISTS) {
+        // What is left of a bio after a split comes here again, and is in flight already.
+        if let Some(old) = BIOS.get_ptr_mut(bio)
+            // SAFETY: the verifier has checked the pointer.
+            && unsafe { (*old).kind } == BIO_HELD_BACK
+        {
+            // SAFETY: as above. Nobody else looks at this bio: its submitter is here.
+            unsafe { (*old).at_ns = at_ns };
+        }
+    }
+}
+
 /// What a bio that is chained to this one belongs to, if this is a bio in flight of the same volume: a kind
 /// and an owner.
 #[inline(always)]
-pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u16, u64)> {
+pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u8, u64)> {
     // SAFETY: should the entry be recycled meanwhile, then the bio that asks was not its child.
     let parent = unsafe { BIOS.get(bio) }?;
     if parent.place != volume {
@@ -56,7 +83,7 @@ pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u16, u64)> {
     }
     match parent.kind {
         BIO_OF_VOLUME => Some((BIO_OF_BIO, bio)),
-        BIO_OF_DISK | BIO_OF_IMPORT => None,
+        BIO_OF_DISK | BIO_OF_IMPORT | BIO_HELD_BACK => None,
         kind => Some((kind, parent.owner)),
     }
 }
@@ -79,7 +106,7 @@ pub(crate) fn stamp(bio: u64, stamp: Stamp) -> bool {
     // SAFETY: the verifier has checked the pointer. The bio can't complete before its disk requests
     // have, and this one is only now being issued or completed.
     let (kind, owner) = unsafe { ((*start).kind, (*start).owner) };
-    if kind == BIO_OF_DISK {
+    if kind == BIO_OF_DISK || kind == BIO_HELD_BACK {
         return false;
     }
     if is_io_of_volume(kind) {
@@ -120,10 +147,14 @@ pub(crate) fn is_import(bio: u64) -> bool {
 }
 
 /// Takes so many bytes off what an imported volume's bio waits for, and takes the bio out if that was
-/// all of it.
+/// all of it. `status`: how these bytes ended, as a `blk_status_t`.
 #[inline(always)]
-pub(crate) fn import_done(bio: u64, bytes: u64) -> Option<Start> {
+pub(crate) fn import_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
     let start = BIOS.get_ptr_mut(bio)?;
+    if status != 0 {
+        // SAFETY: the verifier has checked the pointer. Of several parts that fail, any one's status will do.
+        unsafe { (*start).status = status };
+    }
     // SAFETY: the verifier has checked the pointer; all who write it from here on do so atomically.
     let left = record::take_off(unsafe { &raw mut (*start).owner }, bytes);
     if left > bytes {
@@ -132,11 +163,14 @@ pub(crate) fn import_done(bio: u64, bytes: u64) -> Option<Start> {
     take(&BIOS, bio)
 }
 
-/// Takes a bio out, at its completion. Not an imported volume's: with several paths the kernel traces an end of the
-/// bio with each request that holds a part of it (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
+/// Takes a bio out, at its completion. An imported volume's only if it has failed (`BIO_STATUS`), which is how it ends when
+/// there is no path to send it on: with several paths the kernel traces an end of the bio with each request that holds a
+/// part of it, before it knows of any error (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
 #[inline(always)]
-pub(crate) fn take_bio(bio: u64) -> Option<Start> {
-    take_if(&BIOS, bio, |start| start.kind != BIO_OF_IMPORT)
+pub(crate) fn take_bio(bio: u64, has_failed: impl FnOnce() -> bool) -> Option<Start> {
+    take_if(&BIOS, bio, |start| {
+        start.kind != BIO_OF_IMPORT || has_failed()
+    })
 }
 
 /// Notes a disk's request. One that was put back and is issued again keeps its first start.

@@ -1,20 +1,19 @@
 //! Requests of the NVMe target: `nvmet_req_init` (t0) and `nvmet_req_complete` (t5).
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use aya_ebpf::macros::{map, raw_tracepoint};
 use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::kernel::UNKNOWN;
 use weir_agent_ebpf::layout::{
-    HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
+    Failure, HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
 };
 
 use super::facts::{
-    NVMET_CTRL_HOSTNQN, NVMET_NS_BDEV, NVMET_REQ_NS, NVMET_REQ_SQ, NVMET_SQ_CTRL, NVMET_SQ_QID,
-    TARGET_BDEV_DEV, read, read_at,
+    NVMET_CTRL_HOSTNQN, NVMET_NS_BDEV, NVMET_REQ_CQE, NVMET_REQ_LENGTH, NVMET_REQ_NS, NVMET_REQ_SQ,
+    NVMET_SQ_CTRL, NVMET_SQ_QID, TARGET_BDEV_DEV, read, read_at,
 };
-use super::{device, on_duty, record, starts};
+use super::{device, now, on_duty, record, starts};
 
 #[map]
 static HOSTS: HashMap<HostKey, Place> = HashMap::with_max_entries(1, 0);
@@ -32,6 +31,10 @@ const OPCODE_WRITE: u8 = 0x01;
 const OPCODE_READ: u8 = 0x02;
 const OPCODE_WRITE_ZEROES: u8 = 0x08;
 const OPCODE_DSM: u8 = 0x09;
+// struct nvme_completion, and its status field: bit 0 is the phase, those above the status code's type say how to go on.
+const COMPLETION_STATUS: u64 = 14;
+const STATUS_SHIFT: u16 = 1;
+const STATUS_MASK: u16 = 0x7ff;
 /// Dataset management asks for a discard; all else it can say are hints, which nvmet ignores.
 const DSM_DEALLOCATE: u32 = 1 << 2;
 
@@ -50,7 +53,7 @@ pub(crate) fn nvmet_complete(ctx: RawTracePointContext) -> i32 {
     if on_duty()
         && let Some(start) = starts::take_target(ctx.arg(0))
     {
-        completed(&start);
+        completed(ctx.arg(0), &start);
     }
     0
 }
@@ -58,8 +61,7 @@ pub(crate) fn nvmet_complete(ctx: RawTracePointContext) -> i32 {
 /// `None` if the request can't be read.
 #[inline(always)]
 fn began(request: u64, command: u64) -> Option<()> {
-    // SAFETY: the helper takes nothing and is allowed in every program.
-    let init_ns = unsafe { bpf_ktime_get_ns() };
+    let init_ns = now();
     let namespace: u64 = read(request, &NVMET_REQ_NS)?;
     if namespace == 0 {
         return Some(());
@@ -94,19 +96,22 @@ fn began(request: u64, command: u64) -> Option<()> {
         divided: u32::from(record::is_divided(device.volume)),
     };
     if starts::target(request, &start) {
-        record::started(start.volume, start.op);
+        record::started(start.volume, start.op, init_ns);
     }
     Some(())
 }
 
 #[inline(always)]
-fn completed(start: &RequestStart) {
+fn completed(request: u64, start: &RequestStart) {
     if !record::volume_holds(start.volume) {
         return record::lost(Loss::StaleSlot);
     }
-    // SAFETY: the helper takes nothing and is allowed in every program.
-    let end = unsafe { bpf_ktime_get_ns() };
+    let end = now();
+    record::ended(start.volume, start.op);
     let total = end.saturating_sub(start.init_ns);
+    if let Some(failure) = status_of(request).and_then(Failure::of_nvme) {
+        return record::failed(start.volume, start.op, failure, total);
+    }
     // A request that never became a bio, or whose bio's completion was missed, has no stages: what is
     // recorded of a request always sums to its total.
     if start.queued_ns != 0 && start.done_ns != 0 {
@@ -122,9 +127,20 @@ fn completed(start: &RequestStart) {
         }
     }
     record::volume(start.volume, start.op, Stage::Total, total);
+    if let Some(bytes) = read::<u64>(request, &NVMET_REQ_LENGTH) {
+        record::size(start.volume, start.op, bytes, total);
+    }
     if start.initiator != Place::NONE {
         record::initiator(start.initiator, start.op, total);
     }
+}
+
+/// How a request ended: status code and type.
+#[inline(always)]
+fn status_of(request: u64) -> Option<u16> {
+    let completion: u64 = read(request, &NVMET_REQ_CQE)?;
+    let status: u16 = read_at(completion.wrapping_add(COMPLETION_STATUS))?;
+    Some(u16::from_le(status) >> STATUS_SHIFT & STATUS_MASK)
 }
 
 /// `Some(None)` for commands that are not measured.

@@ -1,9 +1,13 @@
 //! Every metric that the agent exports: name, type, labels, help. `METRICS.md` says the same at
 //! length, and a test compares the two.
 
+mod io;
+
 use std::collections::HashMap;
 
 use prometheus::core::Desc;
+
+pub use io::{IMPORT_IO, IoEntries, VOLUME_IO};
 
 /// A metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,38 +55,6 @@ impl Entry {
     }
 }
 
-/// `total` of a volume's I/O.
-pub const LATENCY: Entry = Entry {
-    name: "weir_volume_io_latency_seconds",
-    kind: Kind::Histogram,
-    labels: &["volume", "op"],
-    help: "Time from the beginning to the end of an I/O of a volume, as its storage node sees it.",
-};
-
-/// The other stages.
-pub const STAGE: Entry = Entry {
-    name: "weir_volume_io_stage_seconds",
-    kind: Kind::Summary,
-    labels: &["volume", "op", "stage"],
-    help: "Time that I/Os of a volume spent in a stage.",
-};
-
-/// All stages in full resolution.
-pub const STAGE_LATENCY: Entry = Entry {
-    name: "weir_volume_io_stage_latency_seconds",
-    kind: Kind::Histogram,
-    labels: &["volume", "op", "stage"],
-    help: "Time that an I/O of a volume spent in a stage, in full resolution.",
-};
-
-/// I/Os in flight.
-pub const IN_FLIGHT: Entry = Entry {
-    name: "weir_volume_io_in_flight",
-    kind: Kind::Gauge,
-    labels: &["volume", "op"],
-    help: "I/Os of a volume that have begun and not ended.",
-};
-
 /// `total` per initiator.
 pub const INITIATOR: Entry = Entry {
     name: "weir_initiator_io_seconds",
@@ -107,44 +79,20 @@ pub const IMPORT_INFO: Entry = Entry {
     help: "1 for every volume that this node uses over NVMe and whose I/Os are measured here.",
 };
 
-/// All stages of it in full resolution.
-pub const IMPORT_STAGE_LATENCY: Entry = Entry {
-    name: "weir_import_io_stage_latency_seconds",
-    kind: Kind::Histogram,
-    labels: &["id", "op", "stage"],
-    help: "Time that an I/O of a volume that this node uses over NVMe spent in a stage, in full resolution.",
-};
-
-/// `total` of a volume that this node uses over NVMe.
-pub const IMPORT_LATENCY: Entry = Entry {
-    name: "weir_import_io_latency_seconds",
-    kind: Kind::Histogram,
-    labels: &["id", "op"],
-    help: "Time from the beginning to the end of an I/O of a volume that this node uses over NVMe.",
-};
-
-/// Its other stages.
-pub const IMPORT_STAGE: Entry = Entry {
-    name: "weir_import_io_stage_seconds",
-    kind: Kind::Summary,
-    labels: &["id", "op", "stage"],
-    help: "Time that I/Os of a volume that this node uses over NVMe spent in a stage.",
-};
-
-/// Its I/Os in flight.
-pub const IMPORT_IN_FLIGHT: Entry = Entry {
-    name: "weir_import_io_in_flight",
-    kind: Kind::Gauge,
-    labels: &["id", "op"],
-    help: "I/Os of a volume that this node uses over NVMe that have begun and not ended.",
-};
-
 /// A pool's disks.
 pub const DISK_LATENCY: Entry = Entry {
     name: "weir_pool_disk_io_latency_seconds",
     kind: Kind::Histogram,
     labels: &["pool", "disk", "op"],
     help: "Time from the issue of a request to a pool's disk to its completion.",
+};
+
+/// What a pool's disks could not do.
+pub const DISK_FAILED: Entry = Entry {
+    name: "weir_pool_disk_io_failed_seconds",
+    kind: Kind::Summary,
+    labels: &["pool", "disk", "op", "status"],
+    help: "Time until I/Os of a pool's disk failed.",
 };
 
 /// What was lost.
@@ -211,29 +159,33 @@ pub const LEFT_OUT: Entry = Entry {
     help: "What is measured and not in this scrape, since there is more of its kind than a scrape may hold.",
 };
 
-/// What every scrape gets.
-pub const DEFAULT: [Entry; 17] = [
-    LATENCY,
-    STAGE,
-    IN_FLIGHT,
-    IMPORT_INFO,
-    IMPORT_LATENCY,
-    IMPORT_STAGE,
-    IMPORT_IN_FLIGHT,
-    INITIATOR,
-    DISK_LATENCY,
-    DROPPED,
-    SKIPPED,
-    AGED,
-    MAP_BYTES,
-    HISTOGRAMS,
-    STAGE_OFF,
-    LEFT_OUT,
-    BUILD_INFO,
-];
+/// What every scrape gets of the probes.
+#[must_use]
+pub fn default() -> Vec<Entry> {
+    let ios = [VOLUME_IO.every_scrape(), IMPORT_IO.every_scrape()].concat();
+    let others = [
+        IMPORT_INFO,
+        INITIATOR,
+        DISK_LATENCY,
+        DISK_FAILED,
+        DROPPED,
+        SKIPPED,
+        AGED,
+        MAP_BYTES,
+        HISTOGRAMS,
+        STAGE_OFF,
+        LEFT_OUT,
+        BUILD_INFO,
+    ];
+    [ios, others.to_vec()].concat()
+}
 
 /// What `?full=1` and protobuf add.
-pub const FULL: [Entry; 3] = [STAGE_LATENCY, IMPORT_STAGE_LATENCY, INITIATOR_LATENCY];
+#[must_use]
+pub fn full() -> Vec<Entry> {
+    let ios = [VOLUME_IO.in_full(), IMPORT_IO.in_full()].concat();
+    [ios, vec![INITIATOR_LATENCY]].concat()
+}
 
 /// What a volume is.
 pub const VOLUME_INFO: Entry = Entry {

@@ -1,5 +1,7 @@
 //! Building one metric family.
 
+use std::time::Duration;
+
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram as HistogramValue, LabelPair, Metric, MetricFamily,
     MetricType, Summary,
@@ -11,6 +13,7 @@ use super::coarse::BOUNDS_NS;
 use super::native::Native;
 use super::{Exposed, Resolution};
 use crate::histogram::Histogram;
+use crate::probe::Tally;
 
 /// A family that grows.
 pub(crate) struct Family {
@@ -45,10 +48,24 @@ impl Family {
         labels: [&str; N],
         histogram: &Histogram,
     ) {
+        let tally = Tally {
+            count: histogram.count(),
+            sum_ns: histogram.sum_ns(),
+        };
+        self.tally(labels, tally);
+    }
+
+    pub(crate) fn tally<const N: usize>(&mut self, labels: [&str; N], tally: Tally) {
         let mut summary = Summary::default();
-        summary.set_sample_sum(seconds(histogram.sum_ns()));
-        summary.set_sample_count(histogram.count());
+        summary.set_sample_sum(seconds(tally.sum_ns));
+        summary.set_sample_count(tally.count);
         self.add(labels).set_summary(summary);
+    }
+
+    pub(crate) fn seconds<const N: usize>(&mut self, labels: [&str; N], value: Duration) {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value.as_secs_f64());
+        self.add(labels).set_gauge(gauge);
     }
 
     /// The classic buckets of every scrape, and all of it as a native histogram where there can be one.

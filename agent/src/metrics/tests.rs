@@ -1,6 +1,7 @@
 //! Against a snapshot in which everything occurs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use uuid::Uuid;
 use weir_agent_ebpf::scale::upper_bound_ns;
@@ -9,12 +10,13 @@ use weir_api::names::VolumeId;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
-use super::catalogue::{DEFAULT, ENGINE, Entry, FULL, Kind};
+use super::catalogue::{ENGINE, Entry, Kind, default, full};
 use super::*;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge, VolumeUser};
 use crate::histogram::Histogram;
 use crate::probe::{
-    DiskFigures, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, StageOff, VolumeFigures,
+    DiskFigures, Failure, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, Size, Sized, Stage,
+    StageOff, Tally, VolumeFigures,
 };
 
 fn histogram() -> Histogram {
@@ -25,17 +27,41 @@ fn histogram() -> Histogram {
     histogram
 }
 
+const TALLY: Tally = Tally {
+    count: 2,
+    sum_ns: 3_000_000_000,
+};
+
+fn everything_of(stages: &[Stage]) -> OpFigures {
+    OpFigures {
+        op: Op::Read,
+        in_flight: 3,
+        peak: 7,
+        stages: stages.iter().map(|stage| (*stage, histogram())).collect(),
+        sizes: [(Size::UpTo4K, 8192), (Size::More, 1 << 20)]
+            .map(|(size, bytes)| {
+                (
+                    size,
+                    Sized {
+                        total: TALLY,
+                        bytes,
+                    },
+                )
+            })
+            .to_vec(),
+        failed: vec![(Failure::NoSpace, TALLY)],
+        throttled: TALLY,
+    }
+}
+
 pub(super) fn everything() -> Snapshot {
     Snapshot {
         volumes: vec![VolumeFigures {
             id: VolumeId(Uuid::from_u128(1)),
             name: "db".parse().unwrap(),
             pool: "fast".parse().unwrap(),
-            ops: vec![OpFigures {
-                op: Op::Read,
-                in_flight: 3,
-                stages: Stage::ALL.map(|stage| (stage, histogram())).to_vec(),
-            }],
+            ops: vec![everything_of(&Stage::ALL)],
+            oldest: Some(Duration::from_millis(1500)),
         }],
         initiators: vec![InitiatorFigures {
             volume: "db".parse().unwrap(),
@@ -46,16 +72,12 @@ pub(super) fn everything() -> Snapshot {
             pool: "fast".parse().unwrap(),
             disk: "sda".to_owned(),
             ops: vec![(Op::Flush, histogram())],
+            failed: vec![(Op::Flush, Failure::Medium, TALLY)],
         }],
         imports: vec![ImportFigures {
             id: VolumeId(Uuid::from_u128(2)),
-            ops: vec![OpFigures {
-                op: Op::Read,
-                in_flight: 2,
-                stages: [Stage::Total, Stage::HostQueue]
-                    .map(|stage| (stage, histogram()))
-                    .to_vec(),
-            }],
+            ops: vec![everything_of(&[Stage::Total, Stage::HostQueue])],
+            oldest: Some(Duration::from_millis(1500)),
         }],
         dropped: Loss::ALL.map(|why| (why, 2)).to_vec(),
         aged: 1,
@@ -203,6 +225,22 @@ fn what_does_not_fit_is_left_out_whole_and_counted() {
 }
 
 #[test]
+fn what_failed_was_large_or_is_old_is_told() {
+    let text = text(Vec::new(), &everything(), true).unwrap();
+    for line in [
+        "weir_volume_io_in_flight_peak{volume=\"db\",op=\"read\"} 7",
+        "weir_volume_io_oldest_seconds{volume=\"db\"} 1.5",
+        "weir_volume_io_bytes_total{volume=\"db\",op=\"read\"} 1056768",
+        "weir_volume_io_failed_seconds_count{volume=\"db\",op=\"read\",status=\"no_space\"} 2",
+        "weir_volume_io_throttled_seconds_sum{volume=\"db\",op=\"read\"} 3",
+        "weir_volume_io_size_seconds_count{volume=\"db\",op=\"read\",size=\"4KiB\"} 2",
+        "weir_pool_disk_io_failed_seconds_sum{pool=\"fast\",disk=\"sda\",op=\"flush\",status=\"medium\"} 3",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}");
+    }
+}
+
+#[test]
 fn what_fits_is_not_left_out() {
     assert!(default_text().contains("weir_scrape_left_out{kind=\"volume\"} 0\n"));
 }
@@ -259,15 +297,15 @@ fn what_is_exported_is_what_is_catalogued_and_described() {
         let families = families(&everything(), resolution);
         exported(families.into_iter().map(MetricFamily::from))
     };
-    let all = [&DEFAULT[..], &FULL].concat();
-    assert_eq!(probes(Resolution::Coarse), catalogued(&DEFAULT));
+    let all = [default(), full()].concat();
+    assert_eq!(probes(Resolution::Coarse), catalogued(&default()));
     assert_eq!(probes(Resolution::Full), catalogued(&all));
     assert_eq!(probes(Resolution::Native), catalogued(&all));
     assert_eq!(
         documented("## Measured in the kernel\n"),
-        catalogued(&DEFAULT)
+        catalogued(&default())
     );
-    assert_eq!(documented("## In full resolution\n"), catalogued(&FULL));
+    assert_eq!(documented("## In full resolution\n"), catalogued(&full()));
     let gauges = Gauges {
         volumes: vec![VolumeGauge {
             name: "v".to_owned(),
@@ -299,6 +337,8 @@ fn every_reason_and_operation_is_described() {
     let document = include_str!("../../METRICS.md");
     let labels = Loss::ALL.map(Loss::label).into_iter();
     let labels = labels.chain(Op::ALL.map(Op::label));
+    let labels = labels.chain(Failure::ALL.map(Failure::label));
+    let labels = labels.chain(Size::ALL.map(Size::label));
     let labels = labels.chain(["volume", "initiator", "reason"]);
     for label in labels.chain(Stage::ALL.map(Stage::label)) {
         assert!(document.contains(&format!("`{label}`")), "{label}");

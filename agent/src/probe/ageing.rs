@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use weir_agent_ebpf::layout::{
     BIO_OF_DISK, IMPORT, MAX_STARTS, Meta, Place, is_io_of_volume, per_op,
 };
 
-use super::ProbeError;
 use super::maps::Maps;
+use super::{ProbeError, monotonic};
 
 /// Removes every start that is older than `limit`; returns how many I/Os that were.
 pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
     let bound = 2 * MAX_STARTS as usize;
-    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(ProbeError::Clock)?);
-    let oldest = now.saturating_sub(limit).as_nanos();
+    let oldest = monotonic()?.saturating_sub(limit).as_nanos();
     let mut aged = 0;
     for (bio, start) in maps.bios.glance(bound)? {
         if u128::from(start.at_ns) < oldest && maps.bios.remove(&bio)? {
@@ -22,7 +20,7 @@ pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
             let is_io = is_io_of_volume(start.kind);
             aged += u64::from(is_io || start.kind == BIO_OF_DISK);
             if is_io {
-                count(maps, start.place, start.op)?;
+                count(maps, start.place, start.op.into())?;
             }
         }
     }

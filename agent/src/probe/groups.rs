@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use weir_agent_ebpf::kernel::{self, Fact};
-use weir_agent_ebpf::layout::Mapper;
 
 use super::ProbeError;
+use super::mapper;
 use super::maps::Maps;
-use super::object::{self, Object, one_line};
+use super::object::{self, Hook, Object, one_line};
 use super::pins::Pins;
 use super::resolve::Lacks;
 use super::skips;
@@ -32,7 +32,7 @@ struct Group {
 
 struct Program {
     name: &'static str,
-    tracepoint: &'static str,
+    hook: Hook,
     copies: usize,
 }
 
@@ -48,13 +48,13 @@ const BEGINNINGS: usize = 1;
 const fn program(name: &'static str, tracepoint: &'static str, copies: usize) -> Program {
     Program {
         name,
-        tracepoint,
+        hook: Hook::Tracepoint(tracepoint),
         copies,
     }
 }
 
-/// Bios, disks' requests, the NVMe target, the NVMe host.
-const GROUPS: [Group; 4] = [
+/// Bios, disks' requests, the NVMe target, the NVMe host, limits of cgroups.
+const GROUPS: [Group; 5] = [
     Group {
         programs: &[
             program("bio_complete", "block_bio_complete", ENDS),
@@ -71,7 +71,12 @@ const GROUPS: [Group; 4] = [
             program("rq_requeue", "block_rq_requeue", ENDS),
             program("rq_issue", "block_rq_issue", BEGINNINGS),
         ],
-        facts: &[kernel::OPERATION, kernel::REQUEST],
+        facts: &[
+            kernel::OPERATION,
+            kernel::BIO,
+            kernel::CARRIED,
+            kernel::REQUEST,
+        ],
         optional: None,
         stages: &["disk"],
         module: None,
@@ -91,10 +96,21 @@ const GROUPS: [Group; 4] = [
             program("nvme_complete", "nvme_complete_rq", ENDS),
             program("nvme_setup", "nvme_setup_cmd", BEGINNINGS),
         ],
-        facts: &[kernel::HOST],
+        facts: &[kernel::BIO, kernel::CARRIED, kernel::HOST],
         optional: None,
         stages: &["import"],
         module: Some(("nvme_core", "nvme_request")),
+    },
+    Group {
+        programs: &[Program {
+            name: "throttle",
+            hook: Hook::Function("__blk_throtl_bio"),
+            copies: BEGINNINGS,
+        }],
+        facts: &[kernel::BIO],
+        optional: None,
+        stages: &["throttle"],
+        module: None,
     },
 ];
 
@@ -108,8 +124,9 @@ pub(super) struct Groups {
     links: PathBuf,
 }
 
+/// How far something has come that depends on this kernel.
 #[derive(Debug, Default)]
-enum State {
+pub(super) enum State {
     #[default]
     Untried,
     Attached,
@@ -132,12 +149,7 @@ impl Groups {
         let btf_dir = sysfs.join("kernel/btf");
         let mut types = None;
         for (group, state) in GROUPS.iter().zip(&mut self.states) {
-            let due = match state {
-                State::Untried => true,
-                State::Waiting(_) => group.is_module_loaded(&btf_dir),
-                State::Attached | State::Off(_) => false,
-            };
-            if !due {
+            if !state.is_due(|| group.is_module_loaded(&btf_dir)) {
                 continue;
             }
             if group.is_attached(&links) {
@@ -161,13 +173,8 @@ impl Groups {
                 State::Untried | State::Attached => {}
             }
         }
-        let is_mapper_due = match &self.mapper {
-            State::Untried => true,
-            State::Waiting(_) => is_mapper_loaded(sysfs),
-            State::Attached | State::Off(_) => false,
-        };
-        if is_mapper_due {
-            self.mapper = follow_mapper(maps, sysfs)?;
+        if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
+            self.mapper = mapper::follow(maps, sysfs, types)?;
         }
         if maps.gate.get(0)? != object.number() {
             maps.gate.set(0, &object.number())?;
@@ -181,7 +188,7 @@ impl Groups {
 
     /// What needs more than one group's events, and can't be measured.
     pub(super) fn lacks(&self) -> Lacks<'_> {
-        let [_, requests, _, host] = &self.states;
+        let [_, requests, _, host, _] = &self.states;
         Lacks {
             division: requests.reason().or(self.mapper.reason()),
             imports: requests.reason().or(host.reason()),
@@ -215,6 +222,15 @@ impl Groups {
 }
 
 impl State {
+    /// Whether there is something to try.
+    fn is_due(&self, is_loaded: impl FnOnce() -> bool) -> bool {
+        match self {
+            State::Untried => true,
+            State::Waiting(_) => is_loaded(),
+            State::Attached | State::Off(_) => false,
+        }
+    }
+
     fn reason(&self) -> Option<&str> {
         match self {
             State::Untried | State::Attached => None,
@@ -229,48 +245,6 @@ impl Program {
         let (name, links) = (self.name, links.to_owned());
         (1..=self.copies).map(move |copy| links.join(format!("{name}-{copy}")))
     }
-}
-
-/// The module of device mapper.
-const DM: &str = "dm_mod";
-
-fn is_mapper_loaded(sysfs: &Path) -> bool {
-    sysfs.join("class/misc/device-mapper").exists()
-}
-
-/// Tells the programs where device mapper keeps the originals of its bios, if they have not been told.
-fn follow_mapper(maps: &mut Maps, sysfs: &Path) -> Result<State, ProbeError> {
-    if maps.mapper.get(0)?.known == 1 {
-        return Ok(State::Attached);
-    }
-    if !is_mapper_loaded(sysfs) {
-        let reason = format!("the kernel module {DM} is not loaded");
-        return Ok(State::Waiting(reason));
-    }
-    match mapper_of(&sysfs.join("kernel/btf")) {
-        Ok(mapper) => maps.mapper.set(0, &mapper).map(|()| State::Attached),
-        Err(reason) => Ok(State::Off(reason)),
-    }
-}
-
-/// The error is a reason for people.
-fn mapper_of(btf_dir: &Path) -> Result<Mapper, String> {
-    let mut kernel = Btf::of_kernel(btf_dir).map_err(|error| one_line(&error))?;
-    // It may be built in.
-    if btf_dir.join(DM).exists() {
-        let with = kernel.with_module(btf_dir, DM);
-        kernel = with.map_err(|error| one_line(&error))?;
-    }
-    let facts = btf::lookup(&kernel, kernel::MAPPER)?;
-    let fact = |name| facts.get(name).copied().unwrap_or(kernel::UNKNOWN);
-    Ok(Mapper {
-        known: 1,
-        clone: fact("clone"),
-        magic: fact("magic"),
-        io: fact("io"),
-        io_magic: fact("io_magic"),
-        original: fact("original"),
-    })
 }
 
 type Facts = HashMap<&'static str, u32>;
@@ -335,7 +309,7 @@ impl Group {
                         continue;
                     };
                     if !pin.exists() {
-                        object::attach(&mut ebpf, program.name, program.tracepoint, &pin)?;
+                        object::attach(&mut ebpf, program.name, program.hook, &pin)?;
                     }
                 }
             }

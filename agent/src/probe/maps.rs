@@ -6,7 +6,7 @@ use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use weir_agent_ebpf::layout::{
     Counts, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place, RawHistogram,
-    RequestStart, Slot, Start, maps,
+    RequestStart, Sized, Slot, Start, Tally, maps,
 };
 
 use super::ProbeError;
@@ -41,6 +41,10 @@ pub(super) struct Maps {
     given: Elements<u32>,
     pub(super) counts: Elements<Counts>,
     pub(super) aged: Elements<u64>,
+    pub(super) volume_failures: Elements<Tally>,
+    pub(super) disk_failures: Elements<Tally>,
+    pub(super) by_size: Elements<Sized>,
+    pub(super) throttled: Elements<Tally>,
     pub(super) bios: Entries<u64, Start>,
     pub(super) requests: Entries<u64, DiskStart>,
     pub(super) targets: Entries<u64, RequestStart>,
@@ -66,6 +70,10 @@ impl Maps {
             given: Elements::open(dir, maps::GIVEN)?,
             counts: Elements::open(dir, maps::COUNTS)?,
             aged: Elements::open(dir, maps::AGED)?,
+            volume_failures: Elements::open(dir, maps::VOLUME_FAILURES)?,
+            disk_failures: Elements::open(dir, maps::DISK_FAILURES)?,
+            by_size: Elements::open(dir, maps::BY_SIZE)?,
+            throttled: Elements::open(dir, maps::THROTTLED)?,
             bios: Entries::open(dir, maps::BIOS)?,
             requests: Entries::open(dir, maps::REQUESTS)?,
             targets: Entries::open(dir, maps::TARGETS)?,

@@ -1,10 +1,11 @@
 //! The eBPF object: embedded in the agent by `build.rs`, loaded with aya.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use aya::programs::RawTracePoint;
 use aya::programs::links::FdLink;
+use aya::programs::{KProbe, Program, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use uuid::Uuid;
 use weir_agent_ebpf::layout::Meta;
@@ -64,37 +65,60 @@ impl Object<'_> {
     }
 }
 
+/// Where a program is attached.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hook {
+    /// A raw tracepoint.
+    Tracepoint(&'static str),
+    /// The beginning of a kernel function, where there is no tracepoint.
+    Function(&'static str),
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hook::Tracepoint(name) => write!(f, "tracepoint {name}"),
+            Hook::Function(name) => write!(f, "function {name}"),
+        }
+    }
+}
+
 /// Hands a program to the kernel, attaches it, and pins the link. The error is a reason for people.
-pub(super) fn attach(
-    ebpf: &mut Ebpf,
-    program: &str,
-    tracepoint: &str,
-    pin: &Path,
-) -> Result<(), String> {
-    let program: &mut RawTracePoint = ebpf
+pub(super) fn attach(ebpf: &mut Ebpf, program: &str, hook: Hook, pin: &Path) -> Result<(), String> {
+    let program = ebpf
         .program_mut(program)
-        .ok_or_else(|| format!("the object has no program {program}"))?
-        .try_into()
-        .map_err(|error| format!("program {program}: {error}"))?;
-    program.load().map_err(|error| {
+        .ok_or_else(|| format!("the object has no program {program}"))?;
+    let link = link(program, hook)?;
+    link.pin(pin)
+        .map_err(|error| format!("cannot pin the link to {hook}: {error}"))?;
+    Ok(())
+}
+
+fn link(program: &mut Program, hook: Hook) -> Result<FdLink, String> {
+    let kind = |error: ProgramError| format!("the program for {hook}: {error}");
+    let refused = |error| {
         format!(
-            "the kernel refuses the program for {tracepoint}: {}",
+            "the kernel refuses the program for {hook}: {}",
             one_line(&error)
         )
-    })?;
-    let link = program
-        .attach(tracepoint)
-        .and_then(|id| program.take_link(id))
-        .map_err(|error| {
-            format!(
-                "cannot attach to tracepoint {tracepoint}: {}",
-                one_line(&error)
-            )
-        })?;
-    let link: FdLink = link.into();
-    link.pin(pin)
-        .map_err(|error| format!("cannot pin the link to {tracepoint}: {error}"))?;
-    Ok(())
+    };
+    let detached = |error| format!("cannot attach to {hook}: {}", one_line(&error));
+    match hook {
+        Hook::Tracepoint(name) => {
+            let program: &mut RawTracePoint = program.try_into().map_err(kind)?;
+            program.load().map_err(refused)?;
+            let link = program.attach(name).map_err(detached)?;
+            program.take_link(link).map(FdLink::from).map_err(detached)
+        }
+        Hook::Function(name) => {
+            let program: &mut KProbe = program.try_into().map_err(kind)?;
+            program.load().map_err(refused)?;
+            let link = program.attach(name, 0).map_err(detached)?;
+            let link = program.take_link(link).map_err(detached)?;
+            link.try_into()
+                .map_err(|error| format!("cannot attach to {hook}: {}", one_line(&error)))
+        }
+    }
 }
 
 /// An error and its causes on one line; the verifier's log, which may have thousands of lines, goes to

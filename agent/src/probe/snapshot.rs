@@ -1,12 +1,10 @@
 //! All figures at one moment: pure data.
 
-use weir_agent_ebpf::layout::{self, Counts, Loss, Op, Place, per_op, volume_figure};
-use weir_agent_ebpf::shapes::map_bytes;
+use std::time::Duration;
+
+use weir_agent_ebpf::layout::{Failure, Loss, Op, Size, Sized, Tally};
 use weir_api::names::{NodeName, ObjectName, VolumeId};
 
-use super::groups::Groups;
-use super::maps::{Elements, Maps};
-use super::{Measured, ProbeError};
 use crate::histogram::Histogram;
 
 /// All figures, of everything that is measured.
@@ -96,20 +94,50 @@ pub struct VolumeFigures {
     pub pool: ObjectName,
     /// One for each operation that was ever begun.
     pub ops: Vec<OpFigures>,
+    /// The age of the oldest I/O that has begun and not ended, if there is one.
+    pub oldest: Option<Duration>,
 }
 
 /// The figures of one operation of a volume.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpFigures {
     /// The operation.
     pub op: Op,
     /// I/Os that have begun and not ended. One that ends while the figures are read still shows here.
     pub in_flight: u64,
-    /// Each stage that has intervals, in the order of [`Stage::ALL`]; `Total` always.
+    /// The most of them at once in the last 34 to 69 s ([`weir_agent_ebpf::layout::Counts::peak`]).
+    pub peak: u64,
+    /// Each stage that has intervals, in the order of [`Stage::ALL`]; `Total` always. Of I/Os that ended well.
     pub stages: Vec<(Stage, Histogram)>,
+    /// The `Total` of those again, and their bytes, by size; reads and writes only.
+    pub sizes: Vec<(Size, Sized)>,
+    /// I/Os that failed, with the time until they did.
+    pub failed: Vec<(Failure, Tally)>,
+    /// I/Os that a cgroup limits, with the time that they were held back before they began.
+    pub throttled: Tally,
 }
 
 impl OpFigures {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(op: Op) -> Self {
+        OpFigures {
+            op,
+            in_flight: 0,
+            peak: 0,
+            stages: Vec::new(),
+            sizes: Vec::new(),
+            failed: Vec::new(),
+            throttled: Tally::default(),
+        }
+    }
+
+    /// The bytes of all reads or writes that ended well.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.sizes.iter().map(|(_, sized)| sized.bytes).sum()
+    }
+
     /// A stage's histogram, if it has any intervals.
     #[must_use]
     pub fn stage(&self, stage: Stage) -> Option<&Histogram> {
@@ -147,6 +175,8 @@ pub struct DiskFigures {
     pub disk: String,
     /// From issue to completion, for each operation that was completed.
     pub ops: Vec<(Op, Histogram)>,
+    /// Requests that failed, with the time until they did.
+    pub failed: Vec<(Op, Failure, Tally)>,
 }
 
 /// The figures of a volume that this node uses over NVMe.
@@ -156,6 +186,8 @@ pub struct ImportFigures {
     pub id: VolumeId,
     /// One for each operation that was ever begun, with `Total` and `HostQueue`.
     pub ops: Vec<OpFigures>,
+    /// The age of the oldest I/O that has begun and not ended, if there is one.
+    pub oldest: Option<Duration>,
 }
 
 /// Something that is not measured.
@@ -178,136 +210,5 @@ impl Snapshot {
             }],
             ..Snapshot::default()
         }
-    }
-}
-
-pub(super) fn read(
-    maps: &Maps,
-    measured: &Measured,
-    max_volumes: u32,
-    groups: &Groups,
-) -> Result<Snapshot, ProbeError> {
-    let mut off = groups.off();
-    off.extend(measured.off.iter().cloned());
-    let mut snapshot = Snapshot {
-        aged: maps.meta()?.aged,
-        skipped: groups.skipped(),
-        map_bytes: map_bytes(max_volumes, possible_cpus()),
-        histograms: maps.histograms()?,
-        off,
-        ..Snapshot::default()
-    };
-    for (volume, place) in &measured.volumes {
-        snapshot.volumes.push(VolumeFigures {
-            id: volume.id,
-            name: volume.name.clone(),
-            pool: volume.pool.clone(),
-            ops: volume_ops(maps, *place)?,
-        });
-    }
-    for (labels, place) in &measured.initiators {
-        snapshot.initiators.push(InitiatorFigures {
-            volume: labels.volume.clone(),
-            initiator: labels.initiator.clone(),
-            ops: ops(maps, &maps.host_figures, *place)?,
-        });
-    }
-    for (disk, place) in &measured.disks {
-        snapshot.disks.push(DiskFigures {
-            pool: disk.pool.clone(),
-            disk: disk.disk.clone(),
-            ops: ops(maps, &maps.disk_figures, *place)?,
-        });
-    }
-    for (id, place) in &measured.imports {
-        snapshot.imports.push(ImportFigures {
-            id: *id,
-            ops: volume_ops(maps, *place)?,
-        });
-    }
-    for why in Loss::ALL {
-        snapshot.dropped.push((why, maps.dropped(why)?));
-    }
-    Ok(snapshot)
-}
-
-fn volume_ops(maps: &Maps, place: Place) -> Result<Vec<OpFigures>, ProbeError> {
-    let mut ops = Vec::new();
-    for op in Op::ALL {
-        let index = per_op(place.slot, op as u32);
-        if maps.counts.get(index)?.started == 0 {
-            continue;
-        }
-        let recorded = |stage| -> Result<Histogram, ProbeError> {
-            let index = volume_figure(place.slot, op as u32, stage);
-            maps.recorded(maps.volume_figures.get(index)?)
-        };
-        let mut total = recorded(layout::Stage::Total)?;
-        let mut backend = recorded(layout::Stage::Backend)?;
-        // Used on this node, an I/O is all backend; the programs record it once.
-        let local = recorded(layout::Stage::Local)?;
-        total.merge(&local);
-        backend.merge(&local);
-        let aged = maps.aged.get(index)?;
-        let in_flight = in_flight(maps.counts.get(index)?, total.count(), aged);
-        let mut stages = vec![
-            (Stage::Total, total),
-            (Stage::HostQueue, recorded(layout::Stage::HostQueue)?),
-            (Stage::FabricWait, recorded(layout::Stage::FabricWait)?),
-            (Stage::Queue, recorded(layout::Stage::Queue)?),
-            (Stage::Device, recorded(layout::Stage::Device)?),
-            (Stage::Dm, recorded(layout::Stage::Dm)?),
-            (Stage::Backend, backend),
-            (Stage::Response, recorded(layout::Stage::Response)?),
-        ];
-        stages.retain(|(stage, histogram)| *stage == Stage::Total || histogram.count() > 0);
-        ops.push(OpFigures {
-            op,
-            in_flight,
-            stages,
-        });
-    }
-    Ok(ops)
-}
-
-fn in_flight(counts: Counts, completed: u64, aged: u64) -> u64 {
-    let ended = completed + counts.dropped + counts.retried + aged;
-    counts.started.saturating_sub(ended)
-}
-
-fn ops(
-    maps: &Maps,
-    figures: &Elements<layout::Figure>,
-    place: Place,
-) -> Result<Vec<(Op, Histogram)>, ProbeError> {
-    let mut ops = Vec::new();
-    for op in Op::ALL {
-        let histogram = maps.recorded(figures.get(per_op(place.slot, op as u32))?)?;
-        if histogram.count() > 0 {
-            ops.push((op, histogram));
-        }
-    }
-    Ok(ops)
-}
-
-/// The kernel makes room for every CPU that could ever appear, not only for those that are there.
-fn possible_cpus() -> u32 {
-    let cpus = aya::util::nr_cpus().unwrap_or(1);
-    u32::try_from(cpus).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ended_in_any_way_is_not_in_flight() {
-        let counts = Counts {
-            started: 10,
-            dropped: 1,
-            retried: 2,
-        };
-        assert_eq!(in_flight(counts, 3, 1), 3);
-        assert_eq!(in_flight(counts, 9, 0), 0);
     }
 }

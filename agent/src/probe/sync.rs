@@ -7,7 +7,10 @@
 
 use std::path::Path;
 
-use weir_agent_ebpf::layout::{Counts, Op, Place, Slot, Stage, per_op, volume_figure};
+use weir_agent_ebpf::layout::{
+    Counts, Failure, Figure, Op, Place, SIZED_OPS, Size, Sized, Slot, Stage, Tally, per_failure,
+    per_op, per_size, volume_figure,
+};
 
 use super::maps::{Elements, Maps};
 use super::plan::{Have, Plan, plan};
@@ -61,14 +64,11 @@ fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
         clear_volume(maps, *slot)?;
     }
     for (slot, _) in &plan.disks.taken {
-        for op in Op::ALL {
-            maps.clear(|maps| &mut maps.disk_figures, per_op(*slot, op as u32))?;
-        }
+        clear(maps, |maps| &mut maps.disk_figures, *slot)?;
+        clear_failures(&mut maps.disk_failures, *slot)?;
     }
     for (slot, _) in &plan.initiators.taken {
-        for op in Op::ALL {
-            maps.clear(|maps| &mut maps.host_figures, per_op(*slot, op as u32))?;
-        }
+        clear(maps, |maps| &mut maps.host_figures, *slot)?;
     }
     write(&mut maps.volumes, &plan.volumes.taken)?;
     write(&mut maps.disks, &plan.disks.taken)?;
@@ -146,6 +146,33 @@ fn clear_volume(maps: &mut Maps, slot: u32) -> Result<(), ProbeError> {
         let index = per_op(slot, op as u32);
         maps.counts.set(index, &Counts::default())?;
         maps.aged.set(index, &0)?;
+        maps.throttled.set(index, &Tally::default())?;
+    }
+    for op in 0..SIZED_OPS {
+        for size in Size::ALL {
+            let index = per_size(slot, op, size);
+            maps.by_size.set(index, &Sized::default())?;
+        }
+    }
+    clear_failures(&mut maps.volume_failures, slot)
+}
+
+fn clear(
+    maps: &mut Maps,
+    figures: impl Fn(&mut Maps) -> &mut Elements<Figure>,
+    slot: u32,
+) -> Result<(), ProbeError> {
+    Op::ALL
+        .into_iter()
+        .try_for_each(|op| maps.clear(&figures, per_op(slot, op as u32)))
+}
+
+fn clear_failures(tallies: &mut Elements<Tally>, slot: u32) -> Result<(), ProbeError> {
+    for op in Op::ALL {
+        for failure in Failure::ALL {
+            let index = per_failure(slot, op as u32, failure);
+            tallies.set(index, &Tally::default())?;
+        }
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::libc::{
-    O_DIRECT, O_DSYNC, SYS_io_destroy, SYS_io_getevents, SYS_io_setup, SYS_io_submit, c_long,
-    syscall,
+    MADV_NOHUGEPAGE, O_DIRECT, O_DSYNC, SYS_io_destroy, SYS_io_getevents, SYS_io_setup,
+    SYS_io_submit, c_long, madvise, syscall,
 };
 
 use crate::io::BLOCK;
@@ -46,12 +46,25 @@ struct Event {
 
 /// Writes so many bytes, so many times, each in one system call: as few bios as the kernel can make of it.
 pub(crate) fn write_long(path: &Path, bytes: usize, times: u64) {
-    let buffer = vec![0x5a; bytes + BLOCK];
+    let buffer = vec![0_u8; bytes + BLOCK];
     let start = buffer.as_ptr().align_offset(BLOCK);
+    // From neighbouring huge pages 6.1 makes one fragment of a packet, and its own check of copies out of the kernel
+    // (mm/usercopy.c) stops the target's thread when it receives that over the loopback.
+    // SAFETY: advice about memory that is ours and that nobody has touched yet.
+    let advised = unsafe {
+        madvise(
+            buffer[start..].as_ptr().cast_mut().cast(),
+            bytes,
+            MADV_NOHUGEPAGE,
+        )
+    };
+    assert_eq!(advised, 0);
+    let mut buffer = buffer;
+    let data = &mut buffer[start..start + bytes];
+    data.fill(0x5a);
     let file = open(path, 0);
     for i in 0..times {
-        let written = file.write_at(&buffer[start..start + bytes], i * bytes as u64);
-        assert_eq!(written.unwrap(), bytes);
+        assert_eq!(file.write_at(data, i * bytes as u64).unwrap(), bytes);
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use weir_agent::probe::DevT;
 
-use crate::io::dev_of;
+use crate::io::{Io, dev_of};
 
 /// Size of a volume, and of each part of what is below it.
 pub(crate) const BYTES: u64 = 32 << 20;
@@ -36,14 +36,27 @@ impl Stack {
 
     /// A thin LV in a pool with chunks of 64 KiB, on linear metadata and data as LVM makes them.
     pub(crate) fn thin(disk: &str) -> Self {
+        Stack::in_pool(disk, SECTORS, "")
+    }
+
+    /// A thin LV in a pool whose only chunk, the volume's first, is written; more is refused at once.
+    pub(crate) fn in_full_pool(disk: &str) -> Self {
+        let stack = Stack::in_pool(disk, 128, " 1 error_if_no_space");
+        Io::open(&stack.path()).write(1);
+        stack
+    }
+
+    fn in_pool(disk: &str, sectors: u64, features: &str) -> Self {
         let mut stack = Stack { names: Vec::new() };
         stack.add("weir_tmeta", &on(disk, 0));
         stack.add("weir_tdata", &on(disk, SECTORS));
         // Metadata of zeroes is taken for an empty pool.
         let zeroes = vec![0; 1 << 20];
         std::fs::write("/dev/mapper/weir_tmeta", zeroes).unwrap();
-        let table = "thin-pool /dev/mapper/weir_tmeta /dev/mapper/weir_tdata 128 0";
-        stack.add("weir_tpool", &format!("0 {SECTORS} {table}"));
+        let table = format!(
+            "0 {sectors} thin-pool /dev/mapper/weir_tmeta /dev/mapper/weir_tdata 128 0{features}"
+        );
+        stack.add("weir_tpool", &table);
         dmsetup(&["message", "weir_tpool", "0", "create_thin 0"]);
         let table = format!("0 {SECTORS} thin /dev/mapper/weir_tpool 0");
         stack.add("weir_volume", &table);

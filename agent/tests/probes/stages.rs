@@ -99,7 +99,7 @@ fn an_io_in_many_requests_counts_once() {
 
 /// The last block of one volume and the first of the next lie side by side on the disk, and travel as one request.
 ///
-/// Seen red with: `BIOS` in `originals.rs` 1.
+/// Seen red with: `BIOS` in `request.rs` 1.
 #[test]
 fn a_request_of_two_volumes_counts_for_each() {
     let (pins, stack) = (Pins::new(), Stack::neighbours(DISK));

@@ -1,13 +1,28 @@
 //! Snapshots as a node's would be.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{
-    DiskFigures, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, Snapshot, Stage, StageOff,
-    VolumeFigures,
+    DiskFigures, Failure, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, Size, Sized,
+    Snapshot, Stage, StageOff, Tally, VolumeFigures,
 };
 use weir_agent_ebpf::scale::{BUCKETS, COARSEST_NS, upper_bound_ns};
 use weir_api::names::VolumeId;
+
+const SOME: Tally = Tally {
+    count: 12,
+    sum_ns: 345_678_901,
+};
+
+/// Small ones and large ones.
+fn sizes() -> Vec<(Size, Sized)> {
+    let bytes = 1_234_567_890_123;
+    [Size::UpTo4K, Size::UpTo64K, Size::More]
+        .map(|size| (size, Sized { total: SOME, bytes }))
+        .to_vec()
+}
 
 /// A thousand exported volumes, each with one initiator, that have all read and written: every stage of both has some
 /// dozens of buckets that hold something.
@@ -23,6 +38,9 @@ pub(crate) fn a_thousand_volumes(name: impl Fn(u32) -> String) -> Snapshot {
                 .filter(|(_, stage)| *stage != Stage::HostQueue)
                 .map(|(at, stage)| (stage, spread(number * 100 + at)))
                 .collect(),
+            peak: 64,
+            sizes: sizes(),
+            ..OpFigures::new(op)
         });
         let volume = name(number).parse().unwrap();
         snapshot.initiators.push(InitiatorFigures {
@@ -38,6 +56,7 @@ pub(crate) fn a_thousand_volumes(name: impl Fn(u32) -> String) -> Snapshot {
             name: volume,
             pool: "fast".parse().unwrap(),
             ops: ops.to_vec(),
+            oldest: Some(Duration::from_millis(20)),
         });
     }
     with_the_rest(snapshot)
@@ -54,6 +73,10 @@ pub(crate) fn two_volumes() -> Snapshot {
                 .zip(Stage::ALL)
                 .map(|(at, stage)| (stage, spread(100 * number + 10 * op as u32 + at)))
                 .collect(),
+            peak: 64,
+            sizes: sizes(),
+            failed: vec![(Failure::Error, SOME)],
+            throttled: SOME,
         });
         snapshot.initiators.push(InitiatorFigures {
             volume: name.parse().unwrap(),
@@ -65,6 +88,7 @@ pub(crate) fn two_volumes() -> Snapshot {
             name: name.parse().unwrap(),
             pool: "fast".parse().unwrap(),
             ops: ops.to_vec(),
+            oldest: Some(Duration::from_millis(20)),
         });
     }
     with_the_rest(snapshot)
@@ -75,14 +99,15 @@ fn with_the_rest(mut snapshot: Snapshot) -> Snapshot {
         pool: "fast".parse().unwrap(),
         disk: "/dev/disk/by-id/nvme-eui.0025385".to_owned(),
         ops: Op::ALL.map(|op| (op, spread(op as u32))).to_vec(),
+        failed: vec![(Op::Read, Failure::Medium, SOME)],
     }];
     snapshot.imports = vec![ImportFigures {
         id: VolumeId(Uuid::from_u128(7)),
         ops: vec![OpFigures {
-            op: Op::Write,
-            in_flight: 2,
             stages: vec![(Stage::Total, spread(1)), (Stage::HostQueue, spread(2))],
+            ..OpFigures::new(Op::Write)
         }],
+        oldest: None,
     }];
     snapshot.histograms = (100, 900);
     snapshot.dropped = Loss::ALL.map(|why| (why, 2)).to_vec();

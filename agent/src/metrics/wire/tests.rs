@@ -6,6 +6,7 @@ use super::*;
 use crate::histogram::Histogram as Recorded;
 use crate::metrics::tests::everything;
 use crate::metrics::{self, Resolution, families};
+use crate::probe::Stage;
 
 /// Wire types: a varint, eight bytes, bytes with their length before them.
 const VARINT: u64 = 0;
@@ -111,7 +112,7 @@ fn every_count_of_the_snapshot_is_in_a_native_histogram() {
         assert_eq!(histogram.sample_count, Some(5));
     }
     // Each stage, `total` once more with classic buckets, an initiator, a disk, an import's two stages and its `total` once more.
-    assert_eq!(natives, metrics::Stage::ALL.len() + 6);
+    assert_eq!(natives, Stage::ALL.len() + 6);
 }
 
 /// Prometheus would refuse the whole scrape.

@@ -1,0 +1,24 @@
+//! Limits of cgroups (`io.max`): `__blk_throtl_bio`, which the kernel calls only where there are any.
+//!
+//! A bio that is over its limit waits there, before it is queued (`submit_bio_noacct`, block/blk-core.c), so no stage
+//! contains that time: it is the submitter's, not the device's. There is no tracepoint.
+
+use aya_ebpf::macros::kprobe;
+use aya_ebpf::programs::ProbeContext;
+use weir_agent_ebpf::layout::{VOLUME_IMPORTED, VOLUME_LOCAL};
+
+use super::bio::device_of;
+use super::{now, on_duty, starts};
+
+/// `bool __blk_throtl_bio(struct bio *bio)`
+#[kprobe(function = "__blk_throtl_bio")]
+pub(crate) fn throttle(ctx: ProbeContext) -> u32 {
+    if on_duty()
+        && let Some(bio) = ctx.arg::<u64>(0)
+        && let Some(device) = device_of(bio)
+        && device.flags & (VOLUME_LOCAL | VOLUME_IMPORTED) != 0
+    {
+        starts::held_back(bio, now());
+    }
+    0
+}
