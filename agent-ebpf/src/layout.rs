@@ -163,6 +163,8 @@ pub const DISK_BIOS: u32 = 1 << 3;
 pub const DISK_FLUSHES: u32 = 1 << 4;
 /// The device is an NVMe disk through which this node uses a volume of some node's.
 pub const VOLUME_IMPORTED: u32 = 1 << 5;
+/// With [`VOLUME_LOCAL`]: the device has requests, as no logical volume has, but disks and loop devices.
+pub const VOLUME_CARRIED: u32 = 1 << 6;
 
 /// What a device number stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,12 +200,22 @@ pub const BIO_OF_BIO: u8 = 3;
 pub const BIO_OF_IMPORT: u8 = 4;
 /// A bio that a cgroup's limit may hold back: it is queued later.
 pub const BIO_HELD_BACK: u8 = 5;
+/// An I/O of a volume that is used on its own node and whose device has requests.
+pub const BIO_CARRIED: u8 = 6;
 
 /// Whether an entry of [`maps::BIOS`] is an I/O of a volume's, which has begun in its [`Counts`], and no part of one.
 #[must_use]
 #[inline(always)]
 pub const fn is_io_of_volume(kind: u8) -> bool {
-    matches!(kind, BIO_OF_VOLUME | BIO_OF_IMPORT)
+    matches!(kind, BIO_OF_VOLUME) || ends_by_bytes(kind)
+}
+
+/// Whether an entry of [`maps::BIOS`] is an I/O that requests carry: the kernel traces no end of it, so it ends with the
+/// last of its bytes.
+#[must_use]
+#[inline(always)]
+pub const fn ends_by_bytes(kind: u8) -> bool {
+    matches!(kind, BIO_OF_IMPORT | BIO_CARRIED)
 }
 
 /// The disk requests of one I/O of a volume. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
@@ -225,7 +237,7 @@ pub struct Start {
     /// Its disk requests, if it is a [`BIO_OF_VOLUME`]; its NVMe commands (h1, h2), if it is a [`BIO_OF_IMPORT`].
     pub disk: Span,
     /// The target's request that a [`BIO_OF_REQUEST`] belongs to, or the bio that a [`BIO_OF_BIO`] does.
-    /// Of a [`BIO_OF_IMPORT`]: the bytes that no command has completed yet.
+    /// Of one that [`ends_by_bytes`]: the bytes that no request has completed yet.
     pub owner: u64,
     /// Its volume or disk.
     pub place: Place,
@@ -237,7 +249,7 @@ pub struct Start {
     pub kind: u8,
     /// 1 if the time between t1 and t4 is divided.
     pub divided: u8,
-    /// How a part of it ended, as a `blk_status_t`: 0 is well. Of a [`BIO_OF_IMPORT`].
+    /// How a part of it ended, as a `blk_status_t`: 0 is well. Of one that [`ends_by_bytes`].
     pub status: u8,
 }
 
@@ -247,18 +259,20 @@ pub struct Start {
 pub struct DiskStart {
     /// When it was first issued, `CLOCK_MONOTONIC` in nanoseconds.
     pub at_ns: u64,
-    /// Its disk.
+    /// Its disk, or [`Place::NONE`].
     pub place: Place,
     /// An [`Op`].
     pub op: u32,
     /// [`REQUEUED`], [`IMPORT`] or 0.
-    pub state: u32,
+    pub state: u16,
+    /// 1 if it carries I/Os of a volume's.
+    pub carries: u16,
 }
 
 /// A disk's request that was put back into its queue.
-pub const REQUEUED: u32 = 1;
+pub const REQUEUED: u16 = 1;
 /// A request to an NVMe disk through which this node uses volumes: noted so that it is completed once.
-pub const IMPORT: u32 = 2;
+pub const IMPORT: u16 = 2;
 
 /// A request of the NVMe target in flight. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -439,7 +453,7 @@ mod tests {
         assert_eq!(size_of::<RawHistogram>(), 8 * BUCKETS);
         assert_eq!(size_of::<Figure>(), 2 * 8 + 2 * 4);
         assert_eq!(size_of::<Mapper>(), 6 * 4);
-        assert_eq!(size_of::<DiskStart>(), 8 + 8 + 2 * 4);
+        assert_eq!(size_of::<DiskStart>(), 8 + 8 + 4 + 2 * 2);
         assert_eq!(size_of::<Counts>(), 4 * 8);
         assert_eq!(size_of::<Tally>(), 2 * 8);
         assert_eq!(size_of::<Sized>(), 3 * 8);

@@ -1,6 +1,7 @@
 //! The programs and what they share.
 
 pub(crate) mod bio;
+pub(crate) mod carried;
 pub(crate) mod facts;
 pub(crate) mod initiator;
 pub(crate) mod limit;

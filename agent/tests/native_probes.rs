@@ -8,8 +8,13 @@
     reason = "test helpers panic like tests; clippy only excuses test functions"
 )]
 
+#[path = "probes/batch.rs"]
+#[expect(dead_code, reason = "others use the rest")]
+mod batch;
 #[path = "probes/bench.rs"]
 mod bench;
+#[path = "probes/carried.rs"]
+mod carried;
 #[path = "probes/continuity.rs"]
 mod continuity;
 #[path = "probes/device.rs"]

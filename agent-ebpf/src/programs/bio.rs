@@ -7,14 +7,15 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{
-    BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS, DISK_FLUSHES,
-    Device, Failure, Loss, Op, Stage, Start, VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL,
+    BIO_CARRIED, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS,
+    DISK_FLUSHES, Device, Failure, Loss, Op, Stage, Start, VOLUME_CARRIED, VOLUME_EXPORTED,
+    VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, op_of, read};
 use super::originals::stamp_bio;
 use super::starts::Stamp;
-use super::{device, initiator, now, on_duty, record, starts};
+use super::{carried, device, now, on_duty, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
 const STATUS_AGAIN: u8 = 12;
@@ -98,6 +99,13 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
         start.at_ns = now();
     } else if device.flags & VOLUME_LOCAL != 0 {
         start.divided = u8::from(record::is_divided(device.volume));
+        if device.flags & VOLUME_CARRIED != 0 {
+            start.kind = BIO_CARRIED;
+            start.owner = u64::from(start.bytes);
+            if op == Op::Flush {
+                start.disk.first_ns = start.at_ns;
+            }
+        }
     } else if device.flags & DISK_BIOS != 0 {
         start.place = device.disk;
         start.kind = BIO_OF_DISK;
@@ -125,7 +133,7 @@ fn completed(bio: u64, start: &Start, status: impl FnOnce() -> u8) {
         BIO_OF_BIO => return,
         BIO_OF_REQUEST => return starts::target_done(start.owner, bio, end),
         BIO_OF_DISK => stamp_bio(bio, Stamp::Completed(end)),
-        BIO_OF_IMPORT => return initiator::end_import(start, status(), end),
+        BIO_OF_IMPORT | BIO_CARRIED => return carried::end_io(start, status(), end),
         _ if !record::volume_holds(start.place) => return record::lost(Loss::StaleSlot),
         _ => record::ended(start.place, op),
     }

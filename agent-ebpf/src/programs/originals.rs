@@ -32,7 +32,7 @@ pub(crate) fn stamp_bio(bio: u64, stamp: Stamp) {
     };
 }
 
-/// Exported: see [`super::request::each_bio`].
+/// Exported: see [`super::carried::each_bio`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn weir_stamp(bio: u64, now: u64, is_end: u64) -> u64 {

@@ -6,15 +6,18 @@
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{DISK_REQUESTS, DiskStart, Failure, IMPORT, Loss};
+use weir_agent_ebpf::layout::{
+    DISK_REQUESTS, DiskStart, Failure, IMPORT, Loss, Place, VOLUME_CARRIED,
+};
 
+use super::carried::{self, each_bio};
 use super::facts::{
-    BIO_NEXT, BIO_OPF, BIO_SIZE, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO,
-    RQ_FLAGS, RQ_LENGTH, RQ_QUEUE, has, op_of, read,
+    BIO_OPF, BIO_SIZE, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
+    RQ_LENGTH, RQ_QUEUE, has, op_of, read,
 };
 use super::originals::stamp_bio;
 use super::starts::Stamp;
-use super::{device, initiator, now, on_duty, record, starts};
+use super::{device, now, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
@@ -46,30 +49,6 @@ pub(crate) fn rq_complete(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Bios of one request that are looked at. Most disks take requests of 126 to 256 segments, but merged
-/// ones of single pages are rare: file systems make bios as long as they can.
-const BIOS: usize = 128;
-
-/// What a request carries. `None` if it can't be read.
-///
-/// The verifier checks what is done with a bio in each round anew, unless it is a function of its own that it checks
-/// once: that takes an exported one that gets and returns numbers alone.
-#[inline(always)]
-pub(crate) fn each_bio(request: u64, mut look: impl FnMut(u64)) -> Option<()> {
-    let mut bio: u64 = read(request, &RQ_BIO)?;
-    for _ in 0..BIOS {
-        if bio == 0 {
-            return Some(());
-        }
-        look(bio);
-        bio = read(bio, &BIO_NEXT)?;
-    }
-    if bio != 0 {
-        record::lost(Loss::LongRequest);
-    }
-    Some(())
-}
-
 /// Stamps all I/Os that a disk's request is a part of. `None` if it can't be read.
 #[inline(always)]
 fn stamp(request: u64, stamp: Stamp) -> Option<()> {
@@ -90,10 +69,16 @@ fn completed(request: u64, status: u8, bytes: u32) -> Option<()> {
             };
             if start.state == IMPORT {
                 // Its last command failed; one that succeeds is completed before.
-                return initiator::ended(request, end, status);
+                return carried::ended(request, end, status);
             }
             let ns = end.saturating_sub(start.at_ns);
-            record::disk(start.place, start.op, Failure::of_block(status), ns);
+            if start.place != Place::NONE {
+                record::disk(start.place, start.op, Failure::of_block(status), ns);
+            }
+            if start.carries == 1 {
+                stamp(request, Stamp::Completed(end))?;
+                return carried::ended(request, end, status);
+            }
         }
         return stamp(request, Stamp::Completed(end));
     }
@@ -105,8 +90,8 @@ fn completed(request: u64, status: u8, bytes: u32) -> Option<()> {
             let end = now();
             stamp(request, Stamp::Completed(end))?;
             if read::<u32>(bio, &BIO_SIZE)? == 0 {
-                // Of an imported volume an empty flush; data was completed by its command.
-                return initiator::ended(request, end, status);
+                // Of a volume's an empty flush; data was completed by its own request.
+                return carried::ended(request, end, status);
             }
         }
     }
@@ -127,7 +112,7 @@ fn issued(request: u64) -> Option<()> {
     let Some(device) = device(major << MINOR_BITS | minor) else {
         return Some(());
     };
-    if device.flags & DISK_REQUESTS == 0 {
+    if device.flags & (DISK_REQUESTS | VOLUME_CARRIED) == 0 {
         return Some(());
     }
     let flags = read(request, &RQ_FLAGS)?;
@@ -137,6 +122,7 @@ fn issued(request: u64) -> Option<()> {
             place: device.disk,
             op: op as u32,
             state: 0,
+            carries: u16::from(device.flags & VOLUME_CARRIED != 0),
         };
         starts::request(request, &start);
         stamp(request, Stamp::Issued(start.at_ns))?;

@@ -8,8 +8,9 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use weir_agent_ebpf::layout::{
-    BIO_HELD_BACK, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME,
-    DiskStart, IMPORT, Loss, Place, REQUEUED, RequestStart, Span, Start, is_io_of_volume,
+    BIO_CARRIED, BIO_HELD_BACK, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST,
+    BIO_OF_VOLUME, DiskStart, IMPORT, Loss, Place, REQUEUED, RequestStart, Span, Start,
+    ends_by_bytes, is_io_of_volume,
 };
 
 use super::record;
@@ -83,7 +84,7 @@ pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u8, u64)> {
     }
     match parent.kind {
         BIO_OF_VOLUME => Some((BIO_OF_BIO, bio)),
-        BIO_OF_DISK | BIO_OF_IMPORT | BIO_HELD_BACK => None,
+        BIO_OF_DISK | BIO_OF_IMPORT | BIO_CARRIED | BIO_HELD_BACK => None,
         kind => Some((kind, parent.owner)),
     }
 }
@@ -139,17 +140,17 @@ fn note(span: *mut Span, stamp: Stamp) {
     }
 }
 
-/// Whether this is a bio in flight of a volume that this node uses over NVMe.
+/// Whether this is a volume's bio in flight that requests carry.
 #[inline(always)]
-pub(crate) fn is_import(bio: u64) -> bool {
+pub(crate) fn is_carried(bio: u64) -> bool {
     // SAFETY: the bio is in flight, so nobody takes its entry out.
-    unsafe { BIOS.get(bio) }.is_some_and(|start| start.kind == BIO_OF_IMPORT)
+    unsafe { BIOS.get(bio) }.is_some_and(|start| ends_by_bytes(start.kind))
 }
 
-/// Takes so many bytes off what an imported volume's bio waits for, and takes the bio out if that was
+/// Takes so many bytes off what a carried bio waits for, and takes the bio out if that was
 /// all of it. `status`: how these bytes ended, as a `blk_status_t`.
 #[inline(always)]
-pub(crate) fn import_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
+pub(crate) fn carried_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
     let start = BIOS.get_ptr_mut(bio)?;
     if status != 0 {
         // SAFETY: the verifier has checked the pointer. Of several parts that fail, any one's status will do.
@@ -163,13 +164,13 @@ pub(crate) fn import_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
     take(&BIOS, bio)
 }
 
-/// Takes a bio out, at its completion. An imported volume's only if it has failed (`BIO_STATUS`), which is how it ends when
-/// there is no path to send it on: with several paths the kernel traces an end of the bio with each request that holds a
+/// Takes a bio out, at its completion. One that requests carry only if it has failed (`BIO_STATUS`), which is how it ends
+/// when there is no path to send it on: with several paths the kernel traces an end of the bio with each request that holds a
 /// part of it, before it knows of any error (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
 #[inline(always)]
 pub(crate) fn take_bio(bio: u64, has_failed: impl FnOnce() -> bool) -> Option<Start> {
     take_if(&BIOS, bio, |start| {
-        start.kind != BIO_OF_IMPORT || has_failed()
+        !ends_by_bytes(start.kind) || has_failed()
     })
 }
 
@@ -201,6 +202,7 @@ pub(crate) fn import_request(request: u64, at_ns: u64) {
         place: Place::NONE,
         op: 0,
         state: IMPORT,
+        carries: 1,
     };
     replaced(REQUESTS.insert(request, start, u64::from(BPF_ANY)));
 }

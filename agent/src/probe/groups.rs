@@ -192,6 +192,7 @@ impl Groups {
         Lacks {
             division: requests.reason().or(self.mapper.reason()),
             imports: requests.reason().or(host.reason()),
+            requests: requests.reason(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 use weir_agent_ebpf::layout::{
-    DISK_BIOS, DISK_FLUSHES, DISK_REQUESTS, NQN_BYTES, VOLUME_EXPORTED, VOLUME_LOCAL,
+    DISK_BIOS, DISK_FLUSHES, DISK_REQUESTS, NQN_BYTES, VOLUME_CARRIED, VOLUME_EXPORTED,
+    VOLUME_LOCAL,
 };
 use weir_api::names::{NodeName, ObjectName, VolumeId};
 
@@ -67,13 +68,15 @@ pub(super) struct Lacks<'a> {
     pub(super) division: Option<&'a str>,
     /// The ends of imported volumes' I/Os are not seen: begun ones would fill the table.
     pub(super) imports: Option<&'a str>,
+    /// The same of volumes whose device has requests.
+    pub(super) requests: Option<&'a str>,
 }
 
 pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, lacks: Lacks<'_>) -> Resolved {
     let mut resolved = Resolved::default();
     let mut off = BTreeMap::new();
     for volume in &wanted.volumes {
-        match resolved.volume(volume, sysfs) {
+        match resolved.volume(volume, sysfs, lacks) {
             Ok(found) => {
                 resolved.add_initiators(&found);
                 resolved.volumes.push(found);
@@ -104,6 +107,11 @@ pub(super) fn resolve(wanted: &Wanted, sysfs: &Path, lacks: Lacks<'_>) -> Resolv
 }
 
 impl Volume {
+    fn is_carried(&self) -> bool {
+        let mut devices = self.devices.iter();
+        devices.all(|(_, flags)| flags & VOLUME_CARRIED != 0)
+    }
+
     fn has(&self, dev: u32) -> bool {
         self.devices.iter().any(|(own, _)| *own == dev)
     }
@@ -116,13 +124,18 @@ impl Resolved {
         self.volumes.iter().map(|volume| volume.id).chain(imports)
     }
 
-    fn volume(&self, volume: &MeasuredVolume, sysfs: &Path) -> Result<Volume, String> {
+    fn volume(
+        &self,
+        volume: &MeasuredVolume,
+        sysfs: &Path,
+        lacks: Lacks<'_>,
+    ) -> Result<Volume, String> {
         let id = volume.id.0.into_bytes();
         if let Some(other) = self.volumes.iter().find(|v| v.id == id) {
             return Err(format!("its id is also that of {}", other.wanted.name));
         }
         let devices = volume.devices.iter();
-        let devices = devices.map(|device| self.device(device, sysfs));
+        let devices = devices.map(|device| self.device(device, sysfs, lacks));
         Ok(Volume {
             id,
             devices: devices.collect::<Result<_, _>>()?,
@@ -131,7 +144,12 @@ impl Resolved {
         })
     }
 
-    fn device(&self, device: &MeasuredDevice, sysfs: &Path) -> Result<(u32, u32), String> {
+    fn device(
+        &self,
+        device: &MeasuredDevice,
+        sysfs: &Path,
+        lacks: Lacks<'_>,
+    ) -> Result<(u32, u32), String> {
         let dev = device.dev.in_kernel();
         if let Some(other) = self.volumes.iter().find(|v| v.has(dev)) {
             let other = &other.wanted.name;
@@ -140,19 +158,27 @@ impl Resolved {
         if sysfs::whole_disk(sysfs, device.dev).is_none() {
             return Err(format!("there is no device {}", device.dev));
         }
-        if sysfs::has_requests(sysfs, device.dev) {
-            // The kernel traces the end of a bio only where no request carries it (block/blk-mq.c clears
-            // BIO_TRACE_COMPLETION). Logical volumes are bio-based.
-            return Err(format!(
-                "device {} is request-based, not a logical volume",
-                device.dev
-            ));
-        }
-        let flag = match device.mode {
-            Mode::Local => VOLUME_LOCAL,
+        // The kernel traces the end of a bio only where no request carries it (block/blk-mq.c clears
+        // BIO_TRACE_COMPLETION). Logical volumes are bio-based.
+        let is_carried = sysfs::whole_disk(sysfs, device.dev)
+            .is_some_and(|disk| sysfs::has_requests(sysfs, disk));
+        let flags = match device.mode {
+            Mode::Exported { .. } if is_carried => {
+                return Err(format!("device {} is no logical volume", device.dev));
+            }
             Mode::Exported { .. } => VOLUME_EXPORTED,
+            Mode::Local if is_carried => {
+                lacks
+                    .requests
+                    .map_or(Ok(()), |reason| Err(reason.to_owned()))?;
+                if sysfs::is_partition(sysfs, device.dev) {
+                    return Err(format!("device {} is a partition", device.dev));
+                }
+                VOLUME_LOCAL | VOLUME_CARRIED
+            }
+            Mode::Local => VOLUME_LOCAL,
         };
-        Ok((dev, flag))
+        Ok((dev, flags))
     }
 
     fn disk(&self, disk: &MeasuredDisk, sysfs: &Path) -> Result<Disk, String> {
@@ -217,6 +243,8 @@ impl Resolved {
             let unknown = (!has_disks).then_some("no disk of it is known");
             let of_pool = off.get(pool).map(String::as_str).or(unknown);
             let of_pool = of_pool.map(|reason| format!("pool {pool}: {reason}"));
+            // No copies of device mapper's have to be followed where the disk's requests carry the bios themselves.
+            let undivided = undivided.filter(|_| !volume.is_carried());
             let reason = undivided.map(str::to_owned).or(of_pool);
             volume.is_divided = reason.is_none();
             reasons.extend(reason);

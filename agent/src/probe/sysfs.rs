@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::wanted::DevT;
 
+pub(super) fn is_partition(sysfs: &Path, dev: DevT) -> bool {
+    dir(sysfs, dev).join("partition").exists()
+}
+
 /// The whole disk that a device is, or is a partition of. `None` if there is no such device.
 pub(super) fn whole_disk(sysfs: &Path, dev: DevT) -> Option<DevT> {
     let dir = dir(sysfs, dev);
-    if !dir.join("partition").exists() {
+    if !is_partition(sysfs, dev) {
         return dir.exists().then_some(dev);
     }
     // A partition's directory lies in its disk's. The kernel resolves the symbolic link before `..`.

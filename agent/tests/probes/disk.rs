@@ -1,7 +1,7 @@
 //! A pool's disk: a loop device, which gets requests as real disks do, and
 //! zram, which has none.
 
-use crate::bench::{Pins, disk, drops, only, volume};
+use crate::bench::{Pins, disk, drops};
 use crate::device::{Loop, Zram};
 use crate::io::Io;
 use weir_agent::histogram::Histogram;
@@ -45,18 +45,4 @@ fn a_disk_without_requests_is_measured_by_its_bios() {
     let snapshot = probes.read().unwrap();
     assert_eq!(figures(&snapshot, Op::Write).count(), 100);
     assert_eq!(drops(&snapshot), 0);
-}
-
-#[test]
-fn a_volume_on_a_device_with_requests_is_refused_with_the_reason() {
-    let (pins, disk_device) = (Pins::new(), Loop::new());
-    let mut probes = pins.start();
-    probes.sync(&only(volume(1, disk_device.dev()))).unwrap();
-    let snapshot = probes.read().unwrap();
-    assert!(snapshot.volumes.is_empty());
-    let mut reasons = snapshot.off.iter().map(|off| &off.reason);
-    assert!(
-        reasons.any(|reason| reason.contains("request-based")),
-        "{snapshot:?}"
-    );
 }

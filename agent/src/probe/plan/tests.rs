@@ -148,7 +148,9 @@ fn what_cannot_be_measured_is_named_and_left_out() {
             MeasuredVolume {
                 devices: vec![MeasuredDevice {
                     dev: DevT { major: 8, minor: 0 },
-                    mode: Mode::Local,
+                    mode: Mode::Exported {
+                        initiators: Vec::new(),
+                    },
                 }],
                 ..volume(4, 0, &[])
             },
@@ -172,7 +174,7 @@ fn what_cannot_be_measured_is_named_and_left_out() {
             "pool p: disk dm: its bios are already measured as a volume's",
             "volume v2: its device 253:0 is also that of v1",
             "volume v3: there is no device 253:9",
-            "volume v4: device 8:0 is request-based, not a logical volume",
+            "volume v4: device 8:0 is no logical volume",
         ]
     );
 }
@@ -196,7 +198,7 @@ fn is_divided(have: &mut Have, disks: Vec<MeasuredDisk>, undivided: Option<&str>
     };
     let lacks = Lacks {
         division: undivided,
-        imports: None,
+        ..Lacks::default()
     };
     let resolved = resolve(&wanted, sysfs.path(), lacks);
     let plan = plan(have, &resolved);
