@@ -104,6 +104,20 @@ impl Histogram {
 }
 
 impl Histogram {
+    /// Of wider buckets than ours: the inclusive upper bound of each, in nanoseconds, and the intervals in it, which all go to
+    /// the bucket that holds this bound. The last bound may be `u64::MAX`: none.
+    #[must_use]
+    pub fn folded(buckets: impl IntoIterator<Item = (u64, u64)>, sum_ns: u64) -> Self {
+        let mut histogram = Histogram {
+            sum_ns,
+            ..Histogram::default()
+        };
+        for (bound_ns, count) in buckets {
+            histogram.counts[bucket_of(bound_ns)] += count;
+        }
+        histogram
+    }
+
     /// As the programs recorded it.
     #[must_use]
     pub fn recorded(figure: &Figure, buckets: &RawHistogram) -> Self {

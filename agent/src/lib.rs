@@ -32,6 +32,7 @@ pub mod glance;
 pub mod glancer;
 pub mod histogram;
 mod imports;
+pub mod ladder;
 pub mod local;
 pub mod lvm;
 pub mod measure;

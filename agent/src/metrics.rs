@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
+use crate::ladder::Rung;
 use crate::probe::{Snapshot, StageOff};
 use cap::Capped;
 use catalogue as names;
@@ -99,6 +100,9 @@ pub fn families(snapshot: &Snapshot, resolution: Resolution) -> Vec<Exposed> {
     for volume in capped.volumes {
         volumes.add(volume.name.as_str(), &volume.ops, volume.oldest);
     }
+    for figures in capped.backends {
+        volumes.add_backend(figures);
+    }
     let mut imports = IoFamilies::new(&names::IMPORT_IO, resolution);
     let mut import_info = Family::new(&names::IMPORT_INFO);
     for import in capped.imports {
@@ -170,13 +174,17 @@ fn probe_families(snapshot: &Snapshot, capped: &Capped<'_>) -> Vec<Family> {
         skipped.counter([program.as_str()], *count);
     }
     let mut aged = Family::new(&names::AGED);
-    aged.counter([], snapshot.aged);
+    let mut histograms = Family::new(&names::HISTOGRAMS);
+    if snapshot.rung == Rung::Ebpf {
+        aged.counter([], snapshot.aged);
+        let (given, all) = snapshot.histograms;
+        histograms.gauge(["given"], given.into());
+        histograms.gauge(["free"], (all - given).into());
+    }
+    let mut rung = Family::new(&names::RUNG);
+    rung.gauge([snapshot.rung.label()], 1);
     let mut bytes = Family::new(&names::MAP_BYTES);
     bytes.gauge([], snapshot.map_bytes);
-    let (given, all) = snapshot.histograms;
-    let mut histograms = Family::new(&names::HISTOGRAMS);
-    histograms.gauge(["given"], given.into());
-    histograms.gauge(["free"], (all - given).into());
     let mut off = Family::new(&names::STAGE_OFF);
     let mut told = BTreeSet::new();
     for StageOff { stage, reason } in capped.off {
@@ -191,7 +199,7 @@ fn probe_families(snapshot: &Snapshot, capped: &Capped<'_>) -> Vec<Family> {
     let mut build = Family::new(&names::BUILD_INFO);
     build.gauge([env!("CARGO_PKG_VERSION")], 1);
     vec![
-        dropped, skipped, aged, bytes, histograms, off, left_out, build,
+        rung, dropped, skipped, aged, bytes, histograms, off, left_out, build,
     ]
 }
 

@@ -186,6 +186,12 @@ impl Probes {
         Ok(probes)
     }
 
+    /// Why no I/O of any volume can be seen, for as long as this agent runs: the kernel has no types, or refuses to trace.
+    #[must_use]
+    pub fn blind(&self) -> Option<&str> {
+        self.groups.blind()
+    }
+
     /// Makes the programs count exactly what is wanted: repeating it changes nothing. What is not
     /// wanted any more stops counting at once, and its counters are given up.
     ///

@@ -95,6 +95,14 @@ pub const DISK_FAILED: Entry = Entry {
     help: "Time until I/Os of a pool's disk failed.",
 };
 
+/// What measures.
+pub const RUNG: Entry = Entry {
+    name: "weir_probe_rung",
+    kind: Kind::Gauge,
+    labels: &["rung"],
+    help: "1 for what volumes are measured with: ebpf, dm-statistics or diskstats.",
+};
+
 /// What was lost.
 pub const DROPPED: Entry = Entry {
     name: "weir_probe_dropped_total",
@@ -124,7 +132,7 @@ pub const MAP_BYTES: Entry = Entry {
     name: "weir_probe_map_bytes",
     kind: Kind::Gauge,
     labels: &[],
-    help: "Kernel memory that the probes' maps take.",
+    help: "Kernel memory that measuring takes: the probes' maps, or the regions of device mapper's statistics.",
 };
 
 /// The pool of histograms.
@@ -168,6 +176,7 @@ pub fn default() -> Vec<Entry> {
         INITIATOR,
         DISK_LATENCY,
         DISK_FAILED,
+        RUNG,
         DROPPED,
         SKIPPED,
         AGED,

@@ -5,7 +5,11 @@ use std::time::Duration;
 use super::Resolution;
 use super::catalogue::IoEntries;
 use super::family::Family;
+use crate::ladder::BackendFigures;
 use crate::probe::{OpFigures, Stage, Tally};
+
+/// The label `op` of reads and writes that are counted together.
+const TOGETHER: &str = "read_write";
 
 /// Families that grow.
 pub(super) struct IoFamilies {
@@ -81,6 +85,35 @@ impl IoFamilies {
         }
         for (size, sized) in &figures.sizes {
             self.by_size.tally([owner, op, size.label()], sized.total);
+        }
+    }
+
+    /// A volume on a rung below eBPF. Reads and writes have one histogram, which is its `total` where the volume is used on
+    /// its own node. It is never a native one: those have bounds of their own, finer than what was counted.
+    pub(super) fn add_backend(&mut self, figures: &BackendFigures) {
+        let owner = figures.name.as_str();
+        self.in_flight.gauge([owner, TOGETHER], figures.in_flight);
+        for (op, tally) in &figures.ops {
+            let labels = [owner, op.label(), Stage::Backend.label()];
+            self.stages.tally(labels, *tally);
+        }
+        let Some(histogram) = &figures.together else {
+            return;
+        };
+        let told = if figures.is_local {
+            self.latency
+                .coarse_histogram([owner, TOGETHER], histogram, Resolution::Coarse);
+            &[Stage::Total, Stage::Backend][..]
+        } else {
+            &[Stage::Backend]
+        };
+        if self.resolution == Resolution::Coarse {
+            return;
+        }
+        for stage in told {
+            let labels = [owner, TOGETHER, stage.label()];
+            self.stage_latency
+                .full_histogram(labels, histogram, Resolution::Full);
         }
     }
 

@@ -14,6 +14,7 @@ use super::catalogue::{ENGINE, Entry, Kind, default, full};
 use super::*;
 use crate::gauges::{Gauges, PoolGauge, VolumeGauge, VolumeUser};
 use crate::histogram::Histogram;
+use crate::ladder::BackendFigures;
 use crate::probe::{
     DiskFigures, Failure, ImportFigures, InitiatorFigures, Loss, Op, OpFigures, Size, Sized, Stage,
     StageOff, Tally, VolumeFigures,
@@ -56,6 +57,8 @@ fn everything_of(stages: &[Stage]) -> OpFigures {
 
 pub(super) fn everything() -> Snapshot {
     Snapshot {
+        rung: Rung::Ebpf,
+        backends: Vec::new(),
         volumes: vec![VolumeFigures {
             id: VolumeId(Uuid::from_u128(1)),
             name: "db".parse().unwrap(),
@@ -243,6 +246,98 @@ fn what_failed_was_large_or_is_old_is_told() {
 #[test]
 fn what_fits_is_not_left_out() {
     assert!(default_text().contains("weir_scrape_left_out{kind=\"volume\"} 0\n"));
+}
+
+/// Volume `db` is used on this node, `web` is exported.
+fn below_ebpf(rung: Rung) -> Snapshot {
+    let figures = |name: &str, is_local| BackendFigures {
+        id: VolumeId(Uuid::from_u128(1)),
+        name: name.parse().unwrap(),
+        pool: "fast".parse().unwrap(),
+        is_local,
+        in_flight: 4,
+        ops: vec![
+            (
+                Op::Read,
+                Tally {
+                    count: 2,
+                    sum_ns: 3_000_000,
+                },
+            ),
+            (Op::Write, Tally::default()),
+        ],
+        together: (rung == Rung::DmStatistics).then(histogram),
+    };
+    Snapshot {
+        rung,
+        backends: vec![figures("db", true), figures("web", false)],
+        ..Snapshot::default()
+    }
+}
+
+#[test]
+fn below_ebpf_sums_are_of_the_backend_and_the_histogram_of_reads_and_writes() {
+    let snapshot = below_ebpf(Rung::DmStatistics);
+    let text = text(Vec::new(), &snapshot, true).unwrap();
+    for line in [
+        "weir_probe_rung{rung=\"dm-statistics\"} 1",
+        "weir_volume_io_stage_seconds_sum{volume=\"db\",op=\"read\",stage=\"backend\"} 0.003",
+        "weir_volume_io_stage_seconds_count{volume=\"web\",op=\"write\",stage=\"backend\"} 0",
+        "weir_volume_io_in_flight{volume=\"db\",op=\"read_write\"} 4",
+        "weir_volume_io_latency_seconds_count{volume=\"db\",op=\"read_write\"} 5",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let full = |volume: &str, stage: &str| {
+        let labels = format!("{{volume=\"{volume}\",op=\"read_write\",stage=\"{stage}\"");
+        buckets(
+            &text,
+            &format!("weir_volume_io_stage_latency_seconds_bucket{labels}"),
+        )
+        .len()
+    };
+    let told = [
+        full("db", "total"),
+        full("db", "backend"),
+        full("web", "backend"),
+    ];
+    assert_eq!(told, [5, 5, 5]);
+    assert_eq!(full("web", "total"), 0);
+    assert!(!text.contains("latency_seconds_count{volume=\"web\",op=\"read_write\"}"));
+}
+
+/// Seen red with: `aged` and `histograms` told on every rung.
+#[test]
+fn what_a_rung_cant_know_is_absent() {
+    for rung in [Rung::DmStatistics, Rung::Diskstats] {
+        let text = text(Vec::new(), &below_ebpf(rung), true).unwrap();
+        assert_eq!(text.matches("weir_probe_rung{").count(), 1);
+        for never in [
+            "weir_probe_aged",
+            "weir_probe_dropped",
+            "weir_probe_histograms",
+            "op=\"flush\"",
+        ] {
+            assert!(!text.contains(never), "{never}");
+        }
+    }
+    let text = text(Vec::new(), &below_ebpf(Rung::Diskstats), true).unwrap();
+    assert!(!text.contains("_bucket"), "{text}");
+}
+
+/// Its bounds are wider than a native histogram's: that would invent precision.
+///
+/// Seen red with: `Resolution::Native` in `IoFamilies::add_backend`.
+#[test]
+fn what_device_mapper_counted_is_no_native_histogram() {
+    let exposed = families(&below_ebpf(Rung::DmStatistics), Resolution::Native);
+    assert!(
+        exposed
+            .iter()
+            .all(|exposed| exposed.natives.iter().all(Option::is_none))
+    );
+    let text = text(Vec::new(), &below_ebpf(Rung::DmStatistics), true).unwrap();
+    assert!(text.contains("le=\"0.001048576\"} 4"));
 }
 
 type Described = BTreeMap<String, (String, Vec<String>)>;

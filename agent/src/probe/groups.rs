@@ -196,6 +196,16 @@ impl Groups {
         }
     }
 
+    /// Why no I/O of any volume can be seen: neither on its own device nor under the target.
+    pub(super) fn blind(&self) -> Option<&str> {
+        let [volumes, _, target, ..] = &self.states;
+        match (volumes, target) {
+            (State::Off(_), State::Attached) => None,
+            (State::Off(reason), _) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// How many events at most each program missed since it was loaded: those that the kernel skipped
     /// for every copy of it are no more than those it skipped for the luckiest.
     pub(super) fn skipped(&self) -> Vec<(String, u64)> {

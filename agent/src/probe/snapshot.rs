@@ -6,12 +6,17 @@ use weir_agent_ebpf::layout::{Failure, Loss, Op, Size, Sized, Tally};
 use weir_api::names::{NodeName, ObjectName, VolumeId};
 
 use crate::histogram::Histogram;
+use crate::ladder::{BackendFigures, Rung};
 
 /// All figures, of everything that is measured.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// What all this was measured with.
+    pub rung: Rung,
     /// Every measured volume.
     pub volumes: Vec<VolumeFigures>,
+    /// Every measured volume on the rungs below eBPF, in the place of all else that is figures here.
+    pub backends: Vec<BackendFigures>,
     /// Every announced initiator of an exported volume.
     pub initiators: Vec<InitiatorFigures>,
     /// Every disk of the pools.
