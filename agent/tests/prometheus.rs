@@ -19,14 +19,17 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use prometheus::Registry;
+use uuid::Uuid;
 use weir_agent::gauges::{GaugeCollector, Gauges, PoolGauge, VolumeGauge, VolumeUser};
 use weir_agent::histogram::Histogram;
-use weir_agent::probe::Stage;
+use weir_agent::ladder::{BackendFigures, Rung};
+use weir_agent::probe::{Op, Snapshot, Stage, Tally};
 use weir_agent_ebpf::scale::{bucket_of, lower_bound_ns};
+use weir_api::names::VolumeId;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
-use sample::two_volumes;
+use sample::{spread, two_volumes};
 use server::{Found, Server};
 
 /// The agent's own routes over a snapshot in which everything occurs; returns the address.
@@ -66,22 +69,47 @@ fn promtool_has_no_complaint() {
     for path in ["/metrics", "/metrics?full=1"] {
         let text = http::get(&address, path).unwrap();
         assert!(text.contains("weir_volume_info{"), "{text}");
-        let mut promtool = Command::new(server::program("promtool"))
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Dropped at the end of the statement, which is the end of its input.
-        let mut input = promtool.stdin.take().unwrap();
-        input.write_all(text.as_bytes()).unwrap();
-        drop(input);
-        let output = promtool.wait_with_output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(output.status.success() && said.is_empty(), "{path}: {said}");
+        check(&text);
     }
+}
+
+#[test]
+fn promtool_has_no_complaint_below_ebpf_either() {
+    for together in [None, Some(spread(3))] {
+        let figures = BackendFigures {
+            id: VolumeId(Uuid::from_u128(1)),
+            name: "db".parse().unwrap(),
+            pool: "fast".parse().unwrap(),
+            is_local: true,
+            in_flight: 2,
+            ops: vec![(Op::Read, Tally::default()), (Op::Write, Tally::default())],
+            together,
+        };
+        let snapshot = Snapshot {
+            rung: Rung::DmStatistics,
+            backends: vec![figures],
+            ..Snapshot::nothing("cannot make the maps")
+        };
+        check(&weir_agent::metrics::text(Vec::new(), &snapshot, true).unwrap());
+    }
+}
+
+fn check(text: &str) {
+    let mut promtool = Command::new(server::program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Dropped at the end of the statement, which is the end of its input.
+    let mut input = promtool.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.is_empty(), "{said}: {text}");
 }
 
 /// Every histogram of the snapshot, asked of a server that scraped it: number and sum of the intervals are exact, quantiles

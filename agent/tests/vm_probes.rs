@@ -12,10 +12,14 @@
 mod batch;
 #[path = "probes/bench.rs"]
 mod bench;
+#[path = "../../xtask/src/bin/guest-io/deprive.rs"]
+mod deprive;
 #[path = "probes/exported.rs"]
 mod exported;
 #[path = "probes/io.rs"]
 mod io;
+#[path = "probes/ladder.rs"]
+mod ladder;
 #[path = "probes/limits.rs"]
 mod limits;
 #[path = "probes/outcomes.rs"]

@@ -67,6 +67,12 @@ impl Io {
         }
     }
 
+    pub(crate) fn discard(&self, bytes: u64) {
+        nix::ioctl_write_ptr_bad!(blkdiscard, 0x1277, [u64; 2]);
+        // SAFETY: BLKDISCARD reads two u64 from the pointer: offset and length.
+        unsafe { blkdiscard(self.file.as_raw_fd(), &[0, bytes]) }.unwrap();
+    }
+
     pub(crate) fn zero_out(&self, bytes: u64) {
         nix::ioctl_write_ptr_bad!(blkzeroout, 0x127f, [u64; 2]);
         // SAFETY: BLKZEROOUT reads two u64 from the pointer: offset and length.

@@ -95,6 +95,14 @@ impl Stack {
         stack
     }
 
+    /// A linear LV that answers after a while.
+    pub(crate) fn slow(disk: &str, delay_ms: u32) -> Self {
+        let mut stack = Stack { names: Vec::new() };
+        let table = format!("0 {SECTORS} delay {disk} 0 {delay_ms} {disk} 0 {delay_ms}");
+        stack.add("weir_volume", &table);
+        stack
+    }
+
     /// Its first 64 KiB are written at once, the rest after a while.
     pub(crate) fn with_slow_end(disk: &str, delay_ms: u32) -> Self {
         let mut stack = Stack { names: Vec::new() };

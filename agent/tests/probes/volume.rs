@@ -1,10 +1,6 @@
 //! A volume used on its own node. zram devices stand in for logical volumes:
 //! both take bios as they are.
 
-use std::fs::OpenOptions;
-use std::os::fd::AsRawFd;
-use std::path::Path;
-
 use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
@@ -45,8 +41,9 @@ fn discards_and_zeroes_are_told_apart() {
     let (pins, zram) = (Pins::new(), Zram::new());
     let mut probes = pins.start();
     probes.sync(&only(volume(1, zram.dev()))).unwrap();
-    discard(&zram.path(), 1 << 20);
-    Io::open(&zram.path()).zero_out(4096);
+    let io = Io::open(&zram.path());
+    io.discard(1 << 20);
+    io.zero_out(4096);
     let snapshot = probes.read().unwrap();
     assert_eq!(total(&snapshot, Op::Discard).count(), 1);
     let zeroed = total(&snapshot, Op::WriteZeroes).count() + total(&snapshot, Op::Write).count();
@@ -107,11 +104,4 @@ fn of_many_threads_ios_every_one_is_counted_or_known_to_be_lost() {
     println!("{counted} counted, {lost} lost after their start, {skipped} starts skipped");
     assert!(counted + lost <= THREADS * EACH, "{snapshot:?}");
     assert!(counted + lost + skipped >= THREADS * EACH, "{snapshot:?}");
-}
-
-fn discard(device: &Path, bytes: u64) {
-    nix::ioctl_write_ptr_bad!(blkdiscard, 0x1277, [u64; 2]);
-    let file = OpenOptions::new().write(true).open(device).unwrap();
-    // SAFETY: BLKDISCARD reads two u64 from the pointer: offset and length.
-    unsafe { blkdiscard(file.as_raw_fd(), &[0, bytes]) }.unwrap();
 }

@@ -20,7 +20,11 @@
 //!
 //! `guest-io order DEVICE MODE TAG MARKS` writes blocks from several threads and MARKS marks, each of
 //! which says what was durable before it: by a flush, by O_DSYNC (`dsync`), by NVMe's FUA (`fua`).
+//!
+//! `guest-io without bpf|admin PROGRAM [ARGUMENT...]` becomes a program that may not use `bpf(2)`, or that is no administrator.
 
+#[path = "guest-io/deprive.rs"]
+mod deprive;
 #[path = "guest-io/order.rs"]
 mod order;
 #[cfg_attr(not(test), expect(dead_code, reason = "this program only writes them"))]
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["fill", device, text] => fill(device, text.as_bytes()),
         ["order", device, mode, tag, marks] => order::run(device, mode, tag, marks),
         ["find", device, text] => find(device, text.as_bytes()),
+        ["without", what, program, ref rest @ ..] => become_without(what, program, rest),
         _ => Err(anyhow::anyhow!("usage: see the source")),
     };
     match done {
@@ -62,6 +67,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns only if it can't.
+fn become_without(what: &str, program: &str, arguments: &[&str]) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let without = match what {
+        "bpf" => deprive::Without::Bpf,
+        "admin" => deprive::Without::Admin,
+        _ => bail!("`{what}` is neither bpf nor admin"),
+    };
+    deprive::deprive(without).context("giving up privileges")?;
+    let error = std::process::Command::new(program).args(arguments).exec();
+    Err(error).with_context(|| format!("becoming {program}"))
 }
 
 fn write(device: &str, log: &str, blocks: &str, every: &str) -> Result<()> {
