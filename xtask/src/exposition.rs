@@ -38,6 +38,11 @@ impl Exposition {
         self.matching(name, labels).map(|sample| sample.value).sum()
     }
 
+    /// Whether there is a sample of this name that carries these labels.
+    pub(crate) fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        self.matching(name, labels).next().is_some()
+    }
+
     /// A histogram's buckets; empty where there is no such histogram.
     pub(crate) fn buckets(&self, name: &str, labels: &[(&str, &str)]) -> Buckets {
         let bucket = format!("{name}_bucket");

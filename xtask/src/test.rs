@@ -6,6 +6,7 @@ mod fence;
 mod flush;
 mod host;
 mod kill;
+mod ladder;
 mod nvmetcli;
 mod ops;
 mod pair;
@@ -45,7 +46,7 @@ pub(crate) enum Area {
     Metrics,
     /// The nvmet crate on a real kernel
     Nvmet,
-    /// The eBPF programs under the kernel's target, in VMs
+    /// The eBPF programs under the kernel's target, in VMs, and what measures where they can't be
     Probes,
     /// Weir's latencies and counts against fio's, with injected delays
     Truth,
@@ -226,6 +227,9 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
     }
     if runs(Area::Paths) {
         report.case(&format!("{kernel} paths"), || paths::run(&pair));
+    }
+    if runs(Area::Probes) {
+        report.case(&format!("{kernel} ladder"), || ladder::run(&pair));
     }
     report.case(&format!("{kernel} clean stop"), || pair.stop());
 }

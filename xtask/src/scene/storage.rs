@@ -72,8 +72,36 @@ impl<'a> Agent<'a> {
         }
     }
 
+    /// An agent that may not use `bpf(2)`.
+    pub(crate) fn without_bpf(guest: &'a Guest) -> Self {
+        Agent {
+            guest,
+            prefix: "guest-io without bpf ",
+        }
+    }
+
+    /// An agent that is no administrator.
+    pub(crate) fn without_admin(guest: &'a Guest) -> Self {
+        Agent {
+            guest,
+            prefix: "guest-io without admin ",
+        }
+    }
+
     /// Starts it and waits until it has looked at its node.
     pub(crate) fn start(&self) -> Result<()> {
+        self.begin()?;
+        // It answers at once, and knows whose the counters are once it has looked at its node.
+        let looked = format!(
+            "({}) | grep -q '^weir_agent_rounds_total [1-9]'",
+            get("/metrics")
+        );
+        let answers = self.guest.wait_for(&looked, PATIENCE);
+        answers.map(drop).with_context(|| self.log())
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) fn begin(&self) -> Result<()> {
         self.guest
             .sh(&format!("mkdir -p {REQUESTS} {RECORD} {STATUS}"))?;
         let command = format!(
@@ -82,12 +110,7 @@ impl<'a> Agent<'a> {
             self.prefix
         );
         self.guest.spawn(&command, LOG)?;
-        // It answers at once, and knows whose the counters are once it has looked at its node.
-        let looked = format!(
-            "({}) | grep -q '^weir_agent_rounds_total [1-9]'",
-            get("/metrics")
-        );
-        let answers = self.guest.wait_for(&looked, PATIENCE);
+        let answers = self.guest.wait_for(&get("/metrics"), PATIENCE);
         answers.map(drop).with_context(|| self.log())
     }
 
