@@ -2,6 +2,7 @@
 
 mod agent;
 mod nvmet;
+mod probes;
 mod scrape;
 
 use std::path::PathBuf;
@@ -27,6 +28,9 @@ pub(crate) enum Bench {
     Agent,
     /// A scrape of a thousand volumes: time and size; on this machine
     Scrape,
+    /// The eBPF programs on this machine's kernel: time for each I/O beside biolatency's, I/Os for each second with them
+    /// and without
+    Probes,
 }
 
 /// What a bench printed: one object on standard output.
@@ -126,7 +130,7 @@ impl Bench {
         match self {
             Bench::Nvmet => &[("nvmet", "nvmet")],
             Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
-            Bench::Scrape => &[],
+            Bench::Scrape | Bench::Probes => &[],
         }
     }
 }
@@ -141,6 +145,7 @@ pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -
             agent::run(&lab, &programs)?
         }
         Bench::Scrape => scrape::run(&workspace)?,
+        Bench::Probes => probes::run(cache, &workspace)?,
     };
     let name = bench
         .to_possible_value()

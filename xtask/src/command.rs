@@ -49,6 +49,12 @@ impl Cmd {
         self
     }
 
+    /// What it writes to standard error goes where ours goes, whatever is captured.
+    pub(crate) fn aloud(mut self) -> Self {
+        self.command.stderr(Stdio::inherit());
+        self
+    }
+
     /// Runs it with output captured; the standard output is the result.
     pub(crate) fn read(mut self) -> Result<String> {
         let output = self

@@ -2,12 +2,14 @@
 //!
 //! Each step is idempotent and says what it does; where something can't be had, the error names
 //! the remedy. Steps, in order: [`host`] programs, the toolchain for eBPF ([`rust_src`],
-//! [`bpf_linker`]), what reads the metrics ([`prometheus`]), a [`guest`] image per kernel.
+//! [`bpf_linker`]), what reads the metrics ([`prometheus`]), what the probes are compared with ([`measuring`]), a [`guest`]
+//! image per kernel.
 
 pub(crate) mod apt;
 mod bpf_linker;
 pub(crate) mod guest;
 mod host;
+mod measuring;
 mod prometheus;
 mod rust_src;
 
@@ -38,6 +40,12 @@ pub(crate) fn bpf_tools(cache: &Cache) -> Result<BpfTools> {
 pub(crate) fn prometheus(cache: &Cache) -> Result<PathBuf> {
     host::ensure(&host::BUILDING)?;
     prometheus::ensure(cache)
+}
+
+/// Brings fio and libbpf-tools.
+pub(crate) fn measuring(cache: &Cache) -> Result<measuring::Measuring> {
+    host::ensure(&host::BUILDING)?;
+    measuring::ensure(cache)
 }
 
 /// Brings what VMs with these kernels and this userland need.

@@ -8,6 +8,9 @@ use weir_agent::probe::DevT;
 
 use crate::io::dev_of;
 
+/// Bytes that most tests need.
+const SMALL: u64 = 16 << 20;
+
 /// A zram device: bio-based, as logical volumes are.
 pub(crate) struct Zram {
     number: u32,
@@ -15,6 +18,10 @@ pub(crate) struct Zram {
 
 impl Zram {
     pub(crate) fn new() -> Self {
+        Zram::of(SMALL)
+    }
+
+    pub(crate) fn of(bytes: u64) -> Self {
         let hot_add = Path::new("/sys/class/zram-control/hot_add");
         let number = fs::read_to_string(hot_add).unwrap_or_else(|error| {
             panic!(
@@ -26,7 +33,7 @@ impl Zram {
             number: number.trim().parse().unwrap(),
         };
         let size = format!("/sys/block/zram{}/disksize", zram.number);
-        fs::write(&size, "16M").unwrap_or_else(|error| panic!("{size}: {error}"));
+        fs::write(&size, bytes.to_string()).unwrap_or_else(|error| panic!("{size}: {error}"));
         zram
     }
 
@@ -57,8 +64,12 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new() -> Self {
+        Loop::of(SMALL)
+    }
+
+    pub(crate) fn of(bytes: u64) -> Self {
         let file = tempfile::NamedTempFile::new_in("/dev/shm").expect("needs a tmpfs at /dev/shm");
-        file.as_file().set_len(16 << 20).unwrap();
+        file.as_file().set_len(bytes).unwrap();
         let output = Command::new("losetup")
             .args(["--find", "--show", "--direct-io=off"])
             .arg(file.path())
