@@ -64,7 +64,7 @@ pub(crate) struct Choice {
 }
 
 /// What only the programs can tell, as the label `stage` names it.
-const OF_EBPF: [&str; 7] = [
+const OF_EBPF: [&str; 8] = [
     "exported",
     "initiator",
     "import",
@@ -72,6 +72,7 @@ const OF_EBPF: [&str; 7] = [
     "queue",
     "device",
     "dm",
+    "throttle",
 ];
 
 /// Chooses a rung: the highest of which nothing is known that keeps this agent from it.
@@ -110,8 +111,8 @@ mod tests {
         let rows = [
             (None, None, Rung::Ebpf, 0),
             (None, Some("no"), Rung::Ebpf, 0),
-            (Some("no bpf"), None, Rung::DmStatistics, 7),
-            (Some("no bpf"), Some("no"), Rung::Diskstats, 8),
+            (Some("no bpf"), None, Rung::DmStatistics, 8),
+            (Some("no bpf"), Some("no"), Rung::Diskstats, 9),
         ];
         for (ebpf, dm, rung, off) in rows {
             let choice = choose(ebpf, dm);
@@ -119,7 +120,7 @@ mod tests {
         }
         let off = choose(Some("no bpf"), Some("no dm")).off;
         assert_eq!(off[0].reason, "only ebpf tells: no bpf");
-        assert_eq!(off[7].reason, "only dm-statistics tells: no dm");
-        assert_eq!(off[7].stage, "histogram");
+        assert_eq!(off[8].reason, "only dm-statistics tells: no dm");
+        assert_eq!(off[8].stage, "histogram");
     }
 }
