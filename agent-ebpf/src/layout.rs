@@ -7,7 +7,10 @@ mod kinds;
 
 use crate::scale::BUCKETS;
 
-pub use kinds::{FAILURES, Failure, LOSSES, Loss, OPS, Op, SIZED_OPS, SIZES, STAGES, Size, Stage};
+pub use kinds::{
+    COPIES, ENDS, End, FAILURES, Failure, LOSSES, Loss, OPS, Op, SIZED_OPS, SIZES, STAGES, Size,
+    Stage,
+};
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
 /// an agent never reads maps of another layout.
@@ -378,6 +381,8 @@ pub mod maps {
     pub const REQUESTS: &str = "REQUESTS";
     /// `struct nvmet_req` pointer → [`super::RequestStart`].
     pub const TARGETS: &str = "TARGETS";
+    /// Per CPU: `u64` at each [`super::End`], what is being handled. Pinned, since the copies of a program share it.
+    pub const HANDLED: &str = "HANDLED";
     /// Per CPU: room for one [`super::HostKey`], which is too big for the stack. Not worth a pin, but
     /// pinned like the rest.
     pub const SCRATCH: &str = "SCRATCH";

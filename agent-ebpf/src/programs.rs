@@ -13,8 +13,8 @@ pub(crate) mod target;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap};
-use weir_agent_ebpf::layout::{Device, Meta};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use weir_agent_ebpf::layout::{COPIES, Device, End, Meta};
 
 /// The number of the object whose programs act. An upgrade attaches the new object's programs
 /// beside the old ones and then changes this one number: no I/O is missed and none counted twice,
@@ -28,6 +28,33 @@ static DEVICES: HashMap<u32, Device> = HashMap::with_max_entries(1, 0);
 // The agent's own, declared here so that every map is made in one place. No program uses it.
 #[map]
 static META: Array<Meta> = Array::with_max_entries(1, 0);
+
+/// For each kind of end, what this CPU handles in the event of the moment.
+#[map]
+static HANDLED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Whether nobody has handled this end yet, as far as is known: programs for ends are attached [`COPIES`] times, in
+/// this order, since the kernel skips one that an interrupt finds at work. The last copy forgets what the first one noted, so that
+/// an address that is used again is not taken for handled. Whoever acts in vain finds nothing to end.
+#[inline(always)]
+pub(crate) fn is_unhandled(end: End, object: u64) -> bool {
+    let Some(handled) = HANDLED.get_ptr_mut(end as u32) else {
+        return true;
+    };
+    let copy = facts::COPY.load();
+    if copy == 1 {
+        // SAFETY: the verifier has checked the pointer. Who interrupts writes it too, and then others act once more.
+        unsafe { handled.write_volatile(object) };
+        return true;
+    }
+    // SAFETY: as above.
+    let is_handled = unsafe { handled.read_volatile() } == object;
+    if copy == COPIES {
+        // SAFETY: as above.
+        unsafe { handled.write_volatile(0) };
+    }
+    !is_handled
+}
 
 /// Whether this object's programs are the ones to act.
 #[inline(always)]

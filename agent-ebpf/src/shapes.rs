@@ -1,9 +1,9 @@
 //! How big each map is, and all of them together.
 
 use crate::layout::{
-    Counts, Device, DiskStart, FAILURES, Figure, HostKey, LOSSES, MAX_DISKS, MAX_STARTS, Mapper,
-    Meta, OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start,
-    Tally, maps,
+    Counts, Device, DiskStart, ENDS, FAILURES, Figure, HostKey, LOSSES, MAX_DISKS, MAX_STARTS,
+    Mapper, Meta, OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot,
+    Start, Tally, maps,
 };
 
 /// A map as it is created.
@@ -22,7 +22,7 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 24;
+pub const MAPS: usize = 25;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
@@ -95,6 +95,7 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
         hash::<u64, DiskStart>(maps::REQUESTS, MAX_STARTS),
         hash::<u64, RequestStart>(maps::TARGETS, MAX_STARTS),
         per_cpu::<HostKey>(maps::SCRATCH, 1),
+        per_cpu::<u64>(maps::HANDLED, ENDS),
     ]
 }
 

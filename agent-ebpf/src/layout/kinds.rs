@@ -133,6 +133,26 @@ impl Loss {
     }
 }
 
+/// What is seen to end, each by programs of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum End {
+    /// `block_bio_complete`.
+    Bio,
+    /// `block_rq_complete`.
+    Request,
+    /// `nvmet_req_complete`.
+    Target,
+    /// `nvme_complete_rq`.
+    Command,
+}
+
+/// The number of [`End`]s.
+pub const ENDS: u32 = 4;
+
+/// How often each program for an end is attached: once for each context that can interrupt another (task, softirq, hardirq).
+pub const COPIES: u32 = 3;
+
 /// How an I/O failed. (`blk_status_t`, include/linux/blk_types.h; the NVMe target answers with
 /// the codes of `blk_to_nvme_status`, drivers/nvme/target/io-cmd-bdev.c.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,14 +8,14 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{
     BIO_CARRIED, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS,
-    DISK_FLUSHES, Device, Failure, Loss, Op, Stage, Start, VOLUME_CARRIED, VOLUME_EXPORTED,
+    DISK_FLUSHES, Device, End, Failure, Loss, Op, Stage, Start, VOLUME_CARRIED, VOLUME_EXPORTED,
     VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, op_of, read};
 use super::originals::stamp_bio;
 use super::starts::Stamp;
-use super::{carried, device, now, on_duty, record, starts};
+use super::{carried, device, is_unhandled, now, on_duty, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
 const STATUS_AGAIN: u8 = 12;
@@ -37,8 +37,8 @@ pub(crate) fn bio_queue(ctx: RawTracePointContext) -> i32 {
 /// `block_bio_complete(struct request_queue *q, struct bio *bio)`
 #[raw_tracepoint(tracepoint = "block_bio_complete")]
 pub(crate) fn bio_complete(ctx: RawTracePointContext) -> i32 {
-    if on_duty() {
-        let bio = ctx.arg::<u64>(1);
+    let bio = ctx.arg::<u64>(1);
+    if on_duty() && is_unhandled(End::Bio, bio) {
         let status = || read::<u8>(bio, &BIO_STATUS).unwrap_or(0);
         if let Some(start) = starts::take_bio(bio, || status() != 0) {
             completed(bio, &start, status);

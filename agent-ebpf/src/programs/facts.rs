@@ -9,6 +9,10 @@ use weir_agent_ebpf::layout::Op;
 #[unsafe(no_mangle)]
 pub(crate) static OBJECT: Global<u64> = Global::new(0);
 
+/// Which of the copies of a program this is, from 1 on.
+#[unsafe(no_mangle)]
+pub(crate) static COPY: Global<u32> = Global::new(1);
+
 macro_rules! facts {
     ($($name:ident),*) => {$(
         #[unsafe(no_mangle)]

@@ -7,7 +7,7 @@
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::layout::{
-    DISK_REQUESTS, DiskStart, Failure, IMPORT, Loss, Place, VOLUME_CARRIED,
+    DISK_REQUESTS, DiskStart, End, Failure, IMPORT, Loss, Place, VOLUME_CARRIED,
 };
 
 use super::carried::{self, each_bio};
@@ -17,7 +17,7 @@ use super::facts::{
 };
 use super::originals::stamp_bio;
 use super::starts::Stamp;
-use super::{device, now, on_duty, record, starts};
+use super::{device, is_unhandled, now, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
@@ -43,7 +43,11 @@ pub(crate) fn rq_requeue(ctx: RawTracePointContext) -> i32 {
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`
 #[raw_tracepoint(tracepoint = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: RawTracePointContext) -> i32 {
-    if on_duty() && completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_none() {
+    let request = ctx.arg(0);
+    if on_duty()
+        && is_unhandled(End::Request, request)
+        && completed(request, ctx.arg(1), ctx.arg(2)).is_none()
+    {
         record::lost(Loss::Unreadable);
     }
     0

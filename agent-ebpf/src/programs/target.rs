@@ -6,14 +6,14 @@ use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::kernel::UNKNOWN;
 use weir_agent_ebpf::layout::{
-    Failure, HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
+    End, Failure, HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
 };
 
 use super::facts::{
     NVMET_CTRL_HOSTNQN, NVMET_NS_BDEV, NVMET_REQ_CQE, NVMET_REQ_LENGTH, NVMET_REQ_NS, NVMET_REQ_SQ,
     NVMET_SQ_CTRL, NVMET_SQ_QID, TARGET_BDEV_DEV, read, read_at,
 };
-use super::{device, now, on_duty, record, starts};
+use super::{device, is_unhandled, now, on_duty, record, starts};
 
 #[map]
 static HOSTS: HashMap<HostKey, Place> = HashMap::with_max_entries(1, 0);
@@ -50,10 +50,12 @@ pub(crate) fn nvmet_init(ctx: RawTracePointContext) -> i32 {
 /// `nvmet_req_complete(struct nvmet_req *req)`
 #[raw_tracepoint(tracepoint = "nvmet_req_complete")]
 pub(crate) fn nvmet_complete(ctx: RawTracePointContext) -> i32 {
+    let request = ctx.arg(0);
     if on_duty()
-        && let Some(start) = starts::take_target(ctx.arg(0))
+        && is_unhandled(End::Target, request)
+        && let Some(start) = starts::take_target(request)
     {
-        completed(ctx.arg(0), &start);
+        completed(request, &start);
     }
     0
 }

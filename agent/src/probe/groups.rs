@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use weir_agent_ebpf::kernel::{self, Fact};
+use weir_agent_ebpf::layout::COPIES;
 
 use super::ProbeError;
 use super::mapper;
@@ -40,7 +41,7 @@ struct Program {
 /// end may come in an interrupt in the middle of another's end. Another copy of the program is not the
 /// same program: so many as there are contexts that can interrupt each other (task, softirq, hardirq)
 /// see every end between them. To handle an end twice is harmless: the first one takes its start.
-const ENDS: usize = 3;
+const ENDS: usize = COPIES as usize;
 
 /// A second copy would begin everything twice. Beginnings come in tasks only.
 const BEGINNINGS: usize = 1;
@@ -314,7 +315,9 @@ impl Group {
         let attach_all = || -> Result<(), String> {
             for copy in 0..ENDS {
                 // Loaded anew, the object's programs are others to the kernel; the maps are the same.
-                let mut ebpf = object.load(facts).map_err(|error| one_line(&error))?;
+                let mut facts = facts.clone();
+                facts.insert("COPY", u32::try_from(copy + 1).unwrap_or_default());
+                let mut ebpf = object.load(&facts).map_err(|error| one_line(&error))?;
                 for program in self.programs {
                     let Some(pin) = program.pins(links).nth(copy) else {
                         continue;
