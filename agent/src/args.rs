@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_api::names::NodeName;
 
-pub use operate::{Check, Recover};
+pub use operate::{Check, Recover, RemoveProbes};
 
 /// Weir's agent: keeps this node's volumes and their exports as asked, and measures their latency.
 #[derive(Clone, Debug, Parser)]
@@ -89,6 +89,15 @@ Examples:
   weir-agent recover --node storage-1 --dry-run
   weir-agent recover --node storage-1 && weir-agent run --node storage-1")]
     Recover(Recover),
+    /// End all measuring on this node: programs, counters, what device mapper counts for Weir. Volumes and exports stay.
+    #[command(after_help = "\
+Measuring goes on while no agent runs, so that no I/O is missed. This ends it, for a node that Weir leaves, or to make
+maps of another size (run's --max-volumes). No agent may be running. The next one measures again, from 0.
+
+Example:
+
+  weir-agent remove-probes")]
+    RemoveProbes(RemoveProbes),
 }
 
 /// `weir-agent run`

@@ -13,13 +13,13 @@ use clap::Parser;
 use nvmet::Configfs;
 use prometheus::Registry;
 use tracing_subscriber::EnvFilter;
-use weir_agent::args::{Check, Cli, Command, Format, Recover, Run, Shutdown, Status};
+use weir_agent::args::{Check, Cli, Command, Format, Recover, RemoveProbes, Run, Shutdown, Status};
 use weir_agent::check::{self, facts};
 use weir_agent::cmd::Host;
 use weir_agent::disk::HostDisks;
 use weir_agent::durable::HostFs;
 use weir_agent::gauges::{GaugeCollector, Gauges};
-use weir_agent::measure::SharedProbes;
+use weir_agent::measure::{self, SharedProbes};
 use weir_agent::orders::Orderer;
 use weir_agent::probe::ProbeConfig;
 use weir_agent::record::{BootId, Store};
@@ -36,6 +36,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Check(args) => look(&args),
         Command::Shutdown(args) => end_boot(&args).map(|()| ExitCode::SUCCESS),
         Command::Recover(args) => recover(&args),
+        Command::RemoveProbes(args) => remove_probes(&args).map(|()| ExitCode::SUCCESS),
         Command::FailPoints => {
             print(&(fail_point::kinds().join("\n") + "\n")).map(|()| ExitCode::SUCCESS)
         }
@@ -142,6 +143,18 @@ fn end_boot(args: &Shutdown) -> anyhow::Result<()> {
     let boot = BootId::of_kernel(Path::new("/proc")).context("cannot tell which boot this is")?;
     shutdown(&store, &exports, &HostDisks, boot)?;
     Ok(())
+}
+
+fn remove_probes(args: &RemoveProbes) -> anyhow::Result<()> {
+    // Without a record no agent ever ran here.
+    let claim = args.record.exists().then(|| Store::claim(&args.record));
+    let _claim = claim.transpose().context("cannot claim the record")?;
+    let was_there = measure::detach_all(&args.bpffs)?;
+    print(if was_there {
+        "Nothing is measured on this node any more.\n"
+    } else {
+        "Nothing was measured on this node.\n"
+    })
 }
 
 fn look(args: &Check) -> anyhow::Result<ExitCode> {

@@ -35,6 +35,17 @@ pub struct Check {
     pub output: Format,
 }
 
+/// `weir-agent remove-probes`
+#[derive(Clone, Debug, Args)]
+pub struct RemoveProbes {
+    /// The bpf file system.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
+    pub bpffs: PathBuf,
+    /// Directory of the durable record: whoever holds it is a running agent.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
+    pub record: PathBuf,
+}
+
 /// `weir-agent recover`
 #[derive(Clone, Debug, Args)]
 pub struct Recover {

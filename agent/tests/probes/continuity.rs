@@ -6,6 +6,7 @@ use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
 use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes};
+use weir_agent_ebpf::layout::VERSION;
 
 /// Seen red with: the links not pinned in `object::attach`.
 #[test]
@@ -89,6 +90,25 @@ fn pinned_maps_keep_their_size() {
     let snapshot = probes.read().unwrap();
     assert_eq!(snapshot.map_bytes, bytes);
     assert_eq!(total(&snapshot, Op::Write).count(), 3);
+}
+
+/// What an agent of another layout pinned would be read wrongly, and its programs would go on for nobody.
+///
+/// Seen red with: no directory removed in `Pins::open`.
+#[test]
+fn pins_of_another_layout_give_way() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    drop(pins.start());
+    let weir = pins.path().join("weir");
+    let (ours, theirs) = (weir.join(format!("v{VERSION}")), weir.join("v1"));
+    std::fs::rename(&ours, &theirs).unwrap();
+    let mut probes = pins.start();
+    assert!(ours.exists() && !theirs.exists());
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    Io::open(&zram.path()).write(3);
+    let snapshot = probes.read().unwrap();
+    assert_eq!(total(&snapshot, Op::Write).count(), 3);
+    assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
 }
 
 /// Seen red with: `remove` of the directory replaced by nothing in `pins::remove_all`.

@@ -7,7 +7,17 @@ use crate::exposition::Buckets;
 use crate::scene::fio::Seen;
 
 /// Stages in the order of an I/O's life.
-pub(super) const STAGES: [&str; 4] = ["total", "fabric_wait", "backend", "response"];
+pub(super) const STAGES: [&str; 7] = [
+    "total",
+    "fabric_wait",
+    "queue",
+    "device",
+    "dm",
+    SUM,
+    "response",
+];
+/// The three before it: a table has no room for what can be added up.
+const SUM: &str = "backend";
 /// Operations that fio does.
 pub(super) const OPS: [&str; 2] = ["read", "write"];
 
@@ -51,16 +61,22 @@ const FIO: &str = "fio: ";
 
 /// The head of a latency table.
 pub(super) fn header() -> String {
+    let stages: Vec<_> = shown(&STAGES, |stage| stage)
+        .map(|stage| format!("{stage:>17}"))
+        .collect();
     format!(
         "\n{:<14} {:<9} {:<6} {:>7}  {}\n",
-        "volume",
+        "p50 / p99 of",
         "path",
         "op",
         "I/Os",
-        STAGES
-            .map(|stage| format!("{:>19}", format!("{stage} p50/p99")))
-            .join(" ")
+        stages.join(" ")
     )
+}
+
+/// Those that a table has.
+fn shown<T>(stages: &[T], name: impl Fn(&T) -> &str) -> impl Iterator<Item = &T> {
+    stages.iter().filter(move |stage| name(stage) != SUM)
 }
 
 /// One volume and operation, and what fio says about it once it is done.
@@ -71,14 +87,13 @@ pub(super) fn row(
     stages: &[(&str, Buckets)],
     fio: Option<Seen>,
 ) -> String {
-    let cells: Vec<_> = stages
-        .iter()
+    let cells: Vec<_> = shown(stages, |(stage, _)| stage)
         .map(
             |(_, buckets)| match (buckets.quantile_ns(0.5), buckets.quantile_ns(0.99)) {
                 (Some(p50), Some(p99)) => {
-                    format!("{:>19}", format!("{} / {}", time(p50), time(p99)))
+                    format!("{:>17}", format!("{} / {}", time(p50), time(p99)))
                 }
-                _ => format!("{:>19}", "-"),
+                _ => format!("{:>17}", "-"),
             },
         )
         .collect();
@@ -159,6 +174,6 @@ mod tests {
     fn a_row_has_a_cell_for_every_stage() {
         let stages = STAGES.map(|stage| (stage, Buckets::default()));
         let row = row("v", "local", "read", &stages, None);
-        assert_eq!(row.matches(" -").count(), STAGES.len());
+        assert_eq!(row.matches(" -").count(), STAGES.len() - 1);
     }
 }

@@ -50,130 +50,102 @@ impl IoEntries {
     }
 }
 
+macro_rules! of {
+    ($owner:literal, $label:literal, $what:literal, $who:literal) => {
+        IoEntries {
+            latency: Entry {
+                name: concat!("weir_", $owner, "_io_latency_seconds"),
+                kind: Kind::Histogram,
+                labels: &[$label, "op"],
+                help: concat!(
+                    "Time from the beginning to the end of an I/O of ",
+                    $what,
+                    ", as ",
+                    $who,
+                    " sees it."
+                ),
+            },
+            stages: Entry {
+                name: concat!("weir_", $owner, "_io_stage_seconds"),
+                kind: Kind::Summary,
+                labels: &[$label, "op", "stage"],
+                help: concat!("Time that I/Os of ", $what, " spent in a stage."),
+            },
+            in_flight: Entry {
+                name: concat!("weir_", $owner, "_io_in_flight"),
+                kind: Kind::Gauge,
+                labels: &[$label, "op"],
+                help: concat!("I/Os of ", $what, " that have begun and not ended."),
+            },
+            peak: Entry {
+                name: concat!("weir_", $owner, "_io_in_flight_peak"),
+                kind: Kind::Gauge,
+                labels: &[$label, "op"],
+                help: concat!(
+                    "The most I/Os of ",
+                    $what,
+                    " that were in flight at once in the last 34 to 69 seconds."
+                ),
+            },
+            oldest: Entry {
+                name: concat!("weir_", $owner, "_io_oldest_seconds"),
+                kind: Kind::Gauge,
+                labels: &[$label],
+                help: concat!("Age of the oldest I/O of ", $what, " that has not ended."),
+            },
+            bytes: Entry {
+                name: concat!("weir_", $owner, "_io_bytes_total"),
+                kind: Kind::Counter,
+                labels: &[$label, "op"],
+                help: concat!("Bytes that I/Os of ", $what, " read or wrote."),
+            },
+            failed: Entry {
+                name: concat!("weir_", $owner, "_io_failed_seconds"),
+                kind: Kind::Summary,
+                labels: &[$label, "op", "status"],
+                help: concat!("Time until I/Os of ", $what, " failed."),
+            },
+            throttled: Entry {
+                name: concat!("weir_", $owner, "_io_throttled_seconds"),
+                kind: Kind::Summary,
+                labels: &[$label, "op"],
+                help: concat!(
+                    "Time that I/Os of ",
+                    $what,
+                    " waited for a cgroup's limit before they began."
+                ),
+            },
+            stage_latency: Entry {
+                name: concat!("weir_", $owner, "_io_stage_latency_seconds"),
+                kind: Kind::Histogram,
+                labels: &[$label, "op", "stage"],
+                help: concat!(
+                    "Time that an I/O of ",
+                    $what,
+                    " spent in a stage, in full resolution."
+                ),
+            },
+            by_size: Entry {
+                name: concat!("weir_", $owner, "_io_size_seconds"),
+                kind: Kind::Summary,
+                labels: &[$label, "op", "size"],
+                help: concat!(
+                    "Time from the beginning to the end of I/Os of ",
+                    $what,
+                    ", by their size."
+                ),
+            },
+        }
+    };
+}
+
 /// Of a volume, on its storage node.
-pub const VOLUME_IO: IoEntries = IoEntries {
-    latency: Entry {
-        name: "weir_volume_io_latency_seconds",
-        kind: Kind::Histogram,
-        labels: &["volume", "op"],
-        help: "Time from the beginning to the end of an I/O of a volume, as its storage node sees it.",
-    },
-    stages: Entry {
-        name: "weir_volume_io_stage_seconds",
-        kind: Kind::Summary,
-        labels: &["volume", "op", "stage"],
-        help: "Time that I/Os of a volume spent in a stage.",
-    },
-    in_flight: Entry {
-        name: "weir_volume_io_in_flight",
-        kind: Kind::Gauge,
-        labels: &["volume", "op"],
-        help: "I/Os of a volume that have begun and not ended.",
-    },
-    peak: Entry {
-        name: "weir_volume_io_in_flight_peak",
-        kind: Kind::Gauge,
-        labels: &["volume", "op"],
-        help: "The most I/Os of a volume that were in flight at once in the last 34 to 69 seconds.",
-    },
-    oldest: Entry {
-        name: "weir_volume_io_oldest_seconds",
-        kind: Kind::Gauge,
-        labels: &["volume"],
-        help: "Age of the oldest I/O of a volume that has not ended.",
-    },
-    bytes: Entry {
-        name: "weir_volume_io_bytes_total",
-        kind: Kind::Counter,
-        labels: &["volume", "op"],
-        help: "Bytes that I/Os of a volume read or wrote.",
-    },
-    failed: Entry {
-        name: "weir_volume_io_failed_seconds",
-        kind: Kind::Summary,
-        labels: &["volume", "op", "status"],
-        help: "Time until I/Os of a volume failed.",
-    },
-    throttled: Entry {
-        name: "weir_volume_io_throttled_seconds",
-        kind: Kind::Summary,
-        labels: &["volume", "op"],
-        help: "Time that I/Os of a volume waited for a cgroup's limit before they began.",
-    },
-    stage_latency: Entry {
-        name: "weir_volume_io_stage_latency_seconds",
-        kind: Kind::Histogram,
-        labels: &["volume", "op", "stage"],
-        help: "Time that an I/O of a volume spent in a stage, in full resolution.",
-    },
-    by_size: Entry {
-        name: "weir_volume_io_size_seconds",
-        kind: Kind::Summary,
-        labels: &["volume", "op", "size"],
-        help: "Time from the beginning to the end of I/Os of a volume, by their size.",
-    },
-};
+pub const VOLUME_IO: IoEntries = of!("volume", "volume", "a volume", "its storage node");
 
 /// Of a volume that this node uses over NVMe.
-pub const IMPORT_IO: IoEntries = IoEntries {
-    latency: Entry {
-        name: "weir_import_io_latency_seconds",
-        kind: Kind::Histogram,
-        labels: &["id", "op"],
-        help: "Time from the beginning to the end of an I/O of a volume that this node uses over NVMe, as this node sees it.",
-    },
-    stages: Entry {
-        name: "weir_import_io_stage_seconds",
-        kind: Kind::Summary,
-        labels: &["id", "op", "stage"],
-        help: "Time that I/Os of a volume that this node uses over NVMe spent in a stage.",
-    },
-    in_flight: Entry {
-        name: "weir_import_io_in_flight",
-        kind: Kind::Gauge,
-        labels: &["id", "op"],
-        help: "I/Os of a volume that this node uses over NVMe that have begun and not ended.",
-    },
-    peak: Entry {
-        name: "weir_import_io_in_flight_peak",
-        kind: Kind::Gauge,
-        labels: &["id", "op"],
-        help: "The most I/Os of a volume that this node uses over NVMe that were in flight at once in the last 34 to 69 seconds.",
-    },
-    oldest: Entry {
-        name: "weir_import_io_oldest_seconds",
-        kind: Kind::Gauge,
-        labels: &["id"],
-        help: "Age of the oldest I/O of a volume that this node uses over NVMe that has not ended.",
-    },
-    bytes: Entry {
-        name: "weir_import_io_bytes_total",
-        kind: Kind::Counter,
-        labels: &["id", "op"],
-        help: "Bytes that I/Os of a volume that this node uses over NVMe read or wrote.",
-    },
-    failed: Entry {
-        name: "weir_import_io_failed_seconds",
-        kind: Kind::Summary,
-        labels: &["id", "op", "status"],
-        help: "Time until I/Os of a volume that this node uses over NVMe failed.",
-    },
-    throttled: Entry {
-        name: "weir_import_io_throttled_seconds",
-        kind: Kind::Summary,
-        labels: &["id", "op"],
-        help: "Time that I/Os of a volume that this node uses over NVMe waited for a cgroup's limit before they began.",
-    },
-    stage_latency: Entry {
-        name: "weir_import_io_stage_latency_seconds",
-        kind: Kind::Histogram,
-        labels: &["id", "op", "stage"],
-        help: "Time that an I/O of a volume that this node uses over NVMe spent in a stage, in full resolution.",
-    },
-    by_size: Entry {
-        name: "weir_import_io_size_seconds",
-        kind: Kind::Summary,
-        labels: &["id", "op", "size"],
-        help: "Time from the beginning to the end of I/Os of a volume that this node uses over NVMe, by their size.",
-    },
-};
+pub const IMPORT_IO: IoEntries = of!(
+    "import",
+    "id",
+    "a volume that this node uses over NVMe",
+    "this node"
+);
