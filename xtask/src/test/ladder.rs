@@ -13,7 +13,7 @@ use crate::scene::{consumer, storage};
 
 const LOCAL: Wish<'_> = Wish {
     name: "ladder-local",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0061",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d00e1",
     pool: storage::POOL,
     mib: 64,
     thin: false,
@@ -22,7 +22,7 @@ const LOCAL: Wish<'_> = Wish {
 };
 const REMOTE: Wish<'_> = Wish {
     name: "ladder-remote",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0062",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d00e2",
     attached: Some((consumer::NODE, 1)),
     ..LOCAL
 };
