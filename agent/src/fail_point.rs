@@ -19,6 +19,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use uuid::Uuid;
 
 use crate::record::{VolumeRecord, VolumeState};
 use crate::step::{Step, Subject, Work};
@@ -27,6 +28,10 @@ use crate::step::{Step, Subject, Work};
 /// is not in it, after adding it: started again and again, it ends at each point once.
 pub const VARIABLE: &str = "WEIR_FAIL_POINTS";
 
+/// Which of the points the agent ends itself at, as `1/3`: the second of three parts. It notes the others and goes past them.
+/// Without it, at all.
+pub const PART: &str = "WEIR_FAIL_POINTS_PART";
+
 static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
     let file = PathBuf::from(std::env::var_os(VARIABLE)?);
     tracing::warn!(file = %file.display(), "fail points are armed: this agent will end itself");
@@ -34,12 +39,14 @@ static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
         // Unreadable is fatal: a test that hits nothing must not look like one that hit everything.
         hit: Mutex::new(read(&file).expect("the file of fail points can be read")),
         file,
+        part: Part::from_env(),
         place: Mutex::new("start".to_owned()),
     })
 });
 
 struct Armed {
     file: PathBuf,
+    part: Part,
     hit: Mutex<BTreeSet<String>>,
     /// What the agent is doing.
     place: Mutex<String>,
@@ -100,12 +107,45 @@ impl Armed {
         if hit.contains(&point) {
             return;
         }
-        // No thread gets past this one any more: the lock is never given back.
+        // If the agent ends here, no thread gets past this one any more: the lock is not given back.
         let written = add(&self.file, &point);
         assert!(written.is_ok(), "a fail point can be noted: {written:?}");
+        let is_end = self.part.has(&point);
         hit.insert(point);
+        if !is_end {
+            return;
+        }
         let ended = kill(Pid::this(), Signal::SIGKILL);
         unreachable!("SIGKILL can't be caught: {ended:?}");
+    }
+}
+
+/// A part of all points, told by their names, so that it is the same in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    number: u128,
+    of: u128,
+}
+
+impl Part {
+    fn from_env() -> Self {
+        match std::env::var(PART) {
+            Err(_) => Part { number: 0, of: 1 },
+            Ok(text) => Part::parse(&text).expect("a part of the fail points is given as 1/3"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        let part = Part {
+            number: number.parse().ok()?,
+            of: of.parse().ok()?,
+        };
+        (part.number < part.of).then_some(part)
+    }
+
+    fn has(self, point: &str) -> bool {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, point.as_bytes()).as_u128() % self.of == self.number
     }
 }
 
@@ -172,6 +212,29 @@ mod tests {
         };
         assert_eq!(name(&work, 1), "Pool FlushDisks+RemovePool #2 RemovePool");
         assert!(kinds().contains(&"Pool") && kinds().contains(&"RemovePool"));
+    }
+
+    #[test]
+    fn every_point_is_in_one_of_the_parts() {
+        for (text, part) in [
+            ("0/1", Some((0, 1))),
+            ("3/3", None),
+            ("1", None),
+            ("a/b", None),
+        ] {
+            let part = part.map(|(number, of)| Part { number, of });
+            assert_eq!(Part::parse(text), part, "{text}");
+        }
+        for point in ["Pool A #1 A", "Pool A #1 A: command", "start"] {
+            let parts = (0..3).filter(|number| {
+                Part {
+                    number: *number,
+                    of: 3,
+                }
+                .has(point)
+            });
+            assert_eq!(parts.count(), 1);
+        }
     }
 
     #[test]

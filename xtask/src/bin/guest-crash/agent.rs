@@ -26,6 +26,8 @@ pub(crate) struct Agent {
     pub(crate) record: PathBuf,
     /// Where its fail points are noted, if they are armed.
     pub(crate) fail_points: Option<PathBuf>,
+    /// Which part of them, as the agent reads it.
+    pub(crate) part: String,
     status: PathBuf,
     log: PathBuf,
     child: Option<Child>,
@@ -48,6 +50,7 @@ impl Agent {
             requests: dir.join("requests"),
             record: dir.join("record"),
             fail_points: None,
+            part: String::new(),
             status: dir.join("status"),
             log: dir.join("agent.log"),
             child: None,
@@ -78,6 +81,7 @@ impl Agent {
             .stderr(log);
         if let Some(file) = &self.fail_points {
             command.env("WEIR_FAIL_POINTS", file);
+            command.env("WEIR_FAIL_POINTS_PART", &self.part);
         }
         self.child = Some(command.spawn().context("starting weir-agent")?);
         Ok(())

@@ -3,7 +3,7 @@
 //! Whatever step a plan of this life has, and whatever effect such a step has, the agent is ended
 //! there once: it notes each point that it ends at, and goes past it from then on. Which points there
 //! are is not written down anywhere. That no kind of step or subject was missed is checked against
-//! the agent's own list of them.
+//! the agent's own list of them. Of a part of the points, the agent goes past the others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,9 +30,11 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(mut agent: Agent, mut wishes: Wishes) -> Self {
+    /// `part`: of the fail points, as `1/3`.
+    pub(crate) fn new(mut agent: Agent, mut wishes: Wishes, part: String) -> Self {
         let points = agent.record.with_file_name("fail-points");
         agent.fail_points = Some(points.clone());
+        agent.part = part;
         let slow = std::mem::replace(&mut wishes.pool.device, "/dev/mapper/slow".to_owned());
         let foreign = BTreeSet::new();
         Life {
@@ -290,11 +292,12 @@ impl Life {
         let missed: Vec<&str> = kinds.lines().filter(|kind| !words.contains(kind)).collect();
         ensure!(
             missed.is_empty(),
-            "no fail point of these was hit: {missed:?}"
+            "no fail point of these was met: {missed:?}"
         );
         say(format!(
-            "{} fail points (in each life: {new}), {} kinds of subjects and steps",
+            "{} of {} fail points (in each life: {new}), {} kinds of subjects and steps",
             self.ends,
+            points.lines().count(),
             kinds.lines().count()
         ));
         Ok(())

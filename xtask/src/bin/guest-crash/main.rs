@@ -42,6 +42,9 @@ enum Command {
         /// How often to live: each life meets fail points that those before it did not
         #[arg(long, default_value_t = 1)]
         lives: u32,
+        /// The part of the fail points to end at
+        #[arg(long, value_name = "K/N", default_value = "0/1")]
+        part: String,
     },
     /// Random orders, and kills at random moments
     Random {
@@ -71,9 +74,9 @@ struct NodeArguments {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Points { node, lives } => node
+        Command::Points { node, lives, part } => node
             .open()
-            .and_then(|(agent, wishes)| Life::new(agent, wishes).live(lives)),
+            .and_then(|(agent, wishes)| Life::new(agent, wishes, part).live(lives)),
         Command::Random { node, seed, kills } => node
             .open()
             .and_then(|(agent, wishes)| Random::new(agent, wishes, seed).run(kills)),
