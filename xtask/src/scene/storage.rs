@@ -58,6 +58,21 @@ pub(crate) struct Wish<'a> {
     pub(crate) deleted: bool,
 }
 
+impl<'a> Wish<'a> {
+    /// A linear volume of 64 MiB in [`POOL`], which is not attached.
+    pub(crate) const fn linear(name: &'a str, id: &'a str) -> Self {
+        Wish {
+            name,
+            id,
+            pool: POOL,
+            mib: 64,
+            thin: false,
+            attached: None,
+            deleted: false,
+        }
+    }
+}
+
 impl<'a> Agent<'a> {
     pub(crate) fn new(guest: &'a Guest) -> Self {
         Agent { guest, prefix: "" }
@@ -117,6 +132,12 @@ impl<'a> Agent<'a> {
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(&self) -> Result<()> {
         self.guest.sh("pid=$(pidof weir-agent) && kill -9 $pid && while kill -0 $pid 2>/dev/null; do sleep 0.02; done").map(drop)
+    }
+
+    /// Ends all measuring; no agent may be running.
+    pub(crate) fn remove_probes(&self) -> Result<()> {
+        let command = format!("weir-agent remove-probes --record {RECORD}");
+        self.guest.sh(&command).map(drop)
     }
 
     /// Asks for the pool that most tests use: with a thin pool, over these devices, reachable at

@@ -7,13 +7,8 @@ use super::report::Report;
 use crate::scene::storage::{self, Agent, Wish};
 
 const KEPT: Wish<'_> = Wish {
-    name: "kept",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0011",
-    pool: storage::POOL,
-    mib: 64,
-    thin: false,
     attached: Some((storage::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("kept", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0011")
 };
 const KEPT_THIN: Wish<'_> = Wish {
     name: "kept-thin",

@@ -20,13 +20,9 @@ use crate::vm::machine::{Lab, Machine, address};
 use crate::vm::write_log::Log;
 
 const LINEAR_REMOTE: Wish<'_> = Wish {
-    name: "linear-remote",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0081",
-    pool: storage::POOL,
     mib: 32,
-    thin: false,
     attached: Some((consumer::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("linear-remote", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0081")
 };
 
 const VOLUMES: [Wish<'_>; 4] = [

@@ -4,19 +4,14 @@ use anyhow::{Result, ensure};
 
 use super::expect;
 use super::pair::Pair;
+use crate::scene::consumer;
 use crate::scene::fio::{Load, Mix, Outcome, Until};
 use crate::scene::storage::Wish;
-use crate::scene::{consumer, storage};
 use crate::vm::guest::PATIENCE;
 
 const VOLUME: Wish<'_> = Wish {
-    name: "survivor",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0031",
-    pool: storage::POOL,
-    mib: 64,
-    thin: false,
     attached: Some((consumer::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("survivor", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0031")
 };
 
 /// Seen red with: the probes' links not pinned (the count falls short).

@@ -12,13 +12,8 @@ use crate::scene::storage::{Agent, PATIENCE, Wish};
 use crate::scene::{consumer, storage};
 
 const LOCAL: Wish<'_> = Wish {
-    name: "ladder-local",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d00e1",
-    pool: storage::POOL,
-    mib: 64,
-    thin: false,
     attached: Some((storage::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("ladder-local", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d00e1")
 };
 const REMOTE: Wish<'_> = Wish {
     name: "ladder-remote",
@@ -36,6 +31,8 @@ pub(crate) fn run(pair: &Pair) -> Result<()> {
     if guest.run("pidof weir-agent")?.code == 0 {
         agent.kill()?;
     }
+    // An agent that may load no programs goes on with those that another one pinned.
+    agent.remove_probes()?;
     agent.start()?;
     agent.ask_pool(&["/dev/mapper/slow"], &pair.portal(), 256)?;
     for wish in [&LOCAL, &REMOTE] {

@@ -10,13 +10,9 @@ use crate::scene::consumer;
 use crate::scene::storage::{self, Agent, Wish};
 
 const KEPT: Wish<'_> = Wish {
-    name: "kept",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0061",
-    pool: storage::POOL,
     mib: 32,
-    thin: false,
     attached: Some((storage::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("kept", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0061")
 };
 const EXPORTED: Wish<'_> = Wish {
     name: "exported",

@@ -5,19 +5,14 @@ use serde_json::{Value, json};
 
 use super::expect;
 use super::pair::Pair;
+use crate::scene::consumer;
 use crate::scene::fio::{Load, Mix, Outcome, Until};
 use crate::scene::storage::{PATIENCE, Wish};
-use crate::scene::{consumer, storage};
 use crate::vm::machine::address;
 
 const VOLUME: Wish<'_> = Wish {
-    name: "two-ways",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0051",
-    pool: storage::POOL,
-    mib: 64,
-    thin: false,
     attached: Some((consumer::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("two-ways", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0051")
 };
 
 /// The storage node's second address.

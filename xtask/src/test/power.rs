@@ -18,13 +18,8 @@ use crate::vm::machine::{Lab, Machine, address};
 use crate::vm::write_log::Unflushed;
 
 const VOLUME: Wish<'_> = Wish {
-    name: "durable",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0041",
-    pool: storage::POOL,
-    mib: 64,
-    thin: false,
     attached: Some((consumer::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("durable", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0041")
 };
 
 /// Blocks the writer may write, and after how many it flushes.

@@ -23,13 +23,8 @@ const STAGES: &str = "weir_volume_io_stage_latency_seconds";
 const IMPORT_STAGES: &str = "weir_import_io_stage_latency_seconds";
 
 const LOCAL: Wish<'_> = Wish {
-    name: "linear-local",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0001",
-    pool: storage::POOL,
-    mib: 64,
-    thin: false,
     attached: Some((storage::NODE, 1)),
-    deleted: false,
+    ..Wish::linear("linear-local", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0001")
 };
 const REMOTE: Wish<'_> = Wish {
     name: "linear-remote",
