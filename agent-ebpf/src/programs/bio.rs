@@ -90,6 +90,10 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
     let Some(op) = op_of(flags, || read(bio, &BIO_SIZE)) else {
         return Some(());
     };
+    if device.flags & (VOLUME_IMPORTED | VOLUME_LOCAL) == 0 {
+        queued_on_disk(bio, device, op);
+        return Some(());
+    }
     start.op = op as u8;
     start.bytes = read(bio, &BIO_SIZE)?;
     if device.flags & VOLUME_IMPORTED != 0 {
@@ -97,7 +101,7 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
         start.kind = BIO_OF_IMPORT;
         start.owner = u64::from(start.bytes);
         start.at_ns = now();
-    } else if device.flags & VOLUME_LOCAL != 0 {
+    } else {
         start.divided = u8::from(record::is_divided(device.volume));
         if device.flags & VOLUME_CARRIED != 0 {
             start.kind = BIO_CARRIED;
@@ -106,23 +110,28 @@ fn queued(bio: u64, device: &Device) -> Option<()> {
                 start.disk.first_ns = start.at_ns;
             }
         }
-    } else if device.flags & DISK_BIOS != 0 {
-        start.place = device.disk;
-        start.kind = BIO_OF_DISK;
-        start.at_ns = now();
-        starts::bio(bio, &start);
-        stamp_bio(bio, Stamp::Issued(start.at_ns));
-        return Some(());
-    } else {
-        if device.flags & DISK_FLUSHES != 0 && op == Op::Flush {
-            stamp_bio(bio, Stamp::Issued(now()));
-        }
-        return Some(());
     }
     if starts::bio(bio, &start) {
         record::started(start.place, start.op.into(), start.at_ns);
     }
     Some(())
+}
+
+#[inline(always)]
+fn queued_on_disk(bio: u64, device: &Device, op: Op) {
+    if device.flags & DISK_BIOS != 0 {
+        let start = Start {
+            at_ns: now(),
+            place: device.disk,
+            op: op as u8,
+            kind: BIO_OF_DISK,
+            ..Start::default()
+        };
+        starts::bio(bio, &start);
+        stamp_bio(bio, Stamp::Issued(start.at_ns));
+    } else if device.flags & DISK_FLUSHES != 0 && op == Op::Flush {
+        stamp_bio(bio, Stamp::Issued(now()));
+    }
 }
 
 #[inline(always)]

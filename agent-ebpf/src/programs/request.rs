@@ -66,6 +66,7 @@ fn completed(request: u64, status: u8, bytes: u32) -> Option<()> {
         // A request may complete in parts; the last one covers what is left of it.
         let is_last = bytes >= read(request, &RQ_LENGTH)?;
         let end = now();
+        let mut carries = false;
         if is_last {
             let Some(start) = starts::take_request(request) else {
                 // Another copy of this program was faster.
@@ -79,12 +80,13 @@ fn completed(request: u64, status: u8, bytes: u32) -> Option<()> {
             if start.place != Place::NONE {
                 record::disk(start.place, start.op, Failure::of_block(status), ns);
             }
-            if start.carries == 1 {
-                stamp(request, Stamp::Completed(end))?;
-                return carried::ended(request, end, status);
-            }
+            carries = start.carries == 1;
         }
-        return stamp(request, Stamp::Completed(end));
+        stamp(request, Stamp::Completed(end))?;
+        if carries {
+            carried::ended(request, end, status)?;
+        }
+        return Some(());
     }
     // What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
     let bio: u64 = read(request, &RQ_BIO)?;
