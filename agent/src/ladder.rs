@@ -7,8 +7,9 @@
 //! | [`Rung::DmStatistics`] | `backend`: sums for reads and writes, one histogram of both | CAP_SYS_ADMIN; a volume that is a device of device mapper |
 //! | [`Rung::Diskstats`] | `backend`: sums, in milliseconds | nothing |
 //!
-//! The rung is chosen once, when measuring starts: what keeps an agent from a rung lasts as long as the agent. A volume
-//! whose device keeps no statistics of device mapper's is measured by the rung below, alone.
+//! The rung is chosen once, when measuring starts: what keeps an agent from a rung lasts as long as the agent. (One that
+//! can't load programs, but open what a predecessor pinned, goes on with it.) A volume whose device keeps no statistics of
+//! device mapper's is measured by the rung below, alone.
 //!
 //! Invariant: what a rung can't know is absent. No figure of one device is ever told of another: device numbers are used
 //! again, so each reading is checked against what tells the device from all others (device mapper's uuid, the kernel's `diskseq`).
