@@ -96,11 +96,13 @@ fn biolatency(fio: &Fio, path: &Path) -> Costs {
 fn probes(fio: &Fio, path: &Path, dev: DevT, is_disk: bool) -> (Costs, u64) {
     let _enabled = Enabled::new();
     let pins = Pins::new();
+    let others = statistics::ids();
     let mut probes = pins.start();
     probes.sync(&wanted(dev, is_disk)).unwrap();
-    let before = Costs::of_ours();
+    let ours = &statistics::ids() - &others;
+    let before = Costs::of(&ours);
     let ios = fio.read(path, SECONDS).ios;
-    let costs = Costs::of_ours().since(&before, ios);
+    let costs = Costs::of(&ours).since(&before, ios);
     let snapshot = probes.read().unwrap();
     let counted = total(&snapshot, Op::Read).count();
     let lost = in_flight(&snapshot) + drops(&snapshot);

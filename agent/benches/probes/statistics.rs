@@ -70,31 +70,10 @@ pub(crate) fn ids() -> BTreeSet<u32> {
 
 impl Costs {
     pub(crate) fn of(programs: &BTreeSet<u32>) -> Self {
-        Costs::which(|id, _| programs.contains(&id))
-    }
-
-    /// Those of the object. Names are cut off at 15 bytes; none of these is so long.
-    pub(crate) fn of_ours() -> Self {
-        const OURS: [&str; 10] = [
-            "bio_queue",
-            "bio_complete",
-            "rq_issue",
-            "rq_requeue",
-            "rq_complete",
-            "nvmet_init",
-            "nvmet_complete",
-            "nvme_setup",
-            "nvme_complete",
-            "throttle",
-        ];
-        Costs::which(|_, name| OURS.contains(&name))
-    }
-
-    fn which(is_one: impl Fn(u32, &str) -> bool) -> Self {
         let mut costs = Costs::default();
         for info in loaded_programs().flatten() {
-            let name = info.name_as_str().unwrap_or_default().to_owned();
-            if is_one(info.id(), &name) {
+            if programs.contains(&info.id()) {
+                let name = info.name_as_str().unwrap_or_default().to_owned();
                 let runs = Runs::of(info.fd().unwrap().as_fd());
                 let all = costs.by_name.entry(name).or_default();
                 all.ns += runs.ns;
