@@ -22,6 +22,7 @@ mod device;
 #[path = "probes/disk.rs"]
 mod disk;
 #[path = "probes/io.rs"]
+#[expect(dead_code, reason = "others use the rest")]
 mod io;
 #[path = "probes/verifier.rs"]
 mod verifier;

@@ -243,6 +243,14 @@ fn imported(dev: DevT) -> Wanted {
     }
 }
 
+/// A volume's device, and what this very machine uses of it over NVMe.
+fn on_both_nodes(stack: &Stack, target: &Exported) -> Wanted {
+    Wanted {
+        imports: imported(dev_of(&target.path())).imports,
+        ..exported(stack.dev(), &[HOST])
+    }
+}
+
 /// The only import's stage.
 fn import(snapshot: &Snapshot, op: Op, which: Stage) -> Histogram {
     let ops = snapshot.imports.iter().flat_map(|import| &import.ops);

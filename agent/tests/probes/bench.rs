@@ -9,7 +9,7 @@ use weir_agent::probe::{
     DevT, EMBEDDED, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig, Probes,
     Snapshot, Stage, Wanted,
 };
-use weir_agent_ebpf::layout::VERSION;
+use weir_agent_ebpf::layout::{COPIES, VERSION};
 use weir_api::names::VolumeId;
 
 /// A directory on which the probes mount a BPF file system; unmounting it removes every pin.
@@ -59,10 +59,13 @@ impl Pins {
 
     /// Detaches all copies of a program that sees something end.
     pub(crate) fn remove_links(&self, program: &str) {
+        (1..=COPIES).for_each(|copy| self.remove_link(program, copy));
+    }
+
+    /// Detaches one of them.
+    pub(crate) fn remove_link(&self, program: &str, copy: u32) {
         let links = self.links().remove(0);
-        for copy in 1..=3 {
-            std::fs::remove_file(links.join(format!("{program}-{copy}"))).unwrap();
-        }
+        std::fs::remove_file(links.join(format!("{program}-{copy}"))).unwrap();
     }
 
     pub(crate) fn start(&self) -> Probes {

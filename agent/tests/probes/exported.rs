@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nvmet::{
     Authentication, Configfs, ConnectOptions, Host, Namespace, Nqn, Nsid, Port, PortId, Portal,
-    Subsystem, Target, plan,
+    Seconds, Subsystem, Target, plan,
 };
 use uuid::Uuid;
 
@@ -50,7 +50,11 @@ impl Exported {
             ..Target::default()
         });
         let address = ADDRESS.parse().unwrap();
-        let options = ConnectOptions::tcp(address, SERVICE, nqn(NQN), nqn(HOST));
+        let options = ConnectOptions {
+            reconnect_delay: Some(Seconds(1)),
+            fast_io_fail_tmo: Some(Seconds(1)),
+            ..ConnectOptions::tcp(address, SERVICE, nqn(NQN), nqn(HOST))
+        };
         Host::new().connect(&options).unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         Exported {
@@ -71,6 +75,11 @@ impl Exported {
                 fs::write(limit, kib.to_string()).unwrap();
             }
         }
+    }
+
+    /// Lets nobody reach it any more. This machine looks for a way for a second, and fails I/O from then on.
+    pub(crate) fn cut_off(&self) {
+        reach(&Target::default());
     }
 
     pub(crate) fn flush(&self) {

@@ -58,6 +58,15 @@ impl Io {
         }
     }
 
+    /// Writes beyond the first MiB, each of which fails.
+    pub(crate) fn fail_to_write(&self, times: u64) {
+        let block = &self.buffer[self.start..self.start + BLOCK];
+        for i in 0..times {
+            let written = self.file.write_all_at(block, (1 << 20) + i * BLOCK as u64);
+            written.unwrap_err();
+        }
+    }
+
     /// A bio of direct I/O stands on the stack of its thread, whose address the kernel varies a little.
     pub(crate) fn repeat_until(&mut self, condition: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);

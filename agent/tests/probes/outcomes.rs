@@ -1,7 +1,5 @@
 //! How I/Os end, and what is in flight meanwhile.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,23 +8,10 @@ use weir_agent::probe::{
 };
 
 use crate::bench::{Pins, disk, drops, in_flight, total, volume};
-use crate::exported::{Exported, HOST};
-use crate::io::{BLOCK, dev_of};
+use crate::exported::Exported;
+use crate::io::{BLOCK, Io, dev_of};
 use crate::stack::Stack;
-use crate::{DISK, batch, exported, imported, imports_in_flight};
-
-/// Writes that many blocks, each of which fails.
-fn fail_to_write(path: &Path, times: u64) {
-    let buffer = vec![0x5a; 2 * BLOCK];
-    let block = &buffer[buffer.as_ptr().align_offset(BLOCK)..][..BLOCK];
-    let mut options = OpenOptions::new();
-    let options = options.write(true).custom_flags(nix::libc::O_DIRECT);
-    let file = options.open(path).unwrap();
-    for i in 0..times {
-        file.write_all_at(block, (1 << 20) + i * BLOCK as u64)
-            .unwrap_err();
-    }
-}
+use crate::{DISK, batch, imported, imports_in_flight, on_both_nodes};
 
 fn of_writes(ops: &[OpFigures]) -> &OpFigures {
     let mut ops = ops.iter();
@@ -75,26 +60,40 @@ fn what_fails_has_a_status_and_no_latency() {
         let (pins, stack) = (Pins::new(), make());
         let mut probes = pins.start();
         probes.sync(&with_disk(&stack)).unwrap();
-        fail_to_write(&stack.path(), 3);
+        Io::open(&stack.path()).fail_to_write(3);
         let local = probes.read().unwrap();
         assert_failed(&local.volumes[0].ops, failure, 3);
         assert_eq!(drops(&local), 0, "{local:?}");
 
-        let wanted = exported(stack.dev(), &[HOST]);
-        probes.sync(&wanted).unwrap();
         let target = Exported::new(&stack.path());
-        probes
-            .sync(&Wanted {
-                imports: imported(dev_of(&target.path())).imports,
-                ..wanted
-            })
-            .unwrap();
-        fail_to_write(&target.path(), 4);
+        probes.sync(&on_both_nodes(&stack, &target)).unwrap();
+        Io::open(&target.path()).fail_to_write(4);
         let both = probes.read().unwrap();
         assert_failed(&both.volumes[0].ops, failure, 3 + 4);
         assert_failed(&both.imports[0].ops, failure, 4);
         assert_eq!((imports_in_flight(&both), drops(&both)), (0, 0), "{both:?}");
     }
+}
+
+/// The only path is gone: what is asked of the disk never becomes a command.
+///
+/// Seen red with: imports never taken out in `starts::take_bio`.
+#[test]
+fn an_io_that_finds_no_path_ends_at_once() {
+    let (pins, stack) = (Pins::new(), Stack::linear(DISK));
+    let target = Exported::new(&stack.path());
+    let mut probes = pins.start();
+    probes.sync(&imported(dev_of(&target.path()))).unwrap();
+    let io = Io::open(&target.path());
+    target.cut_off();
+    io.fail_to_write(3);
+    let snapshot = probes.read().unwrap();
+    assert_failed(&snapshot.imports[0].ops, Failure::Error, 3);
+    assert_eq!(
+        (imports_in_flight(&snapshot), drops(&snapshot)),
+        (0, 0),
+        "{snapshot:?}"
+    );
 }
 
 /// A pool's disk that fails is told from a slow one. This one has no requests: its bios are the I/Os.
@@ -109,7 +108,7 @@ fn a_disk_that_fails_says_so() {
         ..Wanted::default()
     };
     probes.sync(&wanted).unwrap();
-    fail_to_write(&stack.path(), 3);
+    Io::open(&stack.path()).fail_to_write(3);
     let snapshot = probes.read().unwrap();
     let [figures] = &snapshot.disks[..] else {
         panic!("{snapshot:?}");
@@ -175,14 +174,8 @@ fn wait_for(probes: &Probes, condition: impl Fn(&Snapshot) -> bool) -> Snapshot 
 fn sizes_are_told_apart_on_both_nodes() {
     let (pins, stack) = (Pins::new(), Stack::linear(DISK));
     let mut probes = pins.start();
-    let wanted = exported(stack.dev(), &[HOST]);
     let target = Exported::new(&stack.path());
-    probes
-        .sync(&Wanted {
-            imports: imported(dev_of(&target.path())).imports,
-            ..wanted
-        })
-        .unwrap();
+    probes.sync(&on_both_nodes(&stack, &target)).unwrap();
     batch::write_long(&target.path(), 4 << 10, 5);
     batch::write_long(&target.path(), 64 << 10, 3);
     let snapshot = probes.read().unwrap();

@@ -1,10 +1,15 @@
 //! A volume used on its own node. zram devices stand in for logical volumes:
 //! both take bios as they are.
 
+use std::time::{Duration, Instant};
+
+use aya::programs::loaded_programs;
+
 use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
 use weir_agent::probe::{Op, Stage, Wanted};
+use weir_agent_ebpf::layout::COPIES;
 
 /// Seen red with: the condition in `starts::is_bio_of` replaced by `true` (nothing is counted), and
 /// with `record::volume(…)` called twice in `bio::completed`.
@@ -22,6 +27,36 @@ fn every_io_is_counted_exactly_once() {
     assert_eq!(in_flight(&snapshot), 0);
     assert_eq!(drops(&snapshot), 0);
     assert!(total(&snapshot, Op::Read).sum_ns() > 0);
+}
+
+/// As if an interrupt kept the others from running: which the kernel does, and nothing here can make it do.
+///
+/// Seen red with: `is_unhandled` giving `copy == 1`.
+#[test]
+fn every_copy_of_a_program_sees_what_the_ones_before_it_did_not() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let mut probes = pins.start();
+    probes.sync(&only(volume(1, zram.dev()))).unwrap();
+    let mut io = Io::open(&zram.path());
+    for copy in 1..=COPIES {
+        io.write(100);
+        let snapshot = probes.read().unwrap();
+        assert_eq!(total(&snapshot, Op::Write).count(), 100 * u64::from(copy));
+        assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
+        pins.remove_link("bio_complete", copy);
+        // The kernel lets go of it a little later.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while copies_of("bio_complete") > COPIES - copy {
+            assert!(Instant::now() < deadline, "copy {copy} stays");
+        }
+    }
+}
+
+/// How many of a program's copies are in the kernel. (No other probes are: tests run one after the other.)
+fn copies_of(program: &str) -> u32 {
+    let programs = loaded_programs().flatten();
+    let copies = programs.filter(|info| info.name_as_str() == Some(program));
+    u32::try_from(copies.count()).unwrap()
 }
 
 #[test]
