@@ -11,7 +11,7 @@ use crate::io::Io;
 use weir_agent::probe::{Op, Stage, Wanted};
 use weir_agent_ebpf::layout::COPIES;
 
-/// Seen red with: the condition in `starts::is_bio_of` replaced by `true` (nothing is counted), and
+/// Seen red with: `starts::take_bio` never taking one out (nothing is counted), and
 /// with `record::volume(…)` called twice in `bio::completed`.
 #[test]
 fn every_io_is_counted_exactly_once() {
