@@ -27,12 +27,14 @@ const STAGES: &str = "weir_volume_io_stage_seconds";
 
 pub(crate) fn run(pair: &Pair) -> Result<()> {
     let guest = &pair.storage.guest;
-    let agent = Agent::without_bpf(guest);
     if guest.run("pidof weir-agent")?.code == 0 {
-        agent.kill()?;
+        pair.agent().kill()?;
     }
-    // An agent that may load no programs goes on with those that another one pinned.
-    agent.remove_probes()?;
+    pair.agent().start()?;
+    pair.agent().kill()?;
+    // An agent that can't load programs goes on with those that another one pinned.
+    pair.agent().remove_probes()?;
+    let agent = Agent::without_bpf(guest);
     agent.start()?;
     agent.ask_pool(&["/dev/mapper/slow"], &pair.portal(), 256)?;
     for wish in [&LOCAL, &REMOTE] {
