@@ -60,7 +60,10 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
         (Sabotage::RecordWithoutFsync, "the export did not come back"),
         (Sabotage::FlushNotPassedOn, "was flushed and is not there"),
     ];
-    for (sabotage, symptom) in controls {
+    // CI has time for one of them, which the seed tells.
+    let is_due = |number: &usize| scale.full || scale.seed % 2 == *number as u64;
+    for number in (0..controls.len()).filter(is_due) {
+        let (sabotage, symptom) = controls[number];
         report.case(
             &format!("{kernel} power: negative control {sabotage:?}"),
             || match cut(lab, sabotage, Unflushed::Lost) {
