@@ -1,6 +1,7 @@
 //! Weir's numbers against fio's: the same I/Os, counted and timed by both.
 
 use anyhow::{Context, Result, bail, ensure};
+use weir_agent_ebpf::layout::Loss;
 use weir_agent_ebpf::scale::bucket_of;
 
 use super::pair::{Pair, READ_DELAY_MS, WRITE_DELAY_MS};
@@ -215,11 +216,12 @@ fn check_counts(
     }
     let in_flight = after.sum("weir_volume_io_in_flight", &[("volume", wish.name)]);
     expect("I/Os in flight", &in_flight, &0.0)?;
-    expect(
-        "dropped I/Os",
-        &after.sum("weir_probe_dropped_total", &[]),
-        &0.0,
-    )?;
+    for why in Loss::ALL {
+        let reason = [("reason", why.label())];
+        let dropped = |scrape: &Exposition| scrape.sum("weir_probe_dropped_total", &reason);
+        let what = format!("I/Os dropped meanwhile ({})", why.label());
+        expect(&what, &(dropped(after) - dropped(before)), &0.0)?;
+    }
     if wish.attached == LOCAL.attached {
         return Ok(());
     }
