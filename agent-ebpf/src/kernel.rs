@@ -1,7 +1,7 @@
 //! Kernel facts that differ between kernels: looked up in BTF by the agent when it loads the
 //! programs, and injected as globals of the names given here.
 //!
-//! rustc emits no CO-RE relocations, so the loader can't patch member offsets by itself.
+//! rustc emits no CO-RE relocations, so no loader can patch member offsets by itself.
 
 /// What the programs need to know, under the name of the global that receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,73 @@ const fn value(global: &'static str, enumerator: &'static str) -> Fact {
         global,
         source: Source::Enumerator(enumerator),
     }
+}
+
+/// Members that programs with typed arguments read by a load of their own, without a helper: [`placeholder`].
+pub const DIRECT: [&str; 15] = [
+    "BIO_BDEV",
+    "BIO_OPF",
+    "BIO_PRIVATE",
+    "BIO_STATUS",
+    "BIO_SIZE",
+    "BDEV_DEV",
+    "RQ_QUEUE",
+    "RQ_FLAGS",
+    "RQ_LENGTH",
+    "RQ_BIO",
+    "RQ_STARTED",
+    "BIO_NEXT",
+    "QUEUE_DISK",
+    "DISK_MAJOR",
+    "DISK_MINOR",
+];
+
+/// The first offset that stands for a member. No structure of the block layer's is that big.
+const FIRST_PLACEHOLDER: i16 = 0x7f00;
+
+/// What stands in the object in the place of a member's offset, in the instruction that loads it: the loader puts the
+/// offset there. `None` if it is none of [`DIRECT`].
+#[must_use]
+pub const fn placeholder(global: &str) -> Option<i16> {
+    let mut number = 0;
+    while number < DIRECT.len() {
+        if is_equal(DIRECT[number].as_bytes(), global.as_bytes()) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_possible_wrap,
+                reason = "15"
+            )]
+            return Some(FIRST_PLACEHOLDER + number as i16);
+        }
+        number += 1;
+    }
+    None
+}
+
+/// The member that a placeholder stands for: its global. An error for what looks like one and is none.
+///
+/// # Errors
+/// The offset, if it is none.
+pub fn member_at(offset: i16) -> Result<Option<&'static str>, i16> {
+    if offset < FIRST_PLACEHOLDER {
+        return Ok(None);
+    }
+    let number = usize::try_from(offset - FIRST_PLACEHOLDER).map_err(|_| offset)?;
+    DIRECT.get(number).copied().map(Some).ok_or(offset)
+}
+
+const fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 /// Operation codes, for bios and requests alike: `enum req_op`, `enum req_flag_bits`.
@@ -77,6 +144,7 @@ pub const REQUEST: &[Fact] = &[
     member("QUEUE_DISK", "request_queue", "disk"),
     member("DISK_MAJOR", "gendisk", "major"),
     member("DISK_MINOR", "gendisk", "first_minor"),
+    member("RQ_STARTED", "request", "io_start_time_ns"),
 ];
 
 /// A request of the NVMe target. `nvmet_ns.bdev` moved in 6.12, `nvmet_sq.qid` in 7.3.

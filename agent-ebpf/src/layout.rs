@@ -14,14 +14,10 @@ pub use kinds::{
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
 /// an agent never reads maps of another layout.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most pool disks that one node measures.
 pub const MAX_DISKS: u32 = 64;
-
-/// I/Os that can be in flight at once in each of the three tables of starts; a start beyond it is
-/// counted as dropped ([`Loss::TableFull`]).
-pub const MAX_STARTS: u32 = 16_384;
 
 /// The longest host NQN, and its terminating NUL (NVMe Base Specification, NVMe Qualified Names).
 pub const NQN_BYTES: usize = 224;
@@ -256,7 +252,7 @@ pub struct Start {
     pub status: u8,
 }
 
-/// A disk's request in flight.
+/// A disk's request in flight of which the kernel does not note when it was issued, or that was issued more than once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct DiskStart {
@@ -267,15 +263,13 @@ pub struct DiskStart {
     /// An [`Op`].
     pub op: u32,
     /// [`REQUEUED`], [`IMPORT`] or 0.
-    pub state: u16,
-    /// 1 if it carries I/Os of a volume's.
-    pub carries: u16,
+    pub state: u32,
 }
 
 /// A disk's request that was put back into its queue.
-pub const REQUEUED: u16 = 1;
+pub const REQUEUED: u32 = 1;
 /// A request to an NVMe disk through which this node uses volumes: noted so that it is completed once.
-pub const IMPORT: u16 = 2;
+pub const IMPORT: u32 = 2;
 
 /// A request of the NVMe target in flight. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -321,14 +315,22 @@ pub struct Mapper {
     pub original: u32,
 }
 
+/// How many ends of one kind a CPU can be at: in a task, in a softirq, in a hardirq; and one to spare.
+pub const HANDLED_AT_ONCE: usize = 4;
+
+/// The addresses of what ended, 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Handled(pub [u64; HANDLED_AT_ONCE]);
+
 /// Facts about the pins themselves, in the one element of [`maps::META`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Meta {
     /// The number of volumes that the maps were made for.
     pub max_volumes: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// I/Os in flight that they were made for.
+    pub max_starts: u32,
     /// Intervals, of any volume, that were aged out since the maps were made.
     pub aged: u64,
 }
@@ -339,8 +341,12 @@ pub mod maps {
     pub const META: &str = "META";
     /// `[u64; 1]`: the object whose programs are to act; the others return at once.
     pub const GATE: &str = "GATE";
-    /// `dev_t` → [`super::Device`].
+    /// [`crate::table::Keys`] of [`DEVICES`], written by user space only.
+    pub const DEVICE_KEYS: &str = "DEVICE_KEYS";
+    /// `dev_t` → [`super::Device`]: a [`crate::table`].
     pub const DEVICES: &str = "DEVICES";
+    /// `u32` for each element of [`DEVICES`]: 1 if the kernel notes when the device's requests are issued.
+    pub const TIMED: &str = "TIMED";
     /// [`super::Slot`] of each volume.
     pub const VOLUMES: &str = "VOLUMES";
     /// [`super::Slot`] of each disk.
@@ -375,13 +381,25 @@ pub mod maps {
     pub const AGED: &str = "AGED";
     /// Per CPU: `u64` at each [`super::Loss`].
     pub const DROPPED: &str = "DROPPED";
-    /// bio pointer → [`super::Start`].
+    /// [`crate::table::Keys`] of [`BIOS`].
+    pub const BIO_KEYS: &str = "BIO_KEYS";
+    /// bio pointer → [`super::Start`]: a [`crate::table`].
     pub const BIOS: &str = "BIOS";
-    /// `struct request` pointer → [`super::DiskStart`].
+    /// [`crate::table::Keys`] of [`REQUESTS`].
+    pub const REQUEST_KEYS: &str = "REQUEST_KEYS";
+    /// `struct request` pointer → [`super::DiskStart`]: a [`crate::table`].
     pub const REQUESTS: &str = "REQUESTS";
-    /// `struct nvmet_req` pointer → [`super::RequestStart`].
+    /// [`crate::table::Keys`] of [`TARGETS`].
+    pub const TARGET_KEYS: &str = "TARGET_KEYS";
+    /// `struct nvmet_req` pointer → [`super::RequestStart`]: a [`crate::table`].
     pub const TARGETS: &str = "TARGETS";
-    /// Per CPU: `u64` at each [`super::End`], what is being handled. Pinned, since the copies of a program share it.
+    /// [`crate::table::Fill`] of each [`crate::table::Table`].
+    pub const FILLS: &str = "FILLS";
+    /// `[u64; 1]`: its own address, for programs' arithmetic.
+    pub const BASE: &str = "BASE";
+    /// Per CPU: room for a number. Pinned like the rest.
+    pub const NUMBER: &str = "NUMBER";
+    /// Per CPU: [`super::Handled`] at each [`super::End`]. Pinned, since the copies of a program share it.
     pub const HANDLED: &str = "HANDLED";
     /// Per CPU: room for one [`super::HostKey`], which is too big for the stack. Not worth a pin, but
     /// pinned like the rest.
@@ -431,6 +449,9 @@ mod plain {
             unsafe impl aya::Pod for $layout {}
         )*};
     }
+    // SAFETY: as below.
+    unsafe impl aya::Pod for crate::table::Keys {}
+
     plain_data!(
         Counts,
         Device,

@@ -4,6 +4,7 @@
 //! - [`scale`]: from nanoseconds to a bucket and back.
 //! - [`layout`]: the maps' names, keys and values.
 //! - [`shapes`]: what they cost in memory.
+//! - [`table`]: the tables of what is in flight, which both sides change.
 //! - [`kernel`]: the struct members and enum values that the programs must be told.
 //!
 //! Invariant: everything in a pinned map is described here and nowhere else. A change to the layout
@@ -14,3 +15,4 @@ pub mod kernel;
 pub mod layout;
 pub mod scale;
 pub mod shapes;
+pub mod table;

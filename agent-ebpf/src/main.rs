@@ -5,18 +5,19 @@
 //! - [`programs::request`]: a pool's disks.
 //! - [`programs::initiator`]: NVMe disks through which this node uses volumes: h1 and h2.
 //! - [`programs::originals`]: from a disk's bio up to the volume's I/O.
-//! - [`programs::starts`]: the tables of what is in flight. Nothing else touches them.
+//! - [`programs::starts`]: what is in flight; [`programs::tables`]: how a table is looked into.
 //! - [`programs::record`]: histograms and counters.
-//! - [`programs::facts`]: what the agent found out about this kernel, and reading its structures.
+//! - [`programs::facts`]: what the agent found out about this kernel, and reading its structures; [`programs::typed`]: the same
+//!   without calls.
 //!
-//! Written for the verifier of 6.1: no loops but constant ones, helpers of 5.15 at most, and every
-//! kernel structure read with `bpf_probe_read_kernel`.
+//! Written for the verifier of 6.1: no loops but constant ones, helpers of 5.15 at most, and kernel structures read through
+//! typed pointers, or else with `bpf_probe_read_kernel`.
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(core_intrinsics, asm_experimental_arch)]
 #![expect(
     internal_features,
-    reason = "the BPF target has no stable atomic addition"
+    reason = "the BPF target has no stable atomic addition and no stable assembly"
 )]
 
 mod programs;

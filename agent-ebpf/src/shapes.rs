@@ -1,10 +1,11 @@
 //! How big each map is, and all of them together.
 
 use crate::layout::{
-    Counts, Device, DiskStart, ENDS, FAILURES, Figure, HostKey, LOSSES, MAX_DISKS, MAX_STARTS,
-    Mapper, Meta, OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot,
-    Start, Tally, maps,
+    Counts, Device, DiskStart, ENDS, FAILURES, Figure, Handled, HostKey, LOSSES, MAX_DISKS, Mapper,
+    Meta, OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start,
+    Tally, maps,
 };
+use crate::table::{Fill, Keys, TABLES, WAYS, sets};
 
 /// A map as it is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 25;
+pub const MAPS: usize = 33;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
@@ -45,9 +46,42 @@ pub const fn max_devices(max_volumes: u32) -> u32 {
     max_initiators(max_volumes) + 2 * MAX_DISKS
 }
 
-/// All maps for a number of volumes.
+/// What maps are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Volumes.
+    pub volumes: u32,
+    /// I/Os that may be in flight at once, in each of the three tables of starts. (There are twice as many places; a start whose
+    /// sixteen places are taken is counted as dropped, [`crate::layout::Loss::TableFull`].)
+    pub starts: u32,
+}
+
+impl Room {
+    /// For a node with so many volumes.
+    #[must_use]
+    pub const fn of_volumes(volumes: u32) -> Self {
+        Room {
+            volumes,
+            starts: 16_384,
+        }
+    }
+
+    /// The sets of each table of starts.
+    #[must_use]
+    pub const fn start_sets(self) -> u32 {
+        sets(self.starts)
+    }
+
+    /// The sets of the table of devices: half as full as the others at most, since its keys are given once and then stay.
+    #[must_use]
+    pub const fn device_sets(self) -> u32 {
+        sets(2 * max_devices(self.volumes))
+    }
+}
+
+/// All maps.
 #[must_use]
-pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
+pub const fn shapes(room: Room) -> [MapShape; MAPS] {
     const fn array<V>(name: &'static str, entries: u32) -> MapShape {
         MapShape {
             name,
@@ -69,11 +103,15 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
             ..array::<V>(name, entries)
         }
     }
+    let max_volumes = room.volumes;
     let initiators = max_initiators(max_volumes);
+    let (start_sets, device_sets) = (room.start_sets(), room.device_sets());
     [
         array::<Meta>(maps::META, 1),
         array::<u64>(maps::GATE, 1),
-        hash::<u32, Device>(maps::DEVICES, max_devices(max_volumes)),
+        array::<Keys>(maps::DEVICE_KEYS, device_sets),
+        array::<Device>(maps::DEVICES, device_sets * WAYS),
+        array::<u32>(maps::TIMED, device_sets * WAYS),
         array::<Slot>(maps::VOLUMES, max_volumes),
         array::<Slot>(maps::DISKS, MAX_DISKS),
         array::<Slot>(maps::INITIATORS, initiators),
@@ -91,11 +129,17 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
         array::<Sized>(maps::BY_SIZE, max_volumes * SIZED_OPS * SIZES),
         array::<Tally>(maps::THROTTLED, max_volumes * OPS),
         per_cpu::<u64>(maps::DROPPED, LOSSES),
-        hash::<u64, Start>(maps::BIOS, MAX_STARTS),
-        hash::<u64, DiskStart>(maps::REQUESTS, MAX_STARTS),
-        hash::<u64, RequestStart>(maps::TARGETS, MAX_STARTS),
+        array::<Keys>(maps::BIO_KEYS, start_sets),
+        array::<Start>(maps::BIOS, start_sets * WAYS),
+        array::<Keys>(maps::REQUEST_KEYS, start_sets),
+        array::<DiskStart>(maps::REQUESTS, start_sets * WAYS),
+        array::<Keys>(maps::TARGET_KEYS, start_sets),
+        array::<RequestStart>(maps::TARGETS, start_sets * WAYS),
+        array::<Fill>(maps::FILLS, TABLES),
+        array::<u64>(maps::BASE, 1),
+        per_cpu::<u64>(maps::NUMBER, 1),
         per_cpu::<HostKey>(maps::SCRATCH, 1),
-        per_cpu::<u64>(maps::HANDLED, ENDS),
+        per_cpu::<Handled>(maps::HANDLED, ENDS),
     ]
 }
 
@@ -103,10 +147,10 @@ pub const fn shapes(max_volumes: u32) -> [MapShape; MAPS] {
 /// (`struct htab_elem`), each of the buckets (a power of two) 16 bytes, and each CPU one element to
 /// spare (kernel/bpf/hashtab.c). Maps are preallocated, so this does not grow with use.
 #[must_use]
-pub const fn map_bytes(max_volumes: u32, cpus: u32) -> u64 {
+pub const fn map_bytes(room: Room, cpus: u32) -> u64 {
     const HASH_HEADER: u64 = 48;
     const BUCKET: u64 = 16;
-    let shapes = shapes(max_volumes);
+    let shapes = shapes(room);
     let mut total = 0;
     let mut i = 0;
     while i < MAPS {
@@ -137,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_thousand_volumes_on_64_cpus_take_at_most_64_mib() {
-        let bytes = map_bytes(1000, 64);
+        let bytes = map_bytes(Room::of_volumes(1000), 64);
         assert!(bytes <= 64 << 20, "{bytes}");
         assert!(bytes > 50 << 20, "{bytes}: has something been left out?");
     }

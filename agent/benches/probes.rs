@@ -30,7 +30,7 @@ mod statistics;
 
 use std::path::Path;
 
-use weir_agent::probe::{DevT, Op, Wanted};
+use weir_agent::probe::{DevT, Op, Probes, Wanted};
 
 use bench::{Pins, disk, drops, in_flight, total, volume};
 use device::{Loop, Zram};
@@ -43,6 +43,8 @@ use statistics::{Costs, Enabled};
 const SECONDS: u32 = 5;
 /// Runs with the probes, each beside one without them.
 const PAIRS: usize = 15;
+/// Of those that do nothing.
+const FEW_PAIRS: usize = 5;
 /// A device's size: small enough for every machine's memory.
 const SIZE: u64 = 256 << 20;
 
@@ -59,8 +61,31 @@ fn main() {
     let (empty_ns, empty_runs) = empty_program(&fio, &disk_device.path());
     eprintln!("an empty program: {empty_ns:.0} ns for each of {empty_runs:.1} runs per I/O");
 
-    let loop_iops = pairs(&fio, &disk_device.path(), disk_device.dev(), true);
-    let zram_iops = pairs(&fio, &zram.path(), zram.dev(), false);
+    let loop_iops = pairs(PAIRS, &fio, &disk_device.path(), || {
+        measured(disk_device.dev(), true)
+    });
+    let zram_iops = pairs(PAIRS, &fio, &zram.path(), || measured(zram.dev(), false));
+    // What no program could do better than: those that do nothing, where ours are.
+    let empty = |tracepoints: &'static [&str]| {
+        move || {
+            tracepoints
+                .iter()
+                .map(|name| Empty::attach(name))
+                .collect::<Vec<_>>()
+        }
+    };
+    let loop_empty = pairs(
+        FEW_PAIRS,
+        &fio,
+        &disk_device.path(),
+        empty(&["block_bio_queue", "block_rq_issue", "block_rq_complete"]),
+    );
+    let zram_empty = pairs(
+        FEW_PAIRS,
+        &fio,
+        &zram.path(),
+        empty(&["block_bio_queue", "block_bio_complete"]),
+    );
     println!(
         "{}",
         serde_json::json!({
@@ -76,6 +101,8 @@ fn main() {
             "without_end": without_end,
             "loop": loop_iops,
             "zram": zram_iops,
+            "loop_empty": loop_empty,
+            "zram_empty": zram_empty,
         })
     );
 }
@@ -139,17 +166,21 @@ fn empty_program(fio: &Fio, path: &Path) -> (f64, f64) {
     )
 }
 
-/// I/Os for each second, without the probes and with them.
-fn pairs(fio: &Fio, path: &Path, dev: DevT, is_disk: bool) -> serde_json::Value {
+/// Probes that measure a device. (Its pins go last.)
+fn measured(dev: DevT, is_disk: bool) -> (Probes, Pins) {
+    let pins = Pins::new();
+    let mut probes = pins.start();
+    probes.sync(&wanted(dev, is_disk)).unwrap();
+    (probes, pins)
+}
+
+/// I/Os for each second, without programs and with those that are attached as long as a value lives.
+fn pairs<T>(count: usize, fio: &Fio, path: &Path, attach: impl Fn() -> T) -> serde_json::Value {
     let mut ratios = Vec::new();
     let mut without = Vec::new();
-    for pair in 1..=PAIRS {
+    for pair in 1..=count {
         let run = |is_on: bool| {
-            let pins = Pins::new();
-            let mut probes = is_on.then(|| pins.start());
-            if let Some(probes) = &mut probes {
-                probes.sync(&wanted(dev, is_disk)).unwrap();
-            }
+            let _attached = is_on.then(&attach);
             fio.read(path, SECONDS).iops
         };
         // Who goes first changes, so that a machine that gets faster or slower favours neither.
@@ -161,7 +192,7 @@ fn pairs(fio: &Fio, path: &Path, dev: DevT, is_disk: bool) -> serde_json::Value 
             (run(false), on)
         };
         eprintln!(
-            "pair {pair} of {PAIRS}: {off:.0} without, {on:.0} with, {:.3}",
+            "pair {pair} of {count}: {off:.0} without, {on:.0} with, {:.3}",
             on / off
         );
         ratios.push(on / off);

@@ -5,6 +5,7 @@ mod operate;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::probe::Copies;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_api::names::NodeName;
 
@@ -131,6 +132,10 @@ pub struct Run {
     /// How many volumes this node may hold.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_volumes: u32,
+    /// How often the programs that see I/Os end are attached: all copies from the beginning on, so that none is missed in an interrupt,
+    /// or one, which costs less, and the others once the kernel was seen to skip it.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Copies::OnDemand)]
+    pub probe_copies: Copies,
     /// Seconds after which it is checked whether anything on the node changed although nothing called
     /// for it; every tenth time all of it is looked at again.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]

@@ -133,8 +133,9 @@ impl Engine {
         Dm(self.parts.runner.as_ref()).list().ok()
     }
 
-    /// Counts a glance as a look at the node: it found what the last one found.
-    pub fn count_glance(&self) {
+    /// Counts a glance as a look at the node: it found what the last one found, and measuring goes on.
+    pub fn count_glance(&mut self) {
+        self.parts.measure.tend();
         crate::gauges::lock(&self.gauges).rounds_total += 1;
     }
 

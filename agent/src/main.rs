@@ -21,7 +21,7 @@ use weir_agent::durable::HostFs;
 use weir_agent::gauges::{GaugeCollector, Gauges};
 use weir_agent::measure::{self, SharedProbes};
 use weir_agent::orders::Orderer;
-use weir_agent::probe::ProbeConfig;
+use weir_agent::probe::{ProbeConfig, Room};
 use weir_agent::record::{BootId, Store};
 use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
@@ -60,7 +60,8 @@ fn agent(args: &Run) -> anyhow::Result<()> {
     run::stop_on_signals(channel.0.clone()).context("cannot wait for signals")?;
     let probes = SharedProbes::start(ProbeConfig {
         bpffs: args.bpffs.clone(),
-        max_volumes: args.max_volumes,
+        room: Room::of_volumes(args.max_volumes),
+        copies: args.probe_copies,
         ..ProbeConfig::default()
     })?;
     let gauges = Arc::default();

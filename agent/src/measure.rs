@@ -16,6 +16,10 @@ const LOST_AFTER: Duration = Duration::from_secs(600);
 pub trait Measure {
     /// Measures this from now on, and nothing else.
     fn sync(&mut self, wanted: &Wanted);
+
+    /// Goes on with what was last wanted, and sees to what time brings: I/Os that never ended, and ends that the kernel kept from
+    /// being seen.
+    fn tend(&mut self) {}
 }
 
 /// Measures nothing.
@@ -148,6 +152,15 @@ impl Measure for SharedProbes {
             Meter::Diskstats(statistics) => statistics.sync(wanted),
         }
     }
+
+    fn tend(&mut self) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Meter::Ebpf(probes) = &mut state.meter {
+            let tended = probes.tend(LOST_AFTER);
+            tell(tended, &mut state.trouble);
+        }
+    }
 }
 
 /// An error and what is at the bottom of it. What lies between names whatever map came first, and the reason becomes a label.
@@ -178,7 +191,12 @@ fn sync_probes(probes: &mut Probes, wanted: &Wanted, sysfs: &Path, trouble: &mut
         imports: imports::of(sysfs),
         ..wanted.clone()
     };
-    let done = probes.sync(&wanted).and_then(|()| probes.age(LOST_AFTER));
+    let done = probes.sync(&wanted).and_then(|()| probes.tend(LOST_AFTER));
+    tell(done, trouble);
+}
+
+/// Logs what is new of what came of it.
+fn tell(done: Result<u64, ProbeError>, trouble: &mut Option<String>) {
     let now = match done {
         Ok(0) => None,
         Ok(lost) => {

@@ -19,6 +19,7 @@ mod grace;
 mod groups;
 mod mapper;
 mod maps;
+mod members;
 mod object;
 mod pins;
 mod plan;
@@ -29,6 +30,7 @@ mod slots;
 mod snapshot;
 mod sync;
 mod sysfs;
+mod tables;
 mod wanted;
 
 use std::path::{Path, PathBuf};
@@ -39,7 +41,8 @@ use thiserror::Error;
 use weir_agent_ebpf::layout::Place;
 use weir_api::names::VolumeId;
 
-pub use object::EMBEDDED;
+pub use groups::Copies;
+pub use object::{EMBEDDED, LoadError};
 pub use snapshot::{
     DiskFigures, ImportFigures, InitiatorFigures, OpFigures, Snapshot, Stage, StageOff,
     VolumeFigures,
@@ -48,6 +51,7 @@ pub use wanted::{
     DevT, DevTError, MeasuredDevice, MeasuredDisk, MeasuredImport, MeasuredVolume, Mode, Wanted,
 };
 pub use weir_agent_ebpf::layout::{Failure, Loss, Op, Size, Sized, Tally};
+pub use weir_agent_ebpf::shapes::Room;
 
 /// How to measure.
 #[derive(Clone, Debug)]
@@ -56,10 +60,12 @@ pub struct ProbeConfig {
     pub bpffs: PathBuf,
     /// `/sys`.
     pub sysfs: PathBuf,
-    /// The number of volumes that the maps have room for, if they are made now.
-    pub max_volumes: u32,
+    /// What the maps have room for, if they are made now.
+    pub room: Room,
     /// The eBPF object: [`EMBEDDED`].
     pub object: &'static [u8],
+    /// How often programs that see I/Os end are attached.
+    pub copies: Copies,
 }
 
 impl Default for ProbeConfig {
@@ -67,8 +73,9 @@ impl Default for ProbeConfig {
         ProbeConfig {
             bpffs: "/sys/fs/bpf".into(),
             sysfs: "/sys".into(),
-            max_volumes: 1000,
+            room: Room::of_volumes(1000),
             object: EMBEDDED,
+            copies: Copies::default(),
         }
     }
 }
@@ -100,7 +107,7 @@ pub enum ProbeError {
     },
     /// The object could not be loaded.
     #[error("cannot make the maps")]
-    Load(#[source] aya::EbpfError),
+    Load(#[source] LoadError),
     /// A map could not be opened, read or written.
     #[error("cannot use the map {map}")]
     Map {
@@ -109,6 +116,21 @@ pub enum ProbeError {
         /// Why not.
         #[source]
         source: aya::maps::MapError,
+    },
+    /// A map's memory could not be mapped.
+    #[error("cannot map the memory of {map}")]
+    Memory {
+        /// Its name.
+        map: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A map that user space fills has no room.
+    #[error("the map {map} is full")]
+    Full {
+        /// Its name.
+        map: &'static str,
     },
     /// The clock that the programs read could not be read.
     #[error("cannot read the monotonic clock")]
@@ -120,7 +142,7 @@ pub struct Probes {
     config: ProbeConfig,
     pins: pins::Pins,
     maps: maps::Maps,
-    max_volumes: u32,
+    room: Room,
     groups: groups::Groups,
     measured: Measured,
 }
@@ -149,7 +171,7 @@ impl Probes {
     /// Opens the pinned maps or makes them, and attaches the programs that are not attached yet. What
     /// this kernel lacks turns off the stages that need it: see [`Snapshot::off`].
     ///
-    /// The size of maps that exist wins over `max_volumes`, for the counters' sake; that it does is
+    /// The size of maps that exist wins over `room`, for the counters' sake; that it does is
     /// logged. [`Probes::detach_all`] makes way for another size.
     ///
     /// # Errors
@@ -160,15 +182,22 @@ impl Probes {
         }
         let pins = pins::Pins::open(&config.bpffs)?;
         if !pins.exist() {
-            let max_volumes = config.max_volumes.max(1);
-            pins.make(|maps| object::make_maps(config.object, maps, max_volumes))?;
+            let room = Room {
+                volumes: config.room.volumes.max(1),
+                ..config.room
+            };
+            pins.make(|maps| object::make_maps(config.object, maps, room))?;
         }
         let maps = maps::Maps::open(&pins.maps())?;
-        let max_volumes = maps.meta()?.max_volumes;
-        if max_volumes != config.max_volumes {
+        let meta = maps.meta()?;
+        let room = Room {
+            volumes: meta.max_volumes,
+            starts: meta.max_starts,
+        };
+        if room != config.room {
             tracing::warn!(
-                asked = config.max_volumes,
-                pinned = max_volumes,
+                asked = ?config.room,
+                pinned = ?room,
                 "the pinned maps keep their size"
             );
         }
@@ -180,7 +209,7 @@ impl Probes {
             config,
             pins,
             maps,
-            max_volumes,
+            room,
         };
         probes.attach()?;
         Ok(probes)
@@ -213,15 +242,17 @@ impl Probes {
     /// # Errors
     /// If a map can't be read.
     pub fn read(&self) -> Result<Snapshot, ProbeError> {
-        reading::read(&self.maps, &self.measured, self.max_volumes, &self.groups)
+        reading::read(&self.maps, &self.measured, self.room, &self.groups)
     }
 
-    /// Gives up starts older than `limit`, whose completion was lost, so that in-flight counts fall
-    /// back to the truth. Returns how many. An I/O that takes longer than `limit` is never counted.
+    /// Attaches more copies of programs that the kernel skipped ([`Copies::OnDemand`]). Then gives up starts older than `limit`, whose
+    /// completion was lost, so that in-flight counts fall back to the truth. Returns how many. An I/O that takes longer than
+    /// `limit` is never counted.
     ///
     /// # Errors
     /// If a map can't be read or written.
-    pub fn age(&mut self, limit: Duration) -> Result<u64, ProbeError> {
+    pub fn tend(&mut self, limit: Duration) -> Result<u64, ProbeError> {
+        self.attach()?;
         ageing::age(&mut self.maps, limit)
     }
 
@@ -238,10 +269,16 @@ impl Probes {
         let object = object::Object {
             bytes: self.config.object,
             maps: self.pins.maps(),
-            max_volumes: self.max_volumes,
+            room: self.room,
+            sysfs: self.config.sysfs.clone(),
         };
-        self.groups
-            .attach(&object, &self.pins, &mut self.maps, &self.config.sysfs)
+        self.groups.attach(
+            &object,
+            &self.pins,
+            &mut self.maps,
+            &self.config.sysfs,
+            self.config.copies,
+        )
     }
 }
 

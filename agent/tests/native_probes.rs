@@ -21,9 +21,13 @@ mod continuity;
 mod device;
 #[path = "probes/disk.rs"]
 mod disk;
+#[path = "probes/hostile.rs"]
+mod hostile;
 #[path = "probes/io.rs"]
 #[expect(dead_code, reason = "others use the rest")]
 mod io;
+#[path = "probes/loss.rs"]
+mod loss;
 #[path = "probes/verifier.rs"]
 mod verifier;
 #[path = "probes/volume.rs"]

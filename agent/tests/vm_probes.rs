@@ -11,6 +11,7 @@
 #[path = "probes/batch.rs"]
 mod batch;
 #[path = "probes/bench.rs"]
+#[expect(dead_code, reason = "others use the rest")]
 mod bench;
 #[path = "../../xtask/src/bin/guest-io/deprive.rs"]
 mod deprive;

@@ -9,7 +9,7 @@ use super::{record, starts};
 
 /// Bios of one request that are looked at. Most disks take requests of 126 to 256 segments, but merged
 /// ones of single pages are rare: file systems make bios as long as they can.
-const BIOS: usize = 128;
+pub(crate) const BIOS: usize = 128;
 
 /// What a request carries. `None` if it can't be read.
 ///
@@ -43,17 +43,23 @@ pub(crate) fn ended(request: u64, end: u64, status: u8) -> Option<()> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn weir_end_part(bio: u64, end: u64, status: u64) -> u64 {
+    end_part(bio, end, status as u8);
+    0
+}
+
+/// Takes what a bio holds of an I/O off it, if it is one that requests carry.
+#[inline(always)]
+pub(crate) fn end_part(bio: u64, end: u64, status: u8) {
     if let Some(Some(owner)) = owner_of(bio) {
         match read::<u32>(bio, &BIO_SIZE) {
             Some(bytes) => {
-                if let Some(start) = starts::carried_done(owner, u64::from(bytes), status as u8) {
+                if let Some(start) = starts::carried_done(owner, u64::from(bytes), status) {
                     end_io(&start, start.status, end);
                 }
             }
             None => record::lost(Loss::Unreadable),
         }
     }
-    0
 }
 
 /// An I/O has ended, all of it. `status`: a `blk_status_t`.
@@ -71,8 +77,8 @@ pub(crate) fn end_io(start: &Start, status: u8, end: u64) {
     record::size(place, op, start.bytes.into(), total);
     if start.kind == BIO_CARRIED {
         record::volume(place, op, Stage::Local, total);
-        if start.divided == 1 {
-            record::parts(place, op, start.at_ns, start.disk, end);
+        if start.divided == 1 && !record::disk_parts(place, op, start.at_ns, start.disk) {
+            record::lost(Loss::Undivided);
         }
         return;
     }

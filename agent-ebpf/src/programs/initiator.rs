@@ -5,11 +5,10 @@
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{End, Loss};
+use weir_agent_ebpf::layout::{End, Loss, Span};
 
 use super::carried::{each_bio, ended, owner_of};
 use super::facts::{NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at};
-use super::starts::Stamp;
 use super::{is_unhandled, now, on_duty, record, starts};
 
 /// `nvme_setup_cmd(struct request *req, struct nvme_command *cmd)`
@@ -51,7 +50,11 @@ fn began(request: u64) -> Option<()> {
 #[inline(never)]
 extern "C" fn weir_begin_part(bio: u64, now: u64) -> u64 {
     if let Some(Some(owner)) = owner_of(bio) {
-        starts::stamp(owner, Stamp::Issued(now));
+        let disk = Span {
+            first_ns: now,
+            last_ns: 0,
+        };
+        starts::stamp(owner, disk);
     }
     0
 }
@@ -59,7 +62,7 @@ extern "C" fn weir_begin_part(bio: u64, now: u64) -> u64 {
 /// `None` if the request can't be read.
 #[inline(always)]
 fn completed(request: u64) -> Option<()> {
-    if !starts::knows_request(request) {
+    if !starts::is_import(request) {
         return Some(());
     }
     let behind = request.wrapping_add(u64::from(RQ_SIZE.load()));

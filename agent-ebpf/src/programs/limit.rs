@@ -7,15 +7,16 @@ use aya_ebpf::macros::kprobe;
 use aya_ebpf::programs::ProbeContext;
 use weir_agent_ebpf::layout::{VOLUME_IMPORTED, VOLUME_LOCAL};
 
-use super::bio::device_of;
-use super::{now, on_duty, starts};
+use super::facts::{BDEV_DEV, BIO_BDEV, read};
+use super::{device, now, on_duty, starts};
 
 /// `bool __blk_throtl_bio(struct bio *bio)`
 #[kprobe(function = "__blk_throtl_bio")]
 pub(crate) fn throttle(ctx: ProbeContext) -> u32 {
     if on_duty()
         && let Some(bio) = ctx.arg::<u64>(0)
-        && let Some(device) = device_of(bio)
+        && let Some(bdev) = read::<u64>(bio, &BIO_BDEV)
+        && let Some(device) = read(bdev, &BDEV_DEV).and_then(device)
         && device.flags & (VOLUME_LOCAL | VOLUME_IMPORTED) != 0
     {
         starts::held_back(bio, now());

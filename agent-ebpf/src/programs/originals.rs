@@ -7,10 +7,10 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use weir_agent_ebpf::layout::Mapper;
+use weir_agent_ebpf::layout::{Mapper, Span};
 
 use super::facts::read_at;
-use super::starts::{self, Stamp};
+use super::starts;
 
 #[map]
 static MAPPER: Array<Mapper> = Array::with_max_entries(1, 0);
@@ -23,31 +23,29 @@ const IO_MAGIC: u16 = 19577;
 /// thin volume, its pool, that pool's data, and two below the pool's disk.
 const LEVELS: usize = 6;
 
-/// Stamps the I/O that a disk's bio is a part of.
+/// Stamps the I/O that a disk's bio is a part of: see [`starts::stamp`].
 #[inline(always)]
-pub(crate) fn stamp_bio(bio: u64, stamp: Stamp) {
-    match stamp {
-        Stamp::Issued(now) => weir_stamp(bio, now, 0),
-        Stamp::Completed(now) => weir_stamp(bio, now, 1),
-    };
+pub(crate) fn stamp_bio(bio: u64, disk: Span) {
+    if !starts::stamp(bio, disk) && MAPPER.get(0).is_some_and(|mapper| mapper.known == 1) {
+        weir_stamp(bio, disk.first_ns, disk.last_ns);
+    }
 }
 
+/// The same for the bio that this one was made from, or the one that that was made from.
+///
 /// Exported: see [`super::carried::each_bio`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn weir_stamp(bio: u64, now: u64, is_end: u64) -> u64 {
-    let stamp = match is_end {
-        0 => Stamp::Issued(now),
-        _ => Stamp::Completed(now),
-    };
+extern "C" fn weir_stamp(bio: u64, first_ns: u64, last_ns: u64) -> u64 {
+    let disk = Span { first_ns, last_ns };
     let mut bio = bio;
-    for _ in 0..=LEVELS {
-        if starts::stamp(bio, stamp) {
-            break;
-        }
+    for _ in 0..LEVELS {
         match original_of(bio) {
             Some(original) => bio = original,
             None => break,
+        }
+        if starts::stamp(bio, disk) {
+            break;
         }
     }
     0
@@ -57,9 +55,6 @@ extern "C" fn weir_stamp(bio: u64, now: u64, is_end: u64) -> u64 {
 #[inline(always)]
 fn original_of(bio: u64) -> Option<u64> {
     let mapper = MAPPER.get(0)?;
-    if mapper.known == 0 {
-        return None;
-    }
     let beside = |offset: u32| u64::from(offset);
     let tio = bio.wrapping_sub(beside(mapper.clone));
     if read_at::<u16>(tio.wrapping_add(beside(mapper.magic)))? != TIO_MAGIC {

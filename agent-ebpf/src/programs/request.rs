@@ -3,135 +3,220 @@
 //! They also stamp the I/Os that a request is a part of (t2, t3). A flush is none: the kernel's flush machinery
 //! (block/blk-flush.c) makes one request of its own for several, so a flush counts as issued when its
 //! bio is queued on the disk ([`super::bio`]); its own request is never issued, but it is completed.
+//!
+//! Where the kernel keeps statistics of a queue, as it does to throttle write-back, it notes itself when it issues a request
+//! (`blk_mq_start_request`, block/blk-mq.c): then nothing is done at that moment. From 6.9 on it takes that time once for all
+//! requests of a plug.
 
-use aya_ebpf::macros::raw_tracepoint;
-use aya_ebpf::programs::RawTracePointContext;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
-    DISK_REQUESTS, DiskStart, End, Failure, IMPORT, Loss, Place, VOLUME_CARRIED,
+    DISK_REQUESTS, Device, DiskStart, End, Failure, Loss, Span, VOLUME_CARRIED,
 };
 
-use super::carried::{self, each_bio};
-use super::facts::{
-    BIO_OPF, BIO_SIZE, BIT_FUA, BIT_PREFLUSH, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS,
-    RQ_LENGTH, RQ_QUEUE, has, op_of, read,
-};
+use super::carried::{self, BIOS};
+use super::facts::{BIT_FUA, BIT_PREFLUSH, has, op_of};
 use super::originals::stamp_bio;
-use super::starts::Stamp;
-use super::{device, is_unhandled, now, on_duty, record, starts};
+use super::typed::{
+    BIO_NEXT, BIO_OPF, BIO_SIZE, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS, RQ_LENGTH,
+    RQ_QUEUE, RQ_STARTED, Typed,
+};
+use super::{device_with_requests, is_unhandled, now, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
 
 /// `block_rq_issue(struct request *rq)`
-#[raw_tracepoint(tracepoint = "block_rq_issue")]
-pub(crate) fn rq_issue(ctx: RawTracePointContext) -> i32 {
-    if on_duty() && issued(ctx.arg(0)).is_none() {
-        record::lost(Loss::Unreadable);
+#[btf_tracepoint(function = "block_rq_issue")]
+pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
+    if on_duty() {
+        issued(Typed::argument(ctx.arg(0)));
     }
     0
 }
 
 /// `block_rq_requeue(struct request *rq)`
-#[raw_tracepoint(tracepoint = "block_rq_requeue")]
-pub(crate) fn rq_requeue(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "block_rq_requeue")]
+pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
     if on_duty() {
-        starts::requeued(ctx.arg(0));
+        let request = Typed::argument(ctx.arg(0));
+        if device_of(request).is_some() {
+            starts::requeued(request.address(), request.u64(RQ_STARTED));
+        }
     }
     0
 }
 
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`
-#[raw_tracepoint(tracepoint = "block_rq_complete")]
-pub(crate) fn rq_complete(ctx: RawTracePointContext) -> i32 {
-    let request = ctx.arg(0);
-    if on_duty()
-        && is_unhandled(End::Request, request)
-        && completed(request, ctx.arg(1), ctx.arg(2)).is_none()
-    {
-        record::lost(Loss::Unreadable);
+#[btf_tracepoint(function = "block_rq_complete")]
+pub(crate) fn rq_complete(ctx: BtfTracePointContext) -> i32 {
+    if on_duty() {
+        let request = Typed::argument(ctx.arg(0));
+        let address = request.address();
+        if is_unhandled(End::Request, address) {
+            completed(request, address, ctx.arg(1), ctx.arg(2));
+        }
     }
     0
 }
 
-/// Stamps all I/Os that a disk's request is a part of. `None` if it can't be read.
+/// What a request's device stands for, if it is one whose requests are looked at; and where it is noted that the kernel
+/// tells when they are issued.
 #[inline(always)]
-fn stamp(request: u64, stamp: Stamp) -> Option<()> {
-    each_bio(request, |bio| stamp_bio(bio, stamp))
+fn device_of(request: Typed) -> Option<(Device, *mut u32)> {
+    // A queue without a disk gives 0: NVMe admin commands and the like. No device has that number.
+    let disk = request.pointer(RQ_QUEUE).pointer(QUEUE_DISK);
+    let number = disk.u32(DISK_MAJOR) << MINOR_BITS | disk.u32(DISK_MINOR);
+    device_with_requests(number)
+        .filter(|(device, _)| device.flags & (DISK_REQUESTS | VOLUME_CARRIED) != 0)
 }
 
-/// `None` if the request can't be read.
 #[inline(always)]
-fn completed(request: u64, status: u8, bytes: u32) -> Option<()> {
-    if starts::knows_request(request) {
-        // A request may complete in parts; the last one covers what is left of it.
-        let is_last = bytes >= read(request, &RQ_LENGTH)?;
-        let end = now();
-        let mut carries = false;
-        if is_last {
-            let Some(start) = starts::take_request(request) else {
-                // Another copy of this program was faster.
-                return Some(());
-            };
-            if start.state == IMPORT {
-                // Its last command failed; one that succeeds is completed before.
-                return carried::ended(request, end, status);
-            }
-            let ns = end.saturating_sub(start.at_ns);
-            if start.place != Place::NONE {
-                record::disk(start.place, start.op, Failure::of_block(status), ns);
-            }
-            carries = start.carries == 1;
+fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
+    let Some((device, timed)) = device_of(request) else {
+        // Over NVMe a volume may be used through disks that are hidden behind the one that is known.
+        if !starts::is_import(address) {
+            return flushed(request, true, status);
         }
-        stamp(request, Stamp::Completed(end))?;
-        if carries {
-            carried::ended(request, end, status)?;
+        // Its last command failed; one that succeeds is completed before.
+        if starts::take_request(address).is_some()
+            && carried::ended(address, now(), status).is_none()
+        {
+            record::lost(Loss::Unreadable);
         }
-        return Some(());
-    }
-    // What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
-    let bio: u64 = read(request, &RQ_BIO)?;
-    if bio != 0 {
-        let flags = read(bio, &BIO_OPF)?;
-        if has(flags, &BIT_PREFLUSH) || has(flags, &BIT_FUA) {
-            let end = now();
-            stamp(request, Stamp::Completed(end))?;
-            if read::<u32>(bio, &BIO_SIZE)? == 0 {
-                // Of a volume's an empty flush; data was completed by its own request.
-                return carried::ended(request, end, status);
-            }
-        }
-    }
-    Some(())
-}
-
-/// `None` if the request can't be read.
-#[inline(always)]
-fn issued(request: u64) -> Option<()> {
-    let queue: u64 = read(request, &RQ_QUEUE)?;
-    let disk: u64 = read(queue, &QUEUE_DISK)?;
-    if disk == 0 {
-        // A queue without a disk: NVMe admin commands and the like.
-        return Some(());
-    }
-    let major: u32 = read(disk, &DISK_MAJOR)?;
-    let minor: u32 = read(disk, &DISK_MINOR)?;
-    let Some(device) = device(major << MINOR_BITS | minor) else {
-        return Some(());
+        return;
     };
-    if device.flags & (DISK_REQUESTS | VOLUME_CARRIED) == 0 {
-        return Some(());
+    let carries = device.flags & VOLUME_CARRIED != 0;
+    let op = op_of(request.u32(RQ_FLAGS), || Some(request.u32(RQ_LENGTH)));
+    let noted = starts::issued_at(address);
+    let started = request.u64(RQ_STARTED);
+    // An I/O that the kernel notes no time of, whatever was true of the ones before it; and the second end of one that goes
+    // through the flush machinery, of which nothing is left.
+    if started == 0 && bytes != 0 && op.is_some() {
+        set(timed, 0);
     }
-    let flags = read(request, &RQ_FLAGS)?;
-    if let Some(op) = op_of(flags, || read(request, &RQ_LENGTH)) {
+    let first_ns = noted.unwrap_or(started);
+    if bytes == 0 && noted.is_none() || first_ns == 0 {
+        return flushed(request, carries, status);
+    }
+    let end = now();
+    // A request may complete in parts; the last one covers what is left of it.
+    let is_last = bytes >= request.u32(RQ_LENGTH);
+    if is_last {
+        if noted.is_some() && starts::take_request(address).is_none() {
+            // Another copy of this program was faster.
+            return;
+        }
+        if started != 0 {
+            set(timed, 1);
+        }
+        if device.flags & DISK_REQUESTS != 0
+            && let Some(op) = op
+        {
+            let ns = end.saturating_sub(first_ns);
+            record::disk(device.disk, op as u32, Failure::of_block(status), ns);
+        }
+    }
+    let disk = Span {
+        first_ns,
+        last_ns: end,
+    };
+    let ends = carries && is_last;
+    let bio = request.pointer(RQ_BIO);
+    let address = bio.address();
+    if ends {
+        let bytes = bio.u32(BIO_SIZE).into();
+        if let Some(start) = starts::carried_whole(address, bytes, status, disk) {
+            carried::end_io(&start, start.status, end);
+            return each_bio(bio.pointer(BIO_NEXT), disk, Some(status));
+        }
+    }
+    each_bio(bio, disk, ends.then_some(status));
+}
+
+/// Notes whether the kernel tells when a device's requests are issued.
+#[inline(always)]
+fn set(timed: *mut u32, value: u32) {
+    // SAFETY: the verifier has checked the pointer; all CPUs read it, so it is written only where it changes.
+    unsafe {
+        if *timed != value {
+            *timed = value;
+        }
+    }
+}
+
+/// What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
+#[inline(always)]
+fn flushed(request: Typed, carries: bool, status: u8) {
+    let bio = request.pointer(RQ_BIO);
+    // No bio gives 0.
+    let flags = bio.u32(BIO_OPF);
+    if has(flags, &BIT_PREFLUSH) || has(flags, &BIT_FUA) {
+        let end = now();
+        // Of a volume's an empty flush; data was completed by its own request.
+        let is_empty = bio.u32(BIO_SIZE) == 0;
+        let disk = Span {
+            first_ns: 0,
+            last_ns: end,
+        };
+        each_bio(bio, disk, (carries && is_empty).then_some(status));
+    }
+}
+
+#[inline(always)]
+fn issued(request: Typed) {
+    let Some((device, timed)) = device_of(request) else {
+        return;
+    };
+    // SAFETY: the verifier has checked the pointer.
+    if unsafe { *timed } == 1 {
+        return;
+    }
+    if let Some(op) = op_of(request.u32(RQ_FLAGS), || Some(request.u32(RQ_LENGTH))) {
         let start = DiskStart {
             at_ns: now(),
             place: device.disk,
             op: op as u32,
-            state: 0,
-            carries: u16::from(device.flags & VOLUME_CARRIED != 0),
+            ..DiskStart::default()
         };
-        starts::request(request, &start);
-        stamp(request, Stamp::Issued(start.at_ns))?;
+        starts::request(request.address(), &start);
+        let disk = Span {
+            first_ns: start.at_ns,
+            last_ns: 0,
+        };
+        each_bio(request.pointer(RQ_BIO), disk, None);
     }
-    Some(())
+}
+
+/// Stamps all I/Os that a disk's request carries from this bio on, and ends that part of them that it is if `status` says how.
+#[inline(always)]
+fn each_bio(first: Typed, disk: Span, status: Option<u8>) {
+    let how = status.map_or(NOT_ENDED, u64::from);
+    let mut bio = first;
+    let mut address = bio.address();
+    for _ in 0..BIOS {
+        if address == 0 {
+            return;
+        }
+        weir_part(address, disk.first_ns, disk.last_ns, how);
+        bio = bio.pointer(BIO_NEXT);
+        address = bio.address();
+    }
+    if address != 0 {
+        record::lost(Loss::LongRequest);
+    }
+}
+
+/// No `blk_status_t`.
+const NOT_ENDED: u64 = 1 << 8;
+
+/// Exported: see [`carried::each_bio`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn weir_part(bio: u64, first_ns: u64, last_ns: u64, how: u64) -> u64 {
+    stamp_bio(bio, Span { first_ns, last_ns });
+    if how != NOT_ENDED {
+        carried::end_part(bio, last_ns, how as u8);
+    }
+    0
 }

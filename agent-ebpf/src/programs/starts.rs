@@ -1,12 +1,11 @@
-//! The tables of what is in flight: hash maps keyed by the kernel object's address, which is unique
-//! until its completion. Every access to them stands in this file.
+//! What is in flight, by the kernel object's address, which is unique until its completion. All meaning of the tables'
+//! values stands in this file.
 //!
 //! An entry whose completion was missed is found when its address is used again, and is counted
 //! ([`Loss::Superseded`]); the agent ages out those whose address is not.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::HashMap;
+use core::intrinsics::{AtomicOrdering, atomic_cxchg};
+
 use weir_agent_ebpf::layout::{
     BIO_CARRIED, BIO_HELD_BACK, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST,
     BIO_OF_VOLUME, DiskStart, IMPORT, Loss, Place, REQUEUED, RequestStart, Span, Start,
@@ -14,43 +13,46 @@ use weir_agent_ebpf::layout::{
 };
 
 use super::record;
+use super::tables::{Bios, Maps, Requests, Targets, find, put, take};
 
-#[map]
-static BIOS: HashMap<u64, Start> = HashMap::with_max_entries(1, 0);
-#[map]
-static REQUESTS: HashMap<u64, DiskStart> = HashMap::with_max_entries(1, 0);
-#[map]
-static TARGETS: HashMap<u64, RequestStart> = HashMap::with_max_entries(1, 0);
+/// The value of a key.
+#[inline(always)]
+fn value<T: Maps>(key: u64) -> Option<*mut T::Value> {
+    find::<T>(key)?.value::<T>()
+}
 
-/// -EEXIST of `bpf_map_update_elem`.
-const EXISTS: i32 = -17;
+/// Notes a new one. False if there is no room, which is counted.
+#[inline(always)]
+fn insert<T: Maps>(key: u64, start: &T::Value) -> bool {
+    let is_put = put::<T>(key, start);
+    if !is_put {
+        record::lost(Loss::TableFull);
+    }
+    is_put
+}
 
 /// Notes a bio. False if there is no room, which is counted.
 #[inline(always)]
 pub(crate) fn bio(bio: u64, start: &Start) -> bool {
-    match BIOS.insert(bio, start, u64::from(BPF_NOEXIST)) {
-        Ok(()) => return true,
-        Err(EXISTS) => {}
-        Err(_) => {
-            record::lost(Loss::TableFull);
-            return false;
+    let Some(old) = value::<Bios>(bio) else {
+        return insert::<Bios>(bio, start);
+    };
+    // SAFETY: the verifier has checked the pointer. The entry's bio is this one, which is only now being queued: nobody
+    // completes it.
+    let old = unsafe { &mut *old };
+    if old.kind == BIO_HELD_BACK {
+        if is_io_of_volume(start.kind) {
+            let ns = start.at_ns.saturating_sub(old.at_ns);
+            record::throttled(start.place, start.op.into(), ns);
+        }
+    } else {
+        record::lost(Loss::Superseded);
+        if is_io_of_volume(old.kind) {
+            record::start_lost(old.place, old.op.into());
         }
     }
-    // SAFETY: the entry's bio is this one, which is only now being queued: nobody completes it.
-    if let Some(old) = unsafe { BIOS.get(bio) } {
-        if old.kind == BIO_HELD_BACK {
-            if is_io_of_volume(start.kind) {
-                let ns = start.at_ns.saturating_sub(old.at_ns);
-                record::throttled(start.place, start.op.into(), ns);
-            }
-        } else {
-            record::lost(Loss::Superseded);
-            if is_io_of_volume(old.kind) {
-                record::start_lost(old.place, old.op.into());
-            }
-        }
-    }
-    replaced(BIOS.insert(bio, start, u64::from(BPF_ANY)))
+    *old = *start;
+    true
 }
 
 /// Notes that a bio may be held back from now on, until it is queued.
@@ -61,14 +63,17 @@ pub(crate) fn held_back(bio: u64, at_ns: u64) {
         kind: BIO_HELD_BACK,
         ..Start::default()
     };
-    if BIOS.insert(bio, &start, u64::from(BPF_NOEXIST)) == Err(EXISTS) {
-        // What is left of a bio after a split comes here again, and is in flight already.
-        if let Some(old) = BIOS.get_ptr_mut(bio)
-            // SAFETY: the verifier has checked the pointer.
-            && unsafe { (*old).kind } == BIO_HELD_BACK
-        {
-            // SAFETY: as above. Nobody else looks at this bio: its submitter is here.
-            unsafe { (*old).at_ns = at_ns };
+    match value::<Bios>(bio) {
+        None => {
+            insert::<Bios>(bio, &start);
+        }
+        Some(old) => {
+            // What is left of a bio after a split comes here again, and is in flight already.
+            // SAFETY: the verifier has checked the pointer. Nobody else looks at this bio: its submitter is here.
+            let old = unsafe { &mut *old };
+            if old.kind == BIO_HELD_BACK {
+                old.at_ns = at_ns;
+            }
         }
     }
 }
@@ -77,8 +82,9 @@ pub(crate) fn held_back(bio: u64, at_ns: u64) {
 /// and an owner.
 #[inline(always)]
 pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u8, u64)> {
-    // SAFETY: should the entry be recycled meanwhile, then the bio that asks was not its child.
-    let parent = unsafe { BIOS.get(bio) }?;
+    // SAFETY: the verifier has checked the pointer. Should the entry be recycled meanwhile, then the bio that asks was not
+    // its child.
+    let parent = unsafe { &*value::<Bios>(bio)? };
     if parent.place != volume {
         return None;
     }
@@ -89,19 +95,11 @@ pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u8, u64)> {
     }
 }
 
-/// A disk request of an I/O began or ended.
-#[derive(Clone, Copy)]
-pub(crate) enum Stamp {
-    /// t2, unless an earlier one is there.
-    Issued(u64),
-    /// t3, until a later one comes.
-    Completed(u64),
-}
-
-/// Stamps the I/O that a bio is, or is a part of. False if it is none that is known.
+/// Stamps the I/O that a bio is, or is a part of: a disk request of it began, or ended, or both (0 for what did not). False if it
+/// is none that is known.
 #[inline(always)]
-pub(crate) fn stamp(bio: u64, stamp: Stamp) -> bool {
-    let Some(start) = BIOS.get_ptr_mut(bio) else {
+pub(crate) fn stamp(bio: u64, disk: Span) -> bool {
+    let Some(start) = value::<Bios>(bio) else {
         return false;
     };
     // SAFETY: the verifier has checked the pointer. The bio can't complete before its disk requests
@@ -112,46 +110,68 @@ pub(crate) fn stamp(bio: u64, stamp: Stamp) -> bool {
     }
     if is_io_of_volume(kind) {
         // SAFETY: as above.
-        note(unsafe { &raw mut (*start).disk }, stamp);
+        note(unsafe { &raw mut (*start).disk }, disk);
     } else if kind == BIO_OF_REQUEST {
-        if let Some(request) = TARGETS.get_ptr_mut(owner) {
+        if let Some(request) = value::<Targets>(owner) {
             // SAFETY: as above: the request waits for its bios.
-            note(unsafe { &raw mut (*request).disk }, stamp);
+            note(unsafe { &raw mut (*request).disk }, disk);
         }
-    } else if let Some(parent) = BIOS.get_ptr_mut(owner) {
+    } else if let Some(parent) = value::<Bios>(owner) {
         // SAFETY: as above: a bio waits for those that are chained to it.
-        note(unsafe { &raw mut (*parent).disk }, stamp);
+        note(unsafe { &raw mut (*parent).disk }, disk);
     }
     true
 }
 
+/// t2 is the earliest beginning, whoever tells it first; t3 the end that comes last.
 #[inline(always)]
-fn note(span: *mut Span, stamp: Stamp) {
-    match stamp {
-        Stamp::Issued(now) => {
-            // SAFETY: as in `stamp`.
-            if unsafe { (*span).first_ns } == 0 {
-                // SAFETY: as above.
-                unsafe { (*span).first_ns = now };
-            }
+fn note(span: *mut Span, new: Span) {
+    if new.first_ns != 0 {
+        // SAFETY: as in `stamp`.
+        lower(unsafe { &raw mut (*span).first_ns }, new.first_ns);
+    }
+    if new.last_ns != 0 {
+        // SAFETY: as in `stamp`.
+        unsafe { (*span).last_ns = new.last_ns };
+    }
+}
+
+/// Makes a time at most this, or this if there is none.
+#[inline(always)]
+fn lower(time: *mut u64, value: u64) {
+    // SAFETY: as in `stamp`.
+    let mut seen = unsafe { time.read_volatile() };
+    // Who loses this often has met as many others who lowered it at this very moment.
+    for _ in 0..4 {
+        if seen != 0 && seen <= value {
+            return;
         }
         // SAFETY: as above.
-        Stamp::Completed(now) => unsafe { (*span).last_ns = now },
+        let (before, done) = unsafe {
+            atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                time, seen, value,
+            )
+        };
+        if done {
+            return;
+        }
+        seen = before;
     }
 }
 
 /// Whether this is a volume's bio in flight that requests carry.
 #[inline(always)]
 pub(crate) fn is_carried(bio: u64) -> bool {
-    // SAFETY: the bio is in flight, so nobody takes its entry out.
-    unsafe { BIOS.get(bio) }.is_some_and(|start| ends_by_bytes(start.kind))
+    // SAFETY: the verifier has checked the pointer; the bio is in flight, so nobody takes its entry out.
+    value::<Bios>(bio).is_some_and(|start| ends_by_bytes(unsafe { (*start).kind }))
 }
 
 /// Takes so many bytes off what a carried bio waits for, and takes the bio out if that was
 /// all of it. `status`: how these bytes ended, as a `blk_status_t`.
 #[inline(always)]
 pub(crate) fn carried_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
-    let start = BIOS.get_ptr_mut(bio)?;
+    let place = find::<Bios>(bio)?;
+    let start = place.value::<Bios>()?;
     if status != 0 {
         // SAFETY: the verifier has checked the pointer. Of several parts that fail, any one's status will do.
         unsafe { (*start).status = status };
@@ -161,7 +181,28 @@ pub(crate) fn carried_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
     if left > bytes {
         return None;
     }
-    take(&BIOS, bio)
+    take::<Bios>(&place, bio)
+}
+
+/// Takes a carried bio out, whose disk request was this, if that was all that it waits for. `status`: how it ended, as a
+/// `blk_status_t`.
+#[inline(always)]
+pub(crate) fn carried_whole(bio: u64, bytes: u64, status: u8, disk: Span) -> Option<Start> {
+    let place = find::<Bios>(bio)?;
+    let start = place.value::<Bios>()?;
+    // SAFETY: the verifier has checked the pointer. If it waits for no more than these bytes, nobody else ends a part of it.
+    if unsafe { (*start).kind != BIO_CARRIED || (*start).owner != bytes } {
+        return None;
+    }
+    let mut start = take::<Bios>(&place, bio)?;
+    if status != 0 {
+        start.status = status;
+    }
+    if start.disk.first_ns == 0 || disk.first_ns < start.disk.first_ns {
+        start.disk.first_ns = disk.first_ns;
+    }
+    start.disk.last_ns = disk.last_ns;
+    Some(start)
 }
 
 /// Takes a bio out, at its completion. One that requests carry only if it has failed (`BIO_STATUS`), which is how it ends
@@ -169,29 +210,30 @@ pub(crate) fn carried_done(bio: u64, bytes: u64, status: u8) -> Option<Start> {
 /// part of it, before it knows of any error (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
 #[inline(always)]
 pub(crate) fn take_bio(bio: u64, has_failed: impl FnOnce() -> bool) -> Option<Start> {
-    take_if(&BIOS, bio, |start| {
-        !ends_by_bytes(start.kind) || has_failed()
-    })
+    let place = find::<Bios>(bio)?;
+    let start = place.value::<Bios>()?;
+    // SAFETY: the verifier has checked the pointer.
+    if ends_by_bytes(unsafe { (*start).kind }) && !has_failed() {
+        return None;
+    }
+    take::<Bios>(&place, bio)
 }
 
 /// Notes a disk's request. One that was put back and is issued again keeps its first start.
 #[inline(always)]
 pub(crate) fn request(request: u64, start: &DiskStart) {
-    match REQUESTS.insert(request, start, u64::from(BPF_NOEXIST)) {
-        Ok(()) => return,
-        Err(EXISTS) => {}
-        Err(_) => return record::lost(Loss::TableFull),
+    let Some(old) = value::<Requests>(request) else {
+        insert::<Requests>(request, start);
+        return;
+    };
+    // SAFETY: the verifier has checked the pointer; the request is only now being issued.
+    let old = unsafe { &mut *old };
+    if old.state == REQUEUED {
+        old.state = 0;
+        return;
     }
-    if let Some(old) = REQUESTS.get_ptr_mut(request) {
-        // SAFETY: the verifier has checked the pointer; the request is only now being issued.
-        if unsafe { (*old).state } == REQUEUED {
-            // SAFETY: as above.
-            unsafe { (*old).state = 0 };
-            return;
-        }
-        record::lost(Loss::Superseded);
-    }
-    replaced(REQUESTS.insert(request, start, u64::from(BPF_ANY)));
+    record::lost(Loss::Superseded);
+    *old = *start;
 }
 
 /// Notes a request to an NVMe disk through which this node uses volumes, also if it is sent again.
@@ -199,62 +241,81 @@ pub(crate) fn request(request: u64, start: &DiskStart) {
 pub(crate) fn import_request(request: u64, at_ns: u64) {
     let start = DiskStart {
         at_ns,
-        place: Place::NONE,
-        op: 0,
         state: IMPORT,
-        carries: 1,
+        ..DiskStart::default()
     };
-    replaced(REQUESTS.insert(request, start, u64::from(BPF_ANY)));
-}
-
-/// Remembers that a disk's request went back into its queue.
-#[inline(always)]
-pub(crate) fn requeued(request: u64) {
-    if let Some(start) = REQUESTS.get_ptr_mut(request) {
-        // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
-        if unsafe { (*start).state } != IMPORT {
-            // SAFETY: as above.
-            unsafe { (*start).state = REQUEUED };
+    match value::<Requests>(request) {
+        // SAFETY: the verifier has checked the pointer; the request is only now being sent.
+        Some(old) => unsafe { *old = start },
+        None => {
+            insert::<Requests>(request, &start);
         }
     }
 }
 
-/// Whether this request of a disk is noted.
+/// Remembers that a disk's request went back into its queue. `first_ns`: when it was issued, if the kernel notes that, else 0.
 #[inline(always)]
-pub(crate) fn knows_request(request: u64) -> bool {
-    REQUESTS.get_ptr(request).is_some()
+pub(crate) fn requeued(request: u64, first_ns: u64) {
+    match value::<Requests>(request) {
+        Some(start) => {
+            // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
+            let start = unsafe { &mut *start };
+            if start.state != IMPORT {
+                start.state = REQUEUED;
+            }
+        }
+        None if first_ns != 0 => {
+            let start = DiskStart {
+                at_ns: first_ns,
+                state: REQUEUED,
+                ..DiskStart::default()
+            };
+            insert::<Requests>(request, &start);
+        }
+        None => {}
+    }
+}
+
+/// When a disk's request was first issued, if that is noted.
+#[inline(always)]
+pub(crate) fn issued_at(request: u64) -> Option<u64> {
+    // SAFETY: the verifier has checked the pointer; the request is in flight.
+    value::<Requests>(request).map(|start| unsafe { (*start).at_ns })
+}
+
+/// Whether this is a request to an NVMe disk through which this node uses volumes.
+#[inline(always)]
+pub(crate) fn is_import(request: u64) -> bool {
+    // SAFETY: the verifier has checked the pointer; the request is in flight.
+    value::<Requests>(request).is_some_and(|start| unsafe { (*start).state } == IMPORT)
 }
 
 /// Takes a disk's request out, at its completion.
 #[inline(always)]
 pub(crate) fn take_request(request: u64) -> Option<DiskStart> {
-    take(&REQUESTS, request)
+    take::<Requests>(&find::<Requests>(request)?, request)
 }
 
 /// Notes a request of the target. False if there is no room, which is counted.
 #[inline(always)]
 pub(crate) fn target(request: u64, start: &RequestStart) -> bool {
-    match TARGETS.insert(request, start, u64::from(BPF_NOEXIST)) {
-        Ok(()) => return true,
-        Err(EXISTS) => {}
-        Err(_) => {
-            record::lost(Loss::TableFull);
-            return false;
-        }
-    }
-    // SAFETY: the entry's request is this one, which is only now beginning: nobody completes it.
-    if let Some(old) = unsafe { TARGETS.get(request) } {
-        record::lost(Loss::Superseded);
-        record::start_lost(old.volume, old.op);
-    }
-    replaced(TARGETS.insert(request, start, u64::from(BPF_ANY)))
+    let Some(old) = value::<Targets>(request) else {
+        return insert::<Targets>(request, start);
+    };
+    // SAFETY: the verifier has checked the pointer. The entry's request is this one, which is only now beginning: nobody
+    // completes it.
+    let old = unsafe { &mut *old };
+    record::lost(Loss::Superseded);
+    record::start_lost(old.volume, old.op);
+    *old = *start;
+    true
 }
 
 /// Notes t1 and the bio, if `request` is the address of a request of this volume whose first bio this
 /// is.
 #[inline(always)]
 pub(crate) fn target_queued(request: u64, volume: Place, bio: u64, now: u64) -> bool {
-    let Some(start) = TARGETS.get_ptr_mut(request) else {
+    let Some(start) = value::<Targets>(request) else {
         return false;
     };
     // SAFETY: the verifier has checked the pointer. The request can't complete before its bio, which
@@ -271,7 +332,7 @@ pub(crate) fn target_queued(request: u64, volume: Place, bio: u64, now: u64) -> 
 /// Notes t4.
 #[inline(always)]
 pub(crate) fn target_done(request: u64, bio: u64, now: u64) {
-    if let Some(start) = TARGETS.get_ptr_mut(request) {
+    if let Some(start) = value::<Targets>(request) {
         // SAFETY: the verifier has checked the pointer. The kernel completes the request after this.
         let start = unsafe { &mut *start };
         if start.bio == bio {
@@ -283,35 +344,5 @@ pub(crate) fn target_done(request: u64, bio: u64, now: u64) {
 /// Takes a request of the target out, at its completion.
 #[inline(always)]
 pub(crate) fn take_target(request: u64) -> Option<RequestStart> {
-    take(&TARGETS, request)
-}
-
-/// Copies an entry, then removes it. Only who removed it may use the copy: the agent may age the
-/// entry out at the same moment, and its memory may then belong to another one.
-#[inline(always)]
-fn take<V: Copy>(table: &HashMap<u64, V>, key: u64) -> Option<V> {
-    take_if(table, key, |_| true)
-}
-
-/// [`take`], of entries that are such.
-#[inline(always)]
-fn take_if<V: Copy>(
-    table: &HashMap<u64, V>,
-    key: u64,
-    is_such: impl FnOnce(&V) -> bool,
-) -> Option<V> {
-    // SAFETY: as said above.
-    let copy = *unsafe { table.get(key) }?;
-    if !is_such(&copy) {
-        return None;
-    }
-    table.remove(key).ok().map(|()| copy)
-}
-
-#[inline(always)]
-fn replaced(insertion: Result<(), i32>) -> bool {
-    if insertion.is_err() {
-        record::lost(Loss::TableFull);
-    }
-    insertion.is_ok()
+    take::<Targets>(&find::<Targets>(request)?, request)
 }

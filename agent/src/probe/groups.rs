@@ -3,7 +3,8 @@
 //! A group is what makes sense together: with a half of it missing, the other half would count starts
 //! that never end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use weir_agent_ebpf::kernel::{self, Fact};
@@ -15,7 +16,7 @@ use super::maps::Maps;
 use super::object::{self, Hook, Object, one_line};
 use super::pins::Pins;
 use super::resolve::Lacks;
-use super::skips;
+use super::skips::{self, Misses, Skips};
 use super::snapshot::StageOff;
 use crate::btf::{self, Btf};
 
@@ -40,7 +41,8 @@ struct Program {
 /// The kernel skips a program on a CPU where the same program is not finished (see [`skips`]), and an
 /// end may come in an interrupt in the middle of another's end. Another copy of the program is not the
 /// same program: so many as there are contexts that can interrupt each other (task, softirq, hardirq)
-/// see every end between them. To handle an end twice is harmless: the first one takes its start.
+/// see every end between them. To handle an end twice is harmless: the first one takes its start. Each copy costs every I/O, so
+/// all but the first are attached only once an end was skipped, or if they are asked for ([`Copies`]).
 const ENDS: usize = COPIES as usize;
 
 /// A second copy would begin everything twice. Beginnings come in tasks only.
@@ -54,12 +56,20 @@ const fn program(name: &'static str, tracepoint: &'static str, copies: usize) ->
     }
 }
 
+const fn typed(name: &'static str, tracepoint: &'static str, copies: usize) -> Program {
+    Program {
+        name,
+        hook: Hook::Typed(tracepoint),
+        copies,
+    }
+}
+
 /// Bios, disks' requests, the NVMe target, the NVMe host, limits of cgroups.
 const GROUPS: [Group; 5] = [
     Group {
         programs: &[
-            program("bio_complete", "block_bio_complete", ENDS),
-            program("bio_queue", "block_bio_queue", BEGINNINGS),
+            typed("bio_complete", "block_bio_complete", ENDS),
+            typed("bio_queue", "block_bio_queue", BEGINNINGS),
         ],
         facts: &[kernel::OPERATION, kernel::BIO],
         optional: None,
@@ -68,9 +78,9 @@ const GROUPS: [Group; 5] = [
     },
     Group {
         programs: &[
-            program("rq_complete", "block_rq_complete", ENDS),
-            program("rq_requeue", "block_rq_requeue", ENDS),
-            program("rq_issue", "block_rq_issue", BEGINNINGS),
+            typed("rq_complete", "block_rq_complete", ENDS),
+            typed("rq_requeue", "block_rq_requeue", ENDS),
+            typed("rq_issue", "block_rq_issue", BEGINNINGS),
         ],
         facts: &[
             kernel::OPERATION,
@@ -115,9 +125,20 @@ const GROUPS: [Group; 5] = [
     },
 ];
 
+/// How often each program that sees I/Os end is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Copies {
+    /// Once; more often from the moment on that the kernel was seen to skip it.
+    #[default]
+    OnDemand,
+    /// As often as it takes that none is skipped on kernels before 7.0.
+    All,
+}
+
 /// The state of each group.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
+    skips: BTreeMap<&'static str, Skips>,
     states: [State; GROUPS.len()],
     optional_off: Vec<StageOff>,
     /// Whether device mapper's copies of bios can be followed.
@@ -145,6 +166,7 @@ impl Groups {
         pins: &Pins,
         maps: &mut Maps,
         sysfs: &Path,
+        copies: Copies,
     ) -> Result<(), ProbeError> {
         let links = pins.links(object.number())?;
         let btf_dir = sysfs.join("kernel/btf");
@@ -160,7 +182,10 @@ impl Groups {
             *state = match group.facts_of(&mut types, &btf_dir) {
                 Ok((facts, off)) => {
                     self.optional_off.extend(off);
-                    group.attach(object, &links, &facts)
+                    match group.attach(object, &links, &facts, 0..1) {
+                        Ok(()) => State::Attached,
+                        Err(reason) => State::Off(reason),
+                    }
                 }
                 Err(state) => state,
             };
@@ -174,6 +199,7 @@ impl Groups {
                 State::Untried | State::Attached => {}
             }
         }
+        self.attach_copies(object, &links, &mut types, &btf_dir, copies);
         if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
             self.mapper = mapper::follow(maps, sysfs, types)?;
         }
@@ -185,6 +211,57 @@ impl Groups {
         }
         self.links = links;
         Ok(())
+    }
+
+    /// Attaches the other copies of programs that see ends, if one was skipped. A copy that can't be attached is tried again.
+    fn attach_copies(
+        &mut self,
+        object: &Object<'_>,
+        links: &Path,
+        types: &mut Option<Btf>,
+        btf_dir: &Path,
+        copies: Copies,
+    ) {
+        let ends = |group: &'static Group| group.programs.iter().filter(|end| end.copies == ENDS);
+        let lacking: Vec<&'static Group> = GROUPS
+            .iter()
+            .zip(&self.states)
+            .filter(|(group, state)| {
+                let mut pins = ends(group).flat_map(|program| program.pins(links));
+                matches!(state, State::Attached) && !pins.all(|(_, pin)| pin.exists())
+            })
+            .map(|(group, _)| group)
+            .collect();
+        if lacking.is_empty() {
+            return;
+        }
+        let misses = misses(links);
+        let of = |end: &Program| misses.get(end.name).copied().unwrap_or_default();
+        // Where ends of one kind come in the middle of each other, those of another kind will too.
+        let mut all = GROUPS.iter().flat_map(ends);
+        let is_skipped = all.any(|end| of(end).iter().flatten().any(|n| *n > 0));
+        if copies == Copies::OnDemand && !is_skipped {
+            return;
+        }
+        for group in lacking {
+            let facts = group.facts_of(types, btf_dir);
+            let attached = facts
+                .map_err(|state| state.reason().unwrap_or_default().to_owned())
+                .and_then(|(facts, _)| group.attach(object, links, &facts, 1..ENDS));
+            match attached {
+                Err(reason) => tracing::warn!(reason, "the kernel skips ends of I/Os"),
+                Ok(()) if is_skipped => {
+                    tracing::info!(stages = ?group.stages, "the kernel skipped ends of I/Os: more copies see them now");
+                }
+                Ok(()) => {}
+            }
+            for end in ends(group) {
+                self.skips
+                    .entry(end.name)
+                    .or_default()
+                    .more_copies(&of(end));
+            }
+        }
     }
 
     /// What needs more than one group's events, and can't be measured.
@@ -207,14 +284,14 @@ impl Groups {
         }
     }
 
-    /// How many events at most each program missed since it was loaded: those that the kernel skipped
-    /// for every copy of it are no more than those it skipped for the luckiest.
+    /// How many events at most each program missed since it was loaded.
     pub(super) fn skipped(&self) -> Vec<(String, u64)> {
-        let programs = GROUPS.iter().flat_map(|group| group.programs);
-        let pins = programs
-            .flat_map(|program| program.pins(&self.links).map(|pin| (program.name, pin)))
-            .filter(|(_, pin)| pin.exists());
-        skips::of_links(pins.collect())
+        let all = misses(&self.links).into_iter();
+        all.map(|(name, misses)| {
+            let skips = self.skips.get(name).copied().unwrap_or_default();
+            (name.to_owned(), skips.total(&misses))
+        })
+        .collect()
     }
 
     /// What is not measured, and why.
@@ -252,11 +329,21 @@ impl State {
 }
 
 impl Program {
-    /// Where the links of its copies are pinned.
-    fn pins(&self, links: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    /// Where the links of its copies are pinned, by their numbers from 0 on.
+    fn pins(&self, links: &Path) -> impl Iterator<Item = (usize, PathBuf)> + use<> {
         let (name, links) = (self.name, links.to_owned());
-        (1..=self.copies).map(move |copy| links.join(format!("{name}-{copy}")))
+        (0..self.copies).map(move |copy| (copy, links.join(format!("{name}-{}", copy + 1))))
     }
+}
+
+/// What the kernel tells of every program.
+fn misses(links: &Path) -> BTreeMap<&'static str, Misses> {
+    let programs = GROUPS.iter().flat_map(|group| group.programs);
+    let pins = programs.flat_map(|program| {
+        let pins = program.pins(links);
+        pins.map(|(copy, pin)| (program.name, copy, pin))
+    });
+    skips::of_links(pins.filter(|(_, _, pin)| pin.exists()))
 }
 
 type Facts = HashMap<&'static str, u32>;
@@ -306,36 +393,49 @@ impl Group {
         Ok((facts, missing))
     }
 
+    /// Whether each program is there at least once.
     fn is_attached(&self, links: &Path) -> bool {
-        let mut pins = self.programs.iter().flat_map(|program| program.pins(links));
-        pins.all(|pin| pin.exists())
+        let mut first = self
+            .programs
+            .iter()
+            .flat_map(|program| program.pins(links).take(1));
+        first.all(|(_, pin)| pin.exists())
     }
 
-    fn attach(&self, object: &Object<'_>, links: &Path, facts: &Facts) -> State {
+    /// Attaches these copies of its programs: all or none. The error is a reason for people.
+    fn attach(
+        &self,
+        object: &Object<'_>,
+        links: &Path,
+        facts: &Facts,
+        copies: Range<usize>,
+    ) -> Result<(), String> {
+        let mut new = Vec::new();
         let attach_all = || -> Result<(), String> {
-            for copy in 0..ENDS {
+            for copy in copies {
                 // Loaded anew, the object's programs are others to the kernel; the maps are the same.
                 let mut facts = facts.clone();
                 facts.insert("COPY", u32::try_from(copy + 1).unwrap_or_default());
                 let mut ebpf = object.load(&facts).map_err(|error| one_line(&error))?;
                 for program in self.programs {
-                    let Some(pin) = program.pins(links).nth(copy) else {
+                    let Some((_, pin)) = program.pins(links).nth(copy) else {
                         continue;
                     };
                     if !pin.exists() {
-                        object::attach(&mut ebpf, program.name, program.hook, &pin)?;
+                        let (name, hook) = (program.name, program.hook);
+                        object::attach(&mut ebpf, &object.sysfs, name, hook, &pin)?;
+                        new.push(pin);
                     }
                 }
             }
             Ok(())
         };
-        let Err(reason) = attach_all() else {
-            return State::Attached;
-        };
-        for pin in self.programs.iter().flat_map(|program| program.pins(links)) {
-            // Only those before the one that failed are there.
-            let _ = std::fs::remove_file(pin);
+        let attached = attach_all();
+        if attached.is_err() {
+            for pin in new {
+                let _ = std::fs::remove_file(pin);
+            }
         }
-        State::Off(reason)
+        attached
     }
 }

@@ -8,8 +8,10 @@ use weir_agent_ebpf::layout::{
     Counts, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place, RawHistogram,
     RequestStart, Sized, Slot, Start, Tally, maps,
 };
+use weir_agent_ebpf::table::{self, WAYS, device_of_key, key_of_device};
 
 use super::ProbeError;
+use super::tables::Table;
 use crate::histogram::Histogram;
 
 /// An array that names itself in errors.
@@ -28,7 +30,8 @@ pub(super) struct Entries<K: Pod, V: Pod> {
 pub(super) struct Maps {
     meta: Elements<Meta>,
     pub(super) gate: Elements<u64>,
-    pub(super) devices: Entries<u32, Device>,
+    pub(super) devices: Table<Device>,
+    timed: Elements<u32>,
     pub(super) hosts: Entries<HostKey, Place>,
     pub(super) volumes: Elements<Slot>,
     pub(super) disks: Elements<Slot>,
@@ -45,19 +48,28 @@ pub(super) struct Maps {
     pub(super) disk_failures: Elements<Tally>,
     pub(super) by_size: Elements<Sized>,
     pub(super) throttled: Elements<Tally>,
-    pub(super) bios: Entries<u64, Start>,
-    pub(super) requests: Entries<u64, DiskStart>,
-    pub(super) targets: Entries<u64, RequestStart>,
+    pub(super) bios: Table<Start>,
+    pub(super) requests: Table<DiskStart>,
+    pub(super) targets: Table<RequestStart>,
     dropped: PerCpuArray<MapData, u64>,
 }
 
 impl Maps {
     /// Opens them from their pins.
     pub(super) fn open(dir: &Path) -> Result<Self, ProbeError> {
+        let timed: Elements<u32> = Elements::open(dir, maps::TIMED)?;
+        let starts: Array<MapData, table::Keys> = open(dir, maps::BIO_KEYS)?;
+        let of_starts = starts.len();
         Ok(Maps {
             meta: Elements::open(dir, maps::META)?,
             gate: Elements::open(dir, maps::GATE)?,
-            devices: Entries::open(dir, maps::DEVICES)?,
+            devices: Table::open(
+                dir,
+                [maps::DEVICE_KEYS, maps::DEVICES],
+                table::Table::Devices,
+                timed.map.len() / WAYS,
+            )?,
+            timed,
             hosts: Entries::open(dir, maps::HOSTS)?,
             volumes: Elements::open(dir, maps::VOLUMES)?,
             disks: Elements::open(dir, maps::DISKS)?,
@@ -74,9 +86,24 @@ impl Maps {
             disk_failures: Elements::open(dir, maps::DISK_FAILURES)?,
             by_size: Elements::open(dir, maps::BY_SIZE)?,
             throttled: Elements::open(dir, maps::THROTTLED)?,
-            bios: Entries::open(dir, maps::BIOS)?,
-            requests: Entries::open(dir, maps::REQUESTS)?,
-            targets: Entries::open(dir, maps::TARGETS)?,
+            bios: Table::open(
+                dir,
+                [maps::BIO_KEYS, maps::BIOS],
+                table::Table::Bios,
+                of_starts,
+            )?,
+            requests: Table::open(
+                dir,
+                [maps::REQUEST_KEYS, maps::REQUESTS],
+                table::Table::Requests,
+                of_starts,
+            )?,
+            targets: Table::open(
+                dir,
+                [maps::TARGET_KEYS, maps::TARGETS],
+                table::Table::Targets,
+                of_starts,
+            )?,
             dropped: open(dir, maps::DROPPED)?,
         })
     }
@@ -113,6 +140,18 @@ impl Maps {
             ..Figure::default()
         };
         figures(self).set(index, &empty)
+    }
+
+    /// All device numbers that mean something.
+    pub(super) fn devices(&self) -> impl Iterator<Item = (u32, Device)> {
+        let entries = self.devices.entries();
+        entries.map(|(key, device)| (device_of_key(key), device))
+    }
+
+    /// Adds one, of which the kernel is not known to note when its requests are issued.
+    pub(super) fn add_device(&mut self, dev: u32, device: &Device) -> Result<(), ProbeError> {
+        let place = self.devices.put(key_of_device(dev), device)?;
+        self.timed.set(place, &0)
     }
 
     /// How many histograms of the pool are given out, and how many there are.
@@ -169,32 +208,12 @@ impl<K: Pod, V: Pod> Entries<K, V> {
             .collect()
     }
 
-    /// Some entries of a map that programs change meanwhile: one that is removed while it is looked at
-    /// makes the kernel begin at the front again, so the walk is bounded and may repeat or miss some.
-    pub(super) fn glance(&self, bound: usize) -> Result<Vec<(K, V)>, ProbeError> {
-        self.map
-            .iter()
-            .take(bound)
-            .map(|entry| entry.map_err(in_map(self.name)))
-            .collect()
-    }
-
     pub(super) fn insert(&mut self, key: &K, value: &V) -> Result<(), ProbeError> {
         self.map.insert(key, value, 0).map_err(in_map(self.name))
     }
 
-    /// Whether there was such an entry: a program may have removed it.
-    pub(super) fn remove(&mut self, key: &K) -> Result<bool, ProbeError> {
-        match self.map.remove(key) {
-            Ok(()) => Ok(true),
-            Err(MapError::KeyNotFound) => Ok(false),
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(in_map(self.name)(error)),
-        }
+    pub(super) fn remove(&mut self, key: &K) -> Result<(), ProbeError> {
+        self.map.remove(key).map_err(in_map(self.name))
     }
 }
 

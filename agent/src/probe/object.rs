@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use ::object::Endianness;
 use aya::programs::links::FdLink;
-use aya::programs::{KProbe, Program, ProgramError, RawTracePoint};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::programs::{BtfTracePoint, KProbe, Program, ProgramError, RawTracePoint};
+use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use thiserror::Error;
 use uuid::Uuid;
+use weir_agent_ebpf::kernel::placeholder;
 use weir_agent_ebpf::layout::Meta;
-use weir_agent_ebpf::shapes::shapes;
+use weir_agent_ebpf::shapes::{Room, shapes};
 
-use super::ProbeError;
 use super::maps::Maps;
+use super::{ProbeError, members};
 
 /// The eBPF object that this agent was built with; empty if it was built without.
 pub const EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
@@ -21,19 +25,44 @@ pub const EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"),
 pub(super) struct Object<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) maps: PathBuf,
-    pub(super) max_volumes: u32,
+    pub(super) room: Room,
+    /// `/sys`: the kernel's types, for typed tracepoints.
+    pub(super) sysfs: PathBuf,
+}
+
+/// The kernel's types, which don't change while it runs: read when they are first needed.
+fn types(sysfs: &Path) -> Result<&'static Btf, String> {
+    static TYPES: OnceLock<Result<Btf, String>> = OnceLock::new();
+    let read = || {
+        let types = Btf::parse_file(sysfs.join("kernel/btf/vmlinux"), Endianness::default());
+        types.map_err(|error| one_line(&error))
+    };
+    TYPES.get_or_init(read).as_ref().map_err(Clone::clone)
+}
+
+/// Why an object could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It is none of ours.
+    #[error("cannot put members' offsets into the object")]
+    Members(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The kernel, or aya, refuses it.
+    #[error("cannot load it")]
+    Ebpf(#[from] EbpfError),
 }
 
 /// Creates and pins all maps in a directory, and notes their size.
-pub(super) fn make_maps(bytes: &[u8], dir: &Path, max_volumes: u32) -> Result<(), ProbeError> {
+pub(super) fn make_maps(bytes: &[u8], dir: &Path, room: Room) -> Result<(), ProbeError> {
     let object = Object {
         bytes,
         maps: dir.to_owned(),
-        max_volumes,
+        room,
+        sysfs: PathBuf::new(),
     };
     object.load(&HashMap::new()).map_err(ProbeError::Load)?;
     Maps::open(dir)?.set_meta(Meta {
-        max_volumes,
+        max_volumes: room.volumes,
+        max_starts: room.starts,
         ..Meta::default()
     })
 }
@@ -48,28 +77,36 @@ impl Object<'_> {
     }
 
     /// Loads the object with the pinned maps. No program is handed to the kernel yet.
-    pub(super) fn load(&self, facts: &HashMap<&'static str, u32>) -> Result<Ebpf, EbpfError> {
+    pub(super) fn load(&self, facts: &HashMap<&'static str, u32>) -> Result<Ebpf, LoadError> {
         let number = self.number();
         let mut loader = EbpfLoader::new();
         // The object has no relocations against the kernel's types, which aya would parse for them.
         loader.btf(None);
         loader.override_global("OBJECT", &number, true);
+        let sets = [self.room.start_sets(), self.room.device_sets()];
+        loader.override_global("START_SETS", &sets[0], true);
+        loader.override_global("DEVICE_SETS", &sets[1], true);
         for (name, value) in facts {
-            loader.override_global(name, value, true);
+            // What typed pointers alone lead to has no global.
+            loader.override_global(name, value, placeholder(name).is_none());
         }
-        for shape in shapes(self.max_volumes) {
+        for shape in shapes(self.room) {
             loader.map_max_entries(shape.name, shape.entries);
             loader.map_pin_path(shape.name, self.maps.join(shape.name));
         }
-        loader.load(self.bytes)
+        let filled = members::fill_in(self.bytes, facts)
+            .map_err(|error| LoadError::Members(Box::new(error)))?;
+        Ok(loader.load(&filled)?)
     }
 }
 
 /// Where a program is attached.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hook {
-    /// A raw tracepoint.
+    /// A raw tracepoint, of a module's.
     Tracepoint(&'static str),
+    /// A raw tracepoint of the kernel's own, whose arguments have types.
+    Typed(&'static str),
     /// The beginning of a kernel function, where there is no tracepoint.
     Function(&'static str),
 }
@@ -77,24 +114,30 @@ pub(super) enum Hook {
 impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hook::Tracepoint(name) => write!(f, "tracepoint {name}"),
+            Hook::Tracepoint(name) | Hook::Typed(name) => write!(f, "tracepoint {name}"),
             Hook::Function(name) => write!(f, "function {name}"),
         }
     }
 }
 
 /// Hands a program to the kernel, attaches it, and pins the link. The error is a reason for people.
-pub(super) fn attach(ebpf: &mut Ebpf, program: &str, hook: Hook, pin: &Path) -> Result<(), String> {
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    sysfs: &Path,
+    program: &str,
+    hook: Hook,
+    pin: &Path,
+) -> Result<(), String> {
     let program = ebpf
         .program_mut(program)
         .ok_or_else(|| format!("the object has no program {program}"))?;
-    let link = link(program, hook)?;
+    let link = link(program, sysfs, hook)?;
     link.pin(pin)
         .map_err(|error| format!("cannot pin the link to {hook}: {error}"))?;
     Ok(())
 }
 
-fn link(program: &mut Program, hook: Hook) -> Result<FdLink, String> {
+fn link(program: &mut Program, sysfs: &Path, hook: Hook) -> Result<FdLink, String> {
     let kind = |error: ProgramError| format!("the program for {hook}: {error}");
     let refused = |error| {
         format!(
@@ -108,6 +151,12 @@ fn link(program: &mut Program, hook: Hook) -> Result<FdLink, String> {
             let program: &mut RawTracePoint = program.try_into().map_err(kind)?;
             program.load().map_err(refused)?;
             let link = program.attach(name).map_err(detached)?;
+            program.take_link(link).map(FdLink::from).map_err(detached)
+        }
+        Hook::Typed(name) => {
+            let program: &mut BtfTracePoint = program.try_into().map_err(kind)?;
+            program.load(name, types(sysfs)?).map_err(refused)?;
+            let link = program.attach().map_err(detached)?;
             program.take_link(link).map(FdLink::from).map_err(detached)
         }
         Hook::Function(name) => {

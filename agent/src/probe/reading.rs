@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use weir_agent_ebpf::layout::{
-    self, Counts, Failure, Loss, MAX_STARTS, Op, Place, SIZED_OPS, Size, Tally, is_io_of_volume,
-    per_failure, per_op, per_size, volume_figure,
+    self, Counts, Failure, Loss, Op, Place, SIZED_OPS, Size, Tally, is_io_of_volume, per_failure,
+    per_op, per_size, volume_figure,
 };
-use weir_agent_ebpf::shapes::map_bytes;
+use weir_agent_ebpf::shapes::{Room, map_bytes};
 
 use super::groups::Groups;
 use super::maps::{Elements, Maps};
@@ -20,7 +20,7 @@ use crate::histogram::Histogram;
 pub(super) fn read(
     maps: &Maps,
     measured: &Measured,
-    max_volumes: u32,
+    room: Room,
     groups: &Groups,
 ) -> Result<Snapshot, ProbeError> {
     let mut off = groups.off();
@@ -28,12 +28,12 @@ pub(super) fn read(
     let mut snapshot = Snapshot {
         aged: maps.meta()?.aged,
         skipped: groups.skipped(),
-        map_bytes: map_bytes(max_volumes, possible_cpus()),
+        map_bytes: map_bytes(room, possible_cpus()),
         histograms: maps.histograms()?,
         off,
         ..Snapshot::default()
     };
-    let oldest = oldest(maps)?;
+    let oldest = oldest(maps);
     let now = monotonic()?;
     let age = |place: &Place| {
         let began = oldest.get(place)?;
@@ -82,10 +82,10 @@ pub(super) fn read(
 }
 
 /// When the oldest I/O in flight of each volume began, `CLOCK_MONOTONIC` in nanoseconds.
-fn oldest(maps: &Maps) -> Result<HashMap<Place, u64>, ProbeError> {
-    let bios = maps.bios.glance(MAX_STARTS as usize)?.into_iter();
+fn oldest(maps: &Maps) -> HashMap<Place, u64> {
+    let bios = maps.bios.entries();
     let bios = bios.filter(|(_, start)| is_io_of_volume(start.kind));
-    let targets = maps.targets.glance(MAX_STARTS as usize)?.into_iter();
+    let targets = maps.targets.entries();
     let mut oldest = HashMap::new();
     for (place, at_ns) in bios
         .map(|(_, start)| (start.place, start.at_ns))
@@ -94,7 +94,7 @@ fn oldest(maps: &Maps) -> Result<HashMap<Place, u64>, ProbeError> {
         let first = oldest.entry(place).or_insert(at_ns);
         *first = at_ns.min(*first);
     }
-    Ok(oldest)
+    oldest
 }
 
 fn volume_ops(maps: &Maps, place: Place, now: Duration) -> Result<Vec<OpFigures>, ProbeError> {

@@ -2,7 +2,7 @@
 //! the same program is not finished yet (`__bpf_trace_run`, kernel/trace/bpf_trace.c).
 //!
 //! Up to 6.18 that takes an interrupt in the middle of the program, which is why ends have several
-//! copies of theirs ([`super::groups`]). From 7.0 on a program can be
+//! copies of theirs where it happens ([`super::groups`]). From 7.0 on a program can be
 //! preempted, and is then skipped on that CPU until its thread runs again: with more runnable threads
 //! than CPUs that can be many I/Os.
 
@@ -13,33 +13,61 @@ use std::path::PathBuf;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::loaded_programs;
+use weir_agent_ebpf::layout::COPIES;
 
-/// The skips of the programs behind pinned links, as far as the kernel tells; of several with one
-/// name the least.
-pub(super) fn of_links(pins: Vec<(&'static str, PathBuf)>) -> Vec<(String, u64)> {
-    let names: HashMap<u32, &str> = pins
-        .into_iter()
-        .filter_map(|(name, pin)| {
+/// What the kernel tells of each copy of a program; `None` of those that are not attached.
+pub(super) type Misses = [Option<u64>; COPIES as usize];
+
+/// The misses of the programs behind pinned links, each of them a copy of some program (from 0 on), as far as the kernel tells.
+pub(super) fn of_links(
+    pins: impl Iterator<Item = (&'static str, usize, PathBuf)>,
+) -> BTreeMap<&'static str, Misses> {
+    let names: HashMap<u32, (&'static str, usize)> = pins
+        .filter_map(|(name, copy, pin)| {
             let link: FdLink = PinnedLink::from_pin(pin).ok()?.into();
-            Some((link.info().ok()?.program_id(), name))
+            Some((link.info().ok()?.program_id(), (name, copy)))
         })
         .collect();
-    let mut least: BTreeMap<String, u64> = BTreeMap::new();
+    let mut all: BTreeMap<&str, Misses> = BTreeMap::new();
     for program in loaded_programs().flatten() {
-        let Some(name) = names.get(&program.id()) else {
+        let Some((name, copy)) = names.get(&program.id()) else {
             continue;
         };
-        let skipped = || {
-            let fd = program.fd().ok()?;
+        let known = program.fd().ok().and_then(|fd| {
             let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
             misses(&fs::read_to_string(path).ok()?)
-        };
-        if let Some(skipped) = skipped() {
-            let so_far = least.entry((*name).to_owned()).or_insert(skipped);
-            *so_far = skipped.min(*so_far);
-        }
+        });
+        all.entry(name).or_default()[*copy] = known;
     }
-    least.into_iter().collect()
+    all
+}
+
+/// What one program missed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Skips {
+    /// Before its last copy was attached, but after this agent started.
+    before: u64,
+    /// What each copy had missed then.
+    then: [u64; COPIES as usize],
+}
+
+impl Skips {
+    /// How many events at most it missed: what the kernel skipped for every copy is no more than what it skipped for the luckiest.
+    pub(super) fn total(&self, misses: &Misses) -> u64 {
+        let since = misses
+            .iter()
+            .zip(self.then)
+            .filter_map(|(misses, then)| Some((*misses)?.saturating_sub(then)));
+        self.before + since.min().unwrap_or(0)
+    }
+
+    /// From now on there are more copies.
+    pub(super) fn more_copies(&mut self, misses: &Misses) {
+        *self = Skips {
+            before: self.total(misses),
+            then: misses.map(Option::unwrap_or_default),
+        };
+    }
 }
 
 /// The line `recursion_misses: 0` of a program's fdinfo.
@@ -52,6 +80,17 @@ fn misses(info: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Seen red with: `before` left out of the total.
+    #[test]
+    fn what_was_missed_is_told_for_good_when_more_copies_come() {
+        let mut skips = Skips::default();
+        assert_eq!(skips.total(&[Some(7), None, None]), 7);
+        skips.more_copies(&[Some(7), None, None]);
+        assert_eq!(skips.total(&[Some(7), Some(0), Some(0)]), 7);
+        assert_eq!(skips.total(&[Some(12), Some(4), Some(0)]), 7);
+        assert_eq!(skips.total(&[Some(12), Some(4), Some(3)]), 10);
+    }
 
     #[test]
     fn the_misses_are_found_among_a_programs_facts() {

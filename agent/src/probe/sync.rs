@@ -11,6 +11,7 @@ use weir_agent_ebpf::layout::{
     Counts, Failure, Figure, Op, Place, SIZED_OPS, Size, Sized, Slot, Stage, Tally, per_failure,
     per_op, per_size, volume_figure,
 };
+use weir_agent_ebpf::table::key_of_device;
 
 use super::maps::{Elements, Maps};
 use super::plan::{Have, Plan, plan};
@@ -31,7 +32,7 @@ pub(super) fn sync(
         volumes: maps.volumes.all()?,
         disks: maps.disks.all()?,
         initiators: maps.initiators.all()?,
-        devices: maps.devices.all()?.into_iter().collect(),
+        devices: maps.devices().collect(),
         hosts: maps.hosts.all()?.into_iter().collect(),
     };
     let plan = plan(&have, &resolved);
@@ -48,7 +49,7 @@ fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
     };
     write(&mut maps.volumes, &divided(0))?;
     for dev in &plan.devices.remove {
-        maps.devices.remove(dev)?;
+        maps.devices.remove(key_of_device(*dev));
     }
     for key in &plan.hosts.remove {
         maps.hosts.remove(key)?;
@@ -78,7 +79,7 @@ fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
         maps.hosts.insert(key, place)?;
     }
     for (dev, device) in &plan.devices.insert {
-        maps.devices.insert(dev, device)?;
+        maps.add_device(*dev, device)?;
     }
     write(&mut maps.volumes, &divided(1))
 }

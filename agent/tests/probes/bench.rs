@@ -1,13 +1,15 @@
 //! Probes on a BPF file system of their own, so that tests don't disturb each other or an agent.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use aya::programs::loaded_programs;
 use nix::mount::{MntFlags, umount2};
 use uuid::Uuid;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{
-    DevT, EMBEDDED, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig, Probes,
-    Snapshot, Stage, Wanted,
+    Copies, DevT, EMBEDDED, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig,
+    Probes, Room, Snapshot, Stage, Wanted,
 };
 use weir_agent_ebpf::layout::{COPIES, VERSION};
 use weir_api::names::VolumeId;
@@ -43,7 +45,7 @@ impl Pins {
     pub(crate) fn config(&self) -> ProbeConfig {
         ProbeConfig {
             bpffs: self.path().to_owned(),
-            max_volumes: 8,
+            room: Room::of_volumes(8),
             ..ProbeConfig::default()
         }
     }
@@ -62,10 +64,34 @@ impl Pins {
         (1..=COPIES).for_each(|copy| self.remove_link(program, copy));
     }
 
-    /// Detaches one of them.
+    /// Detaches one of them, if it is there.
     pub(crate) fn remove_link(&self, program: &str, copy: u32) {
         let links = self.links().remove(0);
-        std::fs::remove_file(links.join(format!("{program}-{copy}"))).unwrap();
+        let _ = std::fs::remove_file(links.join(format!("{program}-{copy}")));
+    }
+
+    /// Detaches one that is there, and waits until the kernel has let go of it, which it does a little later. No other probes
+    /// may be loaded: tests run one after the other.
+    pub(crate) fn take_away(&self, program: &str, copy: u32) {
+        let there = || {
+            let all = loaded_programs().flatten();
+            all.filter(|info| info.name_as_str() == Some(program))
+                .count()
+        };
+        let before = there();
+        self.remove_link(program, copy);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while there() >= before {
+            assert!(Instant::now() < deadline, "copy {copy} of {program} stays");
+        }
+    }
+
+    pub(crate) fn start_with_all_copies(&self) -> Probes {
+        let config = ProbeConfig {
+            copies: Copies::All,
+            ..self.config()
+        };
+        Probes::start(config).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     pub(crate) fn start(&self) -> Probes {

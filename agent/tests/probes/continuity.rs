@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
-use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes};
+use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes, Room};
 use weir_agent_ebpf::layout::VERSION;
 
 /// Seen red with: the links not pinned in `object::attach`.
@@ -82,7 +82,7 @@ fn pinned_maps_keep_their_size() {
     Io::open(&zram.path()).write(3);
     drop(probes);
     let mut probes = Probes::start(ProbeConfig {
-        max_volumes: 500,
+        room: Room::of_volumes(500),
         ..pins.config()
     })
     .unwrap();
@@ -172,9 +172,9 @@ fn a_lost_start_is_given_up_and_counted() {
     probes.sync(&only(volume(1, zram.dev()))).unwrap();
     let mut io = Io::open(&zram.path());
     leave_one_in_flight(&pins, &mut io, &probes);
-    assert_eq!(probes.age(Duration::from_secs(600)).unwrap(), 0);
+    assert_eq!(probes.tend(Duration::from_secs(600)).unwrap(), 0);
     assert_eq!(in_flight(&probes.read().unwrap()), 1);
-    assert_eq!(probes.age(Duration::ZERO).unwrap(), 1);
+    assert_eq!(probes.tend(Duration::ZERO).unwrap(), 1);
     let snapshot = probes.read().unwrap();
     assert_eq!((in_flight(&snapshot), snapshot.aged), (0, 1));
     drop(probes);

@@ -1,10 +1,6 @@
 //! A volume used on its own node. zram devices stand in for logical volumes:
 //! both take bios as they are.
 
-use std::time::{Duration, Instant};
-
-use aya::programs::loaded_programs;
-
 use crate::bench::{Pins, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
@@ -35,7 +31,7 @@ fn every_io_is_counted_exactly_once() {
 #[test]
 fn every_copy_of_a_program_sees_what_the_ones_before_it_did_not() {
     let (pins, zram) = (Pins::new(), Zram::new());
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&only(volume(1, zram.dev()))).unwrap();
     let mut io = Io::open(&zram.path());
     for copy in 1..=COPIES {
@@ -43,20 +39,8 @@ fn every_copy_of_a_program_sees_what_the_ones_before_it_did_not() {
         let snapshot = probes.read().unwrap();
         assert_eq!(total(&snapshot, Op::Write).count(), 100 * u64::from(copy));
         assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
-        pins.remove_link("bio_complete", copy);
-        // The kernel lets go of it a little later.
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while copies_of("bio_complete") > COPIES - copy {
-            assert!(Instant::now() < deadline, "copy {copy} stays");
-        }
+        pins.take_away("bio_complete", copy);
     }
-}
-
-/// How many of a program's copies are in the kernel. (No other probes are: tests run one after the other.)
-fn copies_of(program: &str) -> u32 {
-    let programs = loaded_programs().flatten();
-    let copies = programs.filter(|info| info.name_as_str() == Some(program));
-    u32::try_from(copies.count()).unwrap()
 }
 
 #[test]

@@ -1,0 +1,255 @@
+//! Tables, as programs use them: see [`weir_agent_ebpf::table`].
+
+use core::arch::asm;
+use core::intrinsics::{AtomicOrdering, atomic_cxchg};
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::Array;
+use weir_agent_ebpf::layout::{Device, DiskStart, RequestStart, Start};
+use weir_agent_ebpf::table::{CLAIMED, Fill, Keys, Table, WAYS, other, set_of};
+
+use super::record::add_to;
+
+/// User space maps the memory of tables.
+const SHARED: u32 = BPF_F_MMAPABLE;
+
+#[map]
+static BIO_KEYS: Array<Keys> = Array::with_max_entries(1, SHARED);
+#[map]
+static BIOS: Array<Start> = Array::with_max_entries(1, SHARED);
+#[map]
+static REQUEST_KEYS: Array<Keys> = Array::with_max_entries(1, SHARED);
+#[map]
+static REQUESTS: Array<DiskStart> = Array::with_max_entries(1, SHARED);
+#[map]
+static TARGET_KEYS: Array<Keys> = Array::with_max_entries(1, SHARED);
+#[map]
+static TARGETS: Array<RequestStart> = Array::with_max_entries(1, SHARED);
+#[map]
+static DEVICE_KEYS: Array<Keys> = Array::with_max_entries(1, SHARED);
+#[map]
+static DEVICES: Array<Device> = Array::with_max_entries(1, SHARED);
+#[map]
+static FILLS: Array<Fill> = Array::with_max_entries(1, SHARED);
+
+/// Sets of the table of devices, whose size is chosen when the maps are made.
+#[unsafe(no_mangle)]
+pub(crate) static DEVICE_SETS: Global<u32> = Global::new(2);
+/// Sets of each other table.
+#[unsafe(no_mangle)]
+pub(crate) static START_SETS: Global<u32> = Global::new(2);
+
+/// A table and its maps. (A value that held them would stand in the object's data, where no loader puts maps.)
+pub(crate) trait Maps {
+    type Value: Copy + 'static;
+    const TABLE: Table;
+    fn keys() -> &'static Array<Keys>;
+    fn values() -> &'static Array<Self::Value>;
+    fn sets() -> u32;
+}
+
+macro_rules! table {
+    ($name:ident, $value:ty, $keys:ident, $values:ident, $sets:expr) => {
+        pub(crate) struct $name;
+        impl Maps for $name {
+            type Value = $value;
+            const TABLE: Table = Table::$name;
+            #[inline(always)]
+            fn keys() -> &'static Array<Keys> {
+                &$keys
+            }
+            #[inline(always)]
+            fn values() -> &'static Array<$value> {
+                &$values
+            }
+            #[inline(always)]
+            fn sets() -> u32 {
+                $sets
+            }
+        }
+    };
+}
+table!(Bios, Start, BIO_KEYS, BIOS, START_SETS.load());
+table!(
+    Requests,
+    DiskStart,
+    REQUEST_KEYS,
+    REQUESTS,
+    START_SETS.load()
+);
+table!(
+    Targets,
+    RequestStart,
+    TARGET_KEYS,
+    TARGETS,
+    START_SETS.load()
+);
+table!(Devices, Device, DEVICE_KEYS, DEVICES, DEVICE_SETS.load());
+
+/// Where a key stands.
+pub(crate) struct Place {
+    key: *mut u64,
+    index: u32,
+    is_displaced: bool,
+}
+
+impl Place {
+    /// The number of its value.
+    #[inline(always)]
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    #[inline(always)]
+    pub(crate) fn value<T: Maps>(&self) -> Option<*mut T::Value> {
+        T::values().get_ptr_mut(self.index)
+    }
+}
+
+/// Where a key stands, if it does.
+#[inline(always)]
+pub(crate) fn find<T: Maps>(key: u64) -> Option<Place> {
+    if matches!(T::TABLE, Table::Requests) && fill::<T>(|fill| fill.all) == 0 {
+        return None;
+    }
+    if key == 0 {
+        // It stands for an empty place: a bio's `bi_private` may be no pointer at all.
+        return None;
+    }
+    let set = set_of(key, T::sets());
+    if let Some(place) = find_in::<T>(set, key, false) {
+        return Some(place);
+    }
+    if fill::<T>(|fill| fill.displaced) == 0 {
+        return None;
+    }
+    find_in::<T>(other(set), key, true)
+}
+
+#[inline(always)]
+fn find_in<T: Maps>(set: u32, wanted: u64, is_displaced: bool) -> Option<Place> {
+    let keys = T::keys().get_ptr_mut(set)?.cast::<u64>();
+    for way in 0..WAYS {
+        // SAFETY: the verifier has checked the pointer to eight keys. Others write them meanwhile, whole.
+        let key = unsafe { keys.add(way as usize) };
+        // SAFETY: as above.
+        if unsafe { key.read_volatile() } == wanted {
+            return Some(Place {
+                key,
+                index: set * WAYS + way,
+                is_displaced,
+            });
+        }
+    }
+    None
+}
+
+/// Puts a key that is not there, and its value; false if there is no room.
+#[inline(always)]
+pub(crate) fn put<T: Maps>(key: u64, value: &T::Value) -> bool {
+    let set = set_of(key, T::sets());
+    let mut place = claim_in::<T>(set, key, false);
+    if place.is_none() {
+        place = claim_in::<T>(other(set), key, true);
+        if place.is_some() {
+            count::<T>(Counter::Displaced, 1);
+        }
+    }
+    let Some(place) = place else {
+        return false;
+    };
+    let Some(room) = place.value::<T>() else {
+        return false;
+    };
+    // SAFETY: the verifier has checked the pointer; nobody looks at what has no key yet.
+    unsafe { *room = *value };
+    // The compiler must not move the value's stores behind the key's. (It has no fence for this target.)
+    // SAFETY: no instruction.
+    unsafe { asm!("", options(nostack, preserves_flags)) };
+    // SAFETY: as above.
+    unsafe { place.key.write_volatile(key) };
+    if matches!(T::TABLE, Table::Requests) {
+        count::<T>(Counter::All, 1);
+    }
+    true
+}
+
+/// Claims a place for a key, which stands there as taken until its value does.
+#[inline(always)]
+fn claim_in<T: Maps>(set: u32, wanted: u64, is_displaced: bool) -> Option<Place> {
+    let keys = T::keys().get_ptr_mut(set)?.cast::<u64>();
+    for way in 0..WAYS {
+        // SAFETY: as in `find_in`.
+        let key = unsafe { keys.add(way as usize) };
+        // SAFETY: as above.
+        if unsafe { key.read_volatile() } == 0 && exchange(key, 0, wanted | CLAIMED) {
+            return Some(Place {
+                key,
+                index: set * WAYS + way,
+                is_displaced,
+            });
+        }
+    }
+    None
+}
+
+/// Copies a value, then gives up its key. Only who gave it up may use the copy: the agent may age the entry out at the same
+/// moment, and its place may then be another one's.
+#[inline(always)]
+pub(crate) fn take<T: Maps>(place: &Place, key: u64) -> Option<T::Value> {
+    let value = place.value::<T>()?;
+    // SAFETY: the verifier has checked the pointer; and as said above.
+    let copy = unsafe { *value };
+    release::<T>(place, key).then_some(copy)
+}
+
+/// Gives up a key; whether nobody was faster.
+#[inline(always)]
+pub(crate) fn release<T: Maps>(place: &Place, key: u64) -> bool {
+    if !exchange(place.key, key, 0) {
+        return false;
+    }
+    if place.is_displaced {
+        count::<T>(Counter::Displaced, 1_u64.wrapping_neg());
+    }
+    if matches!(T::TABLE, Table::Requests) {
+        count::<T>(Counter::All, 1_u64.wrapping_neg());
+    }
+    true
+}
+
+#[inline(always)]
+fn exchange(key: *mut u64, old: u64, new: u64) -> bool {
+    // SAFETY: a pointer into a map's value that the verifier has checked.
+    unsafe {
+        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(key, old, new)
+    }
+    .1
+}
+
+#[inline(always)]
+fn fill<T: Maps>(of: impl FnOnce(&Fill) -> u64) -> u64 {
+    FILLS.get(T::TABLE as u32).map_or(0, of)
+}
+
+/// One of a table's [`Fill`].
+enum Counter {
+    Displaced,
+    All,
+}
+
+#[inline(always)]
+fn count<T: Maps>(counter: Counter, change: u64) {
+    if let Some(fill) = FILLS.get_ptr_mut(T::TABLE as u32) {
+        // SAFETY: the verifier has checked the pointer.
+        let counter = unsafe {
+            match counter {
+                Counter::Displaced => &raw mut (*fill).displaced,
+                Counter::All => &raw mut (*fill).all,
+            }
+        };
+        add_to(counter, change);
+    }
+}
