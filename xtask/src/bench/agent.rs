@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use weir_agent_ebpf::shapes::map_bytes;
+use weir_agent_ebpf::shapes::{Room, map_bytes};
 
 use super::Figure;
 use crate::command::Cmd;
@@ -64,7 +64,7 @@ fn figures(seen: &Value, spin_here: f64) -> Result<Vec<Figure>> {
     let (own, children) = (number("own_cpu_seconds")?, number("children_cpu_seconds")?);
     let raw = 100.0 * (own + children) / number("wall_seconds")?;
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let maps = map_bytes(VOLUMES, CPUS) as f64 / MIB;
+    let maps = map_bytes(Room::of_volumes(VOLUMES), CPUS) as f64 / MIB;
     Ok(vec![
         Figure::new("agent_rss_mib", number("rss_mib")?, "MiB").at_most(30.0),
         Figure::new("agent_idle_cpu_percent", raw / factor, "percent")

@@ -65,9 +65,11 @@ pub(super) fn run(cache: &Cache, workspace: &Workspace) -> Result<Vec<Figure>> {
         iops("iops_on_off_ratio", "loop").map(|figure| figure.at_least(0.99)),
         quartile("iops_on_off_ratio_low_quartile", "/loop/low"),
         quartile("iops_on_off_ratio_high_quartile", "/loop/high"),
+        iops("iops_on_off_ratio_of_empty_programs", "loop_empty"),
         iops("zram_iops_on_off_ratio", "zram").map(|figure| figure.at_least(0.85)),
         quartile("zram_iops_on_off_ratio_low_quartile", "/zram/low"),
         quartile("zram_iops_on_off_ratio_high_quartile", "/zram/high"),
+        iops("zram_iops_on_off_ratio_of_empty_programs", "zram_empty"),
     ]
     .into_iter()
     .collect()

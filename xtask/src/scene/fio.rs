@@ -40,6 +40,7 @@ pub(crate) struct Seen {
     pub(crate) ios: u64,
     pub(crate) p50_ns: u64,
     pub(crate) p99_ns: u64,
+    pub(crate) p99_9_ns: u64,
 }
 
 /// What fio saw.
@@ -96,6 +97,7 @@ impl Outcome {
                     .with_context(|| format!("no total_ios for {op}"))?,
                 p50_ns: percentile("50.000000"),
                 p99_ns: percentile("99.000000"),
+                p99_9_ns: percentile("99.900000"),
             })
         };
         let errors = jobs[0]["total_err"]
@@ -117,7 +119,7 @@ mod tests {
     fn fios_json_is_read_after_its_warnings() {
         let json = r#"note: both iodepth >= 1 and synchronous I/O engine are selected
 {"jobs": [{"total_err": 0,
-  "read": {"total_ios": 3, "clat_ns": {"percentile": {"50.000000": 5, "99.000000": 7}}},
+  "read": {"total_ios": 3, "clat_ns": {"percentile": {"50.000000": 5, "99.000000": 7, "99.900000": 8}}},
   "write": {"total_ios": 0, "clat_ns": {}}}]}"#;
         let outcome = Outcome::parse(json).unwrap();
         assert_eq!(
@@ -125,7 +127,8 @@ mod tests {
             Seen {
                 ios: 3,
                 p50_ns: 5,
-                p99_ns: 7
+                p99_ns: 7,
+                p99_9_ns: 8
             }
         );
         assert_eq!(outcome.write.ios, 0);

@@ -41,6 +41,8 @@ pub(crate) struct Agent<'a> {
     guest: &'a Guest,
     /// Set before the agent's command line: an environment, a wrapper.
     prefix: &'static str,
+    /// How often it attaches programs that see I/Os end.
+    copies: &'static str,
 }
 
 /// A volume to ask for.
@@ -74,8 +76,21 @@ impl<'a> Wish<'a> {
 }
 
 impl<'a> Agent<'a> {
+    /// One that counts exactly from the first I/O on.
     pub(crate) fn new(guest: &'a Guest) -> Self {
-        Agent { guest, prefix: "" }
+        Agent {
+            guest,
+            prefix: "",
+            copies: "all",
+        }
+    }
+
+    /// One that attaches programs again where the kernel skips them, as agents do unless they are told otherwise.
+    pub(crate) fn on_demand(guest: &'a Guest) -> Self {
+        Agent {
+            copies: "on-demand",
+            ..Agent::new(guest)
+        }
     }
 
     /// An agent whose fsync does nothing: libeatmydata, from outside, so that the product under
@@ -84,6 +99,7 @@ impl<'a> Agent<'a> {
         Agent {
             guest,
             prefix: "env LD_PRELOAD=libeatmydata.so ",
+            ..Agent::new(guest)
         }
     }
 
@@ -92,6 +108,7 @@ impl<'a> Agent<'a> {
         Agent {
             guest,
             prefix: "guest-io without bpf ",
+            ..Agent::new(guest)
         }
     }
 
@@ -100,6 +117,7 @@ impl<'a> Agent<'a> {
         Agent {
             guest,
             prefix: "guest-io without admin ",
+            ..Agent::new(guest)
         }
     }
 
@@ -121,8 +139,8 @@ impl<'a> Agent<'a> {
             .sh(&format!("mkdir -p {REQUESTS} {RECORD} {STATUS}"))?;
         let command = format!(
             "{}weir-agent run --node {NODE} --requests {REQUESTS} --record {RECORD} \
-             --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64",
-            self.prefix
+             --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64 --probe-copies {}",
+            self.prefix, self.copies
         );
         self.guest.spawn(&command, LOG)?;
         let answers = self.guest.wait_for(&get("/metrics"), PATIENCE);
