@@ -270,7 +270,7 @@ impl Probes {
             bytes: self.config.object,
             maps: self.pins.maps(),
             room: self.room,
-            sysfs: self.config.sysfs.clone(),
+            types: object::Types::of(&self.config.sysfs),
         };
         self.groups.attach(
             &object,

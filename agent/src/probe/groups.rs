@@ -423,7 +423,7 @@ impl Group {
                     };
                     if !pin.exists() {
                         let (name, hook) = (program.name, program.hook);
-                        object::attach(&mut ebpf, &object.sysfs, name, hook, &pin)?;
+                        object::attach(&mut ebpf, &object.types, name, hook, &pin)?;
                         new.push(pin);
                     }
                 }

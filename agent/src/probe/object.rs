@@ -1,9 +1,9 @@
 //! The eBPF object: embedded in the agent by `build.rs`, loaded with aya.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use ::object::Endianness;
 use aya::programs::links::FdLink;
@@ -26,18 +26,33 @@ pub(super) struct Object<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) maps: PathBuf,
     pub(super) room: Room,
-    /// `/sys`: the kernel's types, for typed tracepoints.
-    pub(super) sysfs: PathBuf,
+    /// For typed tracepoints.
+    pub(super) types: Types,
 }
 
-/// The kernel's types, which don't change while it runs: read when they are first needed.
-fn types(sysfs: &Path) -> Result<&'static Btf, String> {
-    static TYPES: OnceLock<Result<Btf, String>> = OnceLock::new();
-    let read = || {
-        let types = Btf::parse_file(sysfs.join("kernel/btf/vmlinux"), Endianness::default());
-        types.map_err(|error| one_line(&error))
-    };
-    TYPES.get_or_init(read).as_ref().map_err(Clone::clone)
+/// The kernel's types, read when they are first needed. They take tens of megabytes: not to be kept.
+#[derive(Debug)]
+pub(super) struct Types {
+    path: PathBuf,
+    read: OnceCell<Result<Btf, String>>,
+}
+
+impl Types {
+    /// Those in a directory such as `/sys`.
+    pub(super) fn of(sysfs: &Path) -> Self {
+        Types {
+            path: sysfs.join("kernel/btf/vmlinux"),
+            read: OnceCell::new(),
+        }
+    }
+
+    fn get(&self) -> Result<&Btf, String> {
+        let read = || Btf::parse_file(&self.path, Endianness::default());
+        let types = self
+            .read
+            .get_or_init(|| read().map_err(|error| one_line(&error)));
+        types.as_ref().map_err(Clone::clone)
+    }
 }
 
 /// Why an object could not be loaded.
@@ -57,7 +72,7 @@ pub(super) fn make_maps(bytes: &[u8], dir: &Path, room: Room) -> Result<(), Prob
         bytes,
         maps: dir.to_owned(),
         room,
-        sysfs: PathBuf::new(),
+        types: Types::of(Path::new("")),
     };
     object.load(&HashMap::new()).map_err(ProbeError::Load)?;
     Maps::open(dir)?.set_meta(Meta {
@@ -123,7 +138,7 @@ impl fmt::Display for Hook {
 /// Hands a program to the kernel, attaches it, and pins the link. The error is a reason for people.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
-    sysfs: &Path,
+    types: &Types,
     program: &str,
     hook: Hook,
     pin: &Path,
@@ -131,13 +146,13 @@ pub(super) fn attach(
     let program = ebpf
         .program_mut(program)
         .ok_or_else(|| format!("the object has no program {program}"))?;
-    let link = link(program, sysfs, hook)?;
+    let link = link(program, types, hook)?;
     link.pin(pin)
         .map_err(|error| format!("cannot pin the link to {hook}: {error}"))?;
     Ok(())
 }
 
-fn link(program: &mut Program, sysfs: &Path, hook: Hook) -> Result<FdLink, String> {
+fn link(program: &mut Program, types: &Types, hook: Hook) -> Result<FdLink, String> {
     let kind = |error: ProgramError| format!("the program for {hook}: {error}");
     let refused = |error| {
         format!(
@@ -155,7 +170,7 @@ fn link(program: &mut Program, sysfs: &Path, hook: Hook) -> Result<FdLink, Strin
         }
         Hook::Typed(name) => {
             let program: &mut BtfTracePoint = program.try_into().map_err(kind)?;
-            program.load(name, types(sysfs)?).map_err(refused)?;
+            program.load(name, types.get()?).map_err(refused)?;
             let link = program.attach().map_err(detached)?;
             program.take_link(link).map(FdLink::from).map_err(detached)
         }
