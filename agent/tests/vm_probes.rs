@@ -15,6 +15,10 @@ mod batch;
 mod bench;
 #[path = "../../xtask/src/bin/guest-io/deprive.rs"]
 mod deprive;
+#[path = "probes/device.rs"]
+mod device;
+#[path = "probes/disk.rs"]
+mod disk;
 #[path = "probes/exported.rs"]
 mod exported;
 #[path = "probes/io.rs"]
@@ -43,6 +47,8 @@ use weir_agent::histogram::Histogram;
 use weir_agent::probe::{DevT, Loss, MeasuredImport, Mode, Op, Probes, Snapshot, Stage, Wanted};
 
 const DISK: &str = "/dev/vda";
+/// Every end reaches the programs.
+const UNTOLD: u64 = 0;
 
 fn exported(dev: DevT, hosts: &[&str]) -> Wanted {
     let initiators = hosts

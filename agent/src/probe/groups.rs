@@ -243,7 +243,7 @@ impl Groups {
         if copies == Copies::OnDemand && !is_skipped {
             return;
         }
-        for group in lacking {
+        for group in &lacking {
             let facts = group.facts_of(types, btf_dir);
             let attached = facts
                 .map_err(|state| state.reason().unwrap_or_default().to_owned())
@@ -255,12 +255,12 @@ impl Groups {
                 }
                 Ok(()) => {}
             }
-            for end in ends(group) {
-                self.skips
-                    .entry(end.name)
-                    .or_default()
-                    .more_copies(&of(end));
-            }
+        }
+        let now = self::misses(links);
+        for end in lacking.into_iter().flat_map(ends) {
+            let now = now.get(end.name).copied().unwrap_or_default();
+            let skips = self.skips.entry(end.name).or_default();
+            skips.more_copies(&of(end), &now);
         }
     }
 

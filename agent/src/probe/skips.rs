@@ -61,11 +61,18 @@ impl Skips {
         self.before + since.min().unwrap_or(0)
     }
 
-    /// From now on there are more copies.
-    pub(super) fn more_copies(&mut self, misses: &Misses) {
+    /// From now on there are more copies than those that had missed something before they were attached. Until `now` none of the
+    /// new ones may have seen an event.
+    pub(super) fn more_copies(&mut self, before: &Misses, now: &Misses) {
+        let mut of_old = *now;
+        for (now, before) in of_old.iter_mut().zip(before) {
+            if before.is_none() {
+                *now = None;
+            }
+        }
         *self = Skips {
-            before: self.total(misses),
-            then: misses.map(Option::unwrap_or_default),
+            before: self.total(&of_old),
+            then: now.map(Option::unwrap_or_default),
         };
     }
 }
@@ -81,15 +88,15 @@ fn misses(info: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Seen red with: `before` left out of the total.
+    /// Seen red with: `before` left out of the total; `of_old` taken from what was missed before.
     #[test]
     fn what_was_missed_is_told_for_good_when_more_copies_come() {
         let mut skips = Skips::default();
         assert_eq!(skips.total(&[Some(7), None, None]), 7);
-        skips.more_copies(&[Some(7), None, None]);
-        assert_eq!(skips.total(&[Some(7), Some(0), Some(0)]), 7);
-        assert_eq!(skips.total(&[Some(12), Some(4), Some(0)]), 7);
-        assert_eq!(skips.total(&[Some(12), Some(4), Some(3)]), 10);
+        skips.more_copies(&[Some(7), None, None], &[Some(9), Some(1), Some(0)]);
+        assert_eq!(skips.total(&[Some(9), Some(1), Some(0)]), 9);
+        assert_eq!(skips.total(&[Some(14), Some(5), Some(0)]), 9);
+        assert_eq!(skips.total(&[Some(14), Some(5), Some(3)]), 12);
     }
 
     #[test]

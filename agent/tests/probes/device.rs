@@ -11,6 +11,20 @@ use crate::io::dev_of;
 /// Bytes that most tests need.
 const SMALL: u64 = 16 << 20;
 
+/// A driver that is a module in some kernels, and a part of others.
+fn load(driver: &str) {
+    let _ = Command::new("modprobe").args(["-q", driver]).status();
+}
+
+/// How many of so many I/Os to a loop device lack in what was counted: none was counted twice, and no more than
+/// [`crate::UNTOLD`] lack.
+pub(crate) fn lacking(counted: u64, ios: u64) -> u64 {
+    assert!(counted <= ios, "{counted} counted of {ios} I/Os");
+    let lacking = ios - counted;
+    assert!(lacking <= crate::UNTOLD, "{counted} counted of {ios} I/Os");
+    lacking
+}
+
 /// A zram device: bio-based, as logical volumes are.
 pub(crate) struct Zram {
     number: u32,
@@ -22,6 +36,7 @@ impl Zram {
     }
 
     pub(crate) fn of(bytes: u64) -> Self {
+        load("zram");
         let hot_add = Path::new("/sys/class/zram-control/hot_add");
         let number = fs::read_to_string(hot_add).unwrap_or_else(|error| {
             panic!(
@@ -68,6 +83,7 @@ impl Loop {
     }
 
     pub(crate) fn of(bytes: u64) -> Self {
+        load("loop");
         let file = tempfile::NamedTempFile::new_in("/dev/shm").expect("needs a tmpfs at /dev/shm");
         file.as_file().set_len(bytes).unwrap();
         let output = Command::new("losetup")

@@ -61,7 +61,7 @@ fn of_a_volumes_ios_none_is_lost() {
     assert_eq!((aged, in_flight(&snapshot), drops(&snapshot)), (0, 0, 0));
 }
 
-/// Of some ends of a loop device's requests this kernel tells no program.
+/// Some ends of a loop device's requests may reach no program (see `UNTOLD`).
 ///
 /// Seen red with: a return from `carried::end_io` if `total & 1 == 1`.
 #[test]
