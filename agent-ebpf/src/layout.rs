@@ -8,8 +8,7 @@ mod kinds;
 use crate::scale::BUCKETS;
 
 pub use kinds::{
-    COPIES, ENDS, End, FAILURES, Failure, LOSSES, Loss, OPS, Op, SIZED_OPS, SIZES, STAGES, Size,
-    Stage,
+    COPIES, FAILURES, Failure, LOSSES, Loss, OPS, Op, SIZED_OPS, SIZES, STAGES, Size, Stage,
 };
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
@@ -315,13 +314,19 @@ pub struct Mapper {
     pub original: u32,
 }
 
-/// How many ends of one kind a CPU can be at: in a task, in a softirq, in a hardirq; and one to spare.
-pub const HANDLED_AT_ONCE: usize = 4;
+/// What the agent tells the programs, in [`maps::GATE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Gate {
+    /// The object whose programs are to act; the others return at once.
+    Object,
+    /// Not 0 if each request of a disk is noted when it is issued, whatever the kernel notes: so that several copies of the program
+    /// that sees its end end it once.
+    NoteRequests,
+}
 
-/// The addresses of what ended, 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Handled(pub [u64; HANDLED_AT_ONCE]);
+/// The number of [`Gate`]s.
+pub const GATES: u32 = 2;
 
 /// Facts about the pins themselves, in the one element of [`maps::META`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -339,7 +344,7 @@ pub struct Meta {
 pub mod maps {
     /// `[Meta; 1]`, written by user space only.
     pub const META: &str = "META";
-    /// `[u64; 1]`: the object whose programs are to act; the others return at once.
+    /// `u64` at each [`super::Gate`].
     pub const GATE: &str = "GATE";
     /// [`crate::table::Keys`] of [`DEVICES`], written by user space only.
     pub const DEVICE_KEYS: &str = "DEVICE_KEYS";
@@ -399,8 +404,6 @@ pub mod maps {
     pub const BASE: &str = "BASE";
     /// Per CPU: room for a number. Pinned like the rest.
     pub const NUMBER: &str = "NUMBER";
-    /// Per CPU: [`super::Handled`] at each [`super::End`]. Pinned, since the copies of a program share it.
-    pub const HANDLED: &str = "HANDLED";
     /// Per CPU: room for one [`super::HostKey`], which is too big for the stack. Not worth a pin, but
     /// pinned like the rest.
     pub const SCRATCH: &str = "SCRATCH";

@@ -15,17 +15,17 @@ pub(crate) mod typed;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray};
-use weir_agent_ebpf::layout::{COPIES, Device, End, HANDLED_AT_ONCE, Handled, Meta};
+use aya_ebpf::maps::Array;
+use weir_agent_ebpf::layout::{Device, GATES, Gate, Meta};
 use weir_agent_ebpf::table::key_of_device;
 
 use tables::{Devices, find};
 
-/// The number of the object whose programs act. An upgrade attaches the new object's programs
+/// First the number of the object whose programs act. An upgrade attaches the new object's programs
 /// beside the old ones and then changes this one number: no I/O is missed and none counted twice,
 /// but for those whose event is just being handled at that moment.
 #[map]
-static GATE: Array<u64> = Array::with_max_entries(1, 0);
+static GATE: Array<u64> = Array::with_max_entries(GATES, 0);
 
 /// For each element of the table of devices, whether the kernel itself notes when the device's requests are issued.
 #[map]
@@ -35,49 +35,26 @@ static TIMED: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static META: Array<Meta> = Array::with_max_entries(1, 0);
 
-/// For each kind of end, what this CPU handles in the events of the moment, one of which may have interrupted another.
-#[map]
-static HANDLED: PerCpuArray<Handled> = PerCpuArray::with_max_entries(1, 0);
-
-/// Whether nobody has handled this end yet: programs for ends are attached up to [`COPIES`] times, in this order, since the kernel
-/// skips one that an interrupt finds at work. Whoever acts notes it, and the last copy forgets it, so that
-/// an address that is used again is not taken for handled.
-#[inline(always)]
-pub(crate) fn is_unhandled(end: End, object: u64) -> bool {
-    let Some(handled) = HANDLED.get_ptr_mut(end as u32) else {
-        return true;
-    };
-    let copy = facts::COPY.load();
-    let mut room = 0;
-    let mut is_handled = false;
-    for number in (0..HANDLED_AT_ONCE).rev() {
-        // SAFETY: the verifier has checked the pointer. Who interrupts writes too, but leaves what it found.
-        let place = unsafe { (*handled).0.as_mut_ptr().add(number) };
-        // SAFETY: as above.
-        let noted = unsafe { place.read_volatile() };
-        if noted == 0 {
-            room = number;
-        } else if noted == object {
-            is_handled = true;
-            if copy == COPIES {
-                // SAFETY: as above.
-                unsafe { place.write_volatile(0) };
-            }
-        }
-    }
-    let acts = copy == 1 || !is_handled;
-    if acts && !is_handled && copy != COPIES {
-        // SAFETY: as above; `room` is one of the places.
-        unsafe { (*handled).0.as_mut_ptr().add(room).write_volatile(object) };
-    }
-    acts
-}
-
 /// Whether this object's programs are the ones to act.
 #[inline(always)]
 pub(crate) fn on_duty() -> bool {
-    GATE.get(0)
+    GATE.get(Gate::Object as u32)
         .is_some_and(|object| *object == facts::OBJECT.load())
+}
+
+/// Whether each request of a disk is to be noted when it is issued.
+#[inline(always)]
+pub(crate) fn notes_requests() -> bool {
+    GATE.get(Gate::NoteRequests as u32)
+        .is_some_and(|notes| *notes != 0)
+}
+
+/// Programs for ends are attached up to [`COPIES`](weir_agent_ebpf::layout::COPIES) times, since the kernel skips one that an interrupt
+/// finds at work. Whoever comes first ends what was noted, by taking it out; the others find nothing. (The object's address is not used
+/// again before all of them have run: it is given up after the event.) What was not noted is the first copy's alone.
+#[inline(always)]
+pub(crate) fn is_first_copy() -> bool {
+    facts::COPY.load() == 1
 }
 
 /// `CLOCK_MONOTONIC` in nanoseconds.

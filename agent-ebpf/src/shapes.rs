@@ -1,9 +1,9 @@
 //! How big each map is, and all of them together.
 
 use crate::layout::{
-    Counts, Device, DiskStart, ENDS, FAILURES, Figure, Handled, HostKey, LOSSES, MAX_DISKS, Mapper,
-    Meta, OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start,
-    Tally, maps,
+    Counts, Device, DiskStart, FAILURES, Figure, GATES, HostKey, LOSSES, MAX_DISKS, Mapper, Meta,
+    OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start, Tally,
+    maps,
 };
 use crate::table::{Fill, Keys, TABLES, WAYS, sets};
 
@@ -23,7 +23,7 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 33;
+pub const MAPS: usize = 32;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
@@ -108,7 +108,7 @@ pub const fn shapes(room: Room) -> [MapShape; MAPS] {
     let (start_sets, device_sets) = (room.start_sets(), room.device_sets());
     [
         array::<Meta>(maps::META, 1),
-        array::<u64>(maps::GATE, 1),
+        array::<u64>(maps::GATE, GATES),
         array::<Keys>(maps::DEVICE_KEYS, device_sets),
         array::<Device>(maps::DEVICES, device_sets * WAYS),
         array::<u32>(maps::TIMED, device_sets * WAYS),
@@ -139,7 +139,6 @@ pub const fn shapes(room: Room) -> [MapShape; MAPS] {
         array::<u64>(maps::BASE, 1),
         per_cpu::<u64>(maps::NUMBER, 1),
         per_cpu::<HostKey>(maps::SCRATCH, 1),
-        per_cpu::<Handled>(maps::HANDLED, ENDS),
     ]
 }
 

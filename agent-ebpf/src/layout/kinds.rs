@@ -133,23 +133,6 @@ impl Loss {
     }
 }
 
-/// What is seen to end, each by programs of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum End {
-    /// `block_bio_complete`.
-    Bio,
-    /// `block_rq_complete`.
-    Request,
-    /// `nvmet_req_complete`.
-    Target,
-    /// `nvme_complete_rq`.
-    Command,
-}
-
-/// The number of [`End`]s.
-pub const ENDS: u32 = 4;
-
 /// How often each program for an end is attached: once for each context that can interrupt another (task, softirq, hardirq).
 pub const COPIES: u32 = 3;
 

@@ -8,14 +8,14 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
     BIO_CARRIED, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS,
-    DISK_FLUSHES, Device, End, Failure, Loss, Op, Span, Stage, Start, VOLUME_CARRIED,
-    VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL,
+    DISK_FLUSHES, Device, Failure, Loss, Op, Span, Stage, Start, VOLUME_CARRIED, VOLUME_EXPORTED,
+    VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::op_of;
 use super::originals::stamp_bio;
 use super::typed::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, Typed};
-use super::{carried, device, is_unhandled, now, on_duty, record, starts};
+use super::{carried, device, now, on_duty, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
 const STATUS_AGAIN: u8 = 12;
@@ -38,11 +38,9 @@ pub(crate) fn bio_complete(ctx: BtfTracePointContext) -> i32 {
     if on_duty() {
         let bio = Typed::argument(ctx.arg(1));
         let address = bio.address();
-        if is_unhandled(End::Bio, address) {
-            let status = bio.u8(BIO_STATUS);
-            if let Some(start) = starts::take_bio(address, || status != 0) {
-                completed(address, &start, status);
-            }
+        let status = bio.u8(BIO_STATUS);
+        if let Some(start) = starts::take_bio(address, || status != 0) {
+            completed(address, &start, status);
         }
     }
     0

@@ -5,11 +5,11 @@
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use weir_agent_ebpf::layout::{End, Loss, Span};
+use weir_agent_ebpf::layout::{Loss, Span};
 
 use super::carried::{each_bio, ended, owner_of};
 use super::facts::{NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at};
-use super::{is_unhandled, now, on_duty, record, starts};
+use super::{now, on_duty, record, starts};
 
 /// `nvme_setup_cmd(struct request *req, struct nvme_command *cmd)`
 #[raw_tracepoint(tracepoint = "nvme_setup_cmd")]
@@ -24,7 +24,7 @@ pub(crate) fn nvme_setup(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "nvme_complete_rq")]
 pub(crate) fn nvme_complete(ctx: RawTracePointContext) -> i32 {
     let request = ctx.arg(0);
-    if on_duty() && is_unhandled(End::Command, request) && completed(request).is_none() {
+    if on_duty() && completed(request).is_none() {
         record::lost(Loss::Unreadable);
     }
     0

@@ -5,13 +5,13 @@
 //! bio is queued on the disk ([`super::bio`]); its own request is never issued, but it is completed.
 //!
 //! Where the kernel keeps statistics of a queue, as it does to throttle write-back, it notes itself when it issues a request
-//! (`blk_mq_start_request`, block/blk-mq.c): then nothing is done at that moment. From 6.9 on it takes that time once for all
+//! (`blk_mq_start_request`, block/blk-mq.c): then nothing is done at that moment, unless several copies of a program see ends. From 6.9 on it takes that time once for all
 //! requests of a plug.
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
-    DISK_REQUESTS, Device, DiskStart, End, Failure, Loss, Span, VOLUME_CARRIED,
+    DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, VOLUME_CARRIED,
 };
 
 use super::carried::{self, BIOS};
@@ -21,7 +21,7 @@ use super::typed::{
     BIO_NEXT, BIO_OPF, BIO_SIZE, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS, RQ_LENGTH,
     RQ_QUEUE, RQ_STARTED, Typed,
 };
-use super::{device_with_requests, is_unhandled, now, on_duty, record, starts};
+use super::{device_with_requests, is_first_copy, notes_requests, now, on_duty, record, starts};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
@@ -51,11 +51,7 @@ pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: BtfTracePointContext) -> i32 {
     if on_duty() {
-        let request = Typed::argument(ctx.arg(0));
-        let address = request.address();
-        if is_unhandled(End::Request, address) {
-            completed(request, address, ctx.arg(1), ctx.arg(2));
-        }
+        completed(Typed::argument(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
     }
     0
 }
@@ -72,7 +68,8 @@ fn device_of(request: Typed) -> Option<(Device, *mut u32)> {
 }
 
 #[inline(always)]
-fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
+fn completed(request: Typed, status: u8, bytes: u32) {
+    let address = request.address();
     let Some((device, timed)) = device_of(request) else {
         // Over NVMe a volume may be used through disks that are hidden behind the one that is known.
         if !starts::is_import(address) {
@@ -98,6 +95,9 @@ fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
     let first_ns = noted.unwrap_or(started);
     if bytes == 0 && noted.is_none() || first_ns == 0 {
         return flushed(request, carries, status);
+    }
+    if noted.is_none() && !is_first_copy() {
+        return;
     }
     let end = now();
     // A request may complete in parts; the last one covers what is left of it.
@@ -169,7 +169,7 @@ fn issued(request: Typed) {
         return;
     };
     // SAFETY: the verifier has checked the pointer.
-    if unsafe { *timed } == 1 {
+    if unsafe { *timed } == 1 && !notes_requests() {
         return;
     }
     if let Some(op) = op_of(request.u32(RQ_FLAGS), || Some(request.u32(RQ_LENGTH))) {

@@ -6,14 +6,14 @@ use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::RawTracePointContext;
 use weir_agent_ebpf::kernel::UNKNOWN;
 use weir_agent_ebpf::layout::{
-    End, Failure, HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
+    Failure, HostKey, Loss, NQN_BYTES, Op, Place, RequestStart, Span, Stage, VOLUME_EXPORTED,
 };
 
 use super::facts::{
     NVMET_CTRL_HOSTNQN, NVMET_NS_BDEV, NVMET_REQ_CQE, NVMET_REQ_LENGTH, NVMET_REQ_NS, NVMET_REQ_SQ,
     NVMET_SQ_CTRL, NVMET_SQ_QID, TARGET_BDEV_DEV, read, read_at,
 };
-use super::{device, is_unhandled, now, on_duty, record, starts};
+use super::{device, now, on_duty, record, starts};
 
 #[map]
 static HOSTS: HashMap<HostKey, Place> = HashMap::with_max_entries(1, 0);
@@ -52,7 +52,6 @@ pub(crate) fn nvmet_init(ctx: RawTracePointContext) -> i32 {
 pub(crate) fn nvmet_complete(ctx: RawTracePointContext) -> i32 {
     let request = ctx.arg(0);
     if on_duty()
-        && is_unhandled(End::Target, request)
         && let Some(start) = starts::take_target(request)
     {
         completed(request, &start);

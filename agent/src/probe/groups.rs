@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use weir_agent_ebpf::kernel::{self, Fact};
-use weir_agent_ebpf::layout::COPIES;
+use weir_agent_ebpf::layout::{COPIES, Gate};
 
 use super::ProbeError;
 use super::mapper;
@@ -199,13 +199,11 @@ impl Groups {
                 State::Untried | State::Attached => {}
             }
         }
-        self.attach_copies(object, &links, &mut types, &btf_dir, copies);
+        self.attach_copies(object, &links, &mut types, &btf_dir, copies, maps)?;
         if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
             self.mapper = mapper::follow(maps, sysfs, types)?;
         }
-        if maps.gate.get(0)? != object.number() {
-            maps.gate.set(0, &object.number())?;
-        }
+        set_gate(maps, Gate::Object, object.number())?;
         if pins.remove_links_but(object.number())? {
             tracing::info!("the programs of another build were replaced, the counters go on");
         }
@@ -221,7 +219,8 @@ impl Groups {
         types: &mut Option<Btf>,
         btf_dir: &Path,
         copies: Copies,
-    ) {
+        maps: &mut Maps,
+    ) -> Result<(), ProbeError> {
         let ends = |group: &'static Group| group.programs.iter().filter(|end| end.copies == ENDS);
         let lacking: Vec<&'static Group> = GROUPS
             .iter()
@@ -233,7 +232,7 @@ impl Groups {
             .map(|(group, _)| group)
             .collect();
         if lacking.is_empty() {
-            return;
+            return Ok(());
         }
         let misses = misses(links);
         let of = |end: &Program| misses.get(end.name).copied().unwrap_or_default();
@@ -241,8 +240,10 @@ impl Groups {
         let mut all = GROUPS.iter().flat_map(ends);
         let is_skipped = all.any(|end| of(end).iter().flatten().any(|n| *n > 0));
         if copies == Copies::OnDemand && !is_skipped {
-            return;
+            return Ok(());
         }
+        // Never taken back, since one day more than one copy is attached: it costs, and harms nothing.
+        set_gate(maps, Gate::NoteRequests, 1)?;
         for group in &lacking {
             let facts = group.facts_of(types, btf_dir);
             let attached = facts
@@ -262,6 +263,7 @@ impl Groups {
             let skips = self.skips.entry(end.name).or_default();
             skips.more_copies(&of(end), &now);
         }
+        Ok(())
     }
 
     /// What needs more than one group's events, and can't be measured.
@@ -334,6 +336,14 @@ impl Program {
         let (name, links) = (self.name, links.to_owned());
         (0..self.copies).map(move |copy| (copy, links.join(format!("{name}-{}", copy + 1))))
     }
+}
+
+fn set_gate(maps: &mut Maps, gate: Gate, value: u64) -> Result<(), ProbeError> {
+    let index = gate as u32;
+    if maps.gate.get(index)? == value {
+        return Ok(());
+    }
+    maps.gate.set(index, &value)
 }
 
 /// What the kernel tells of every program.

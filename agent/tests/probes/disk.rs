@@ -37,9 +37,11 @@ fn every_request_to_a_disk_is_counted_exactly_once() {
     assert!(drops(&snapshot) <= lacking, "{snapshot:?}");
 }
 
-/// Of a request whose beginning the kernel notes itself nothing is left that could be ended twice.
+/// Also where the kernel itself notes when a request is issued, as for this one: then nothing of ours would say that its end
+/// was seen.
 ///
-/// Seen red with: nothing noted by the second copy (`copy == 1` in `acts && !is_handled` of `is_unhandled`).
+/// Seen red with: `is_first_copy` always true (counted three times); `notes_requests` always false (none, once the first copy
+/// is away).
 #[test]
 fn a_request_is_counted_once_whichever_copies_see_its_end() {
     let (pins, disk_device) = (Pins::new(), Loop::new());

@@ -27,7 +27,7 @@ fn every_io_is_counted_exactly_once() {
 
 /// As if an interrupt kept the others from running: which the kernel does, and nothing here can make it do.
 ///
-/// Seen red with: `is_unhandled` giving `copy == 1`.
+/// Seen red with: `is_first_copy` as one more condition in `bio_complete`.
 #[test]
 fn every_copy_of_a_program_sees_what_the_ones_before_it_did_not() {
     let (pins, zram) = (Pins::new(), Zram::new());
