@@ -12,7 +12,7 @@ use weir_agent_ebpf::layout::{
     VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
-use super::facts::op_of;
+use super::facts::{self, op_of, read};
 use super::originals::stamp_bio;
 use super::typed::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, Typed};
 use super::{carried, device, now, on_duty, record, starts};
@@ -66,7 +66,9 @@ fn queued(of: Typed, bio: u64, device: &Device) {
             starts::bio(bio, &start);
             return;
         }
-        if let Some((kind, owner)) = starts::chained_to(private, device.volume) {
+        let is_bio =
+            || read::<u64>(private, &facts::BIO_BDEV) == Some(of.pointer(BIO_BDEV).address());
+        if let Some((kind, owner)) = starts::chained_to(private, device.volume, is_bio) {
             start.owner = owner;
             start.kind = kind;
             starts::bio(bio, &start);

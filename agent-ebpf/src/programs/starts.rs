@@ -81,11 +81,16 @@ pub(crate) fn held_back(bio: u64, at_ns: u64) {
 /// What a bio that is chained to this one belongs to, if this is a bio in flight of the same volume: a kind
 /// and an owner.
 #[inline(always)]
-pub(crate) fn chained_to(bio: u64, volume: Place) -> Option<(u8, u64)> {
+pub(crate) fn chained_to(
+    bio: u64,
+    volume: Place,
+    is_bio: impl FnOnce() -> bool,
+) -> Option<(u8, u64)> {
     // SAFETY: the verifier has checked the pointer. Should the entry be recycled meanwhile, then the bio that asks was not
     // its child.
     let parent = unsafe { &*value::<Bios>(bio)? };
-    if parent.place != volume {
+    // What lost its end stands here still, and its memory may be anything's by now: where `submit_bio_wait` waits, for example.
+    if parent.place != volume || !is_bio() {
         return None;
     }
     match parent.kind {

@@ -164,6 +164,28 @@ fn an_io_whose_end_was_missed_is_dropped_when_its_address_is_used_again() {
     assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 1));
 }
 
+/// Direct I/O waits for its bio on its stack (`submit_bio_wait`, block/bio.c), and `bi_private` leads there: where the bio of another I/O
+/// stood, whose end was missed.
+///
+/// Seen red with: `is_bio` taken for true in `starts::chained_to`.
+#[test]
+fn an_io_is_no_part_of_one_whose_end_was_missed() {
+    let (pins, zram) = (Pins::new(), Zram::new());
+    let wanted = only(volume(1, zram.dev()));
+    let mut probes = pins.start();
+    probes.sync(&wanted).unwrap();
+    let mut io = Io::open(&zram.path());
+    leave_one_in_flight(&pins, &mut io, &probes);
+    io.write(1000);
+    let before = total(&probes.read().unwrap(), Op::Write).count();
+    drop(probes);
+    let mut probes = pins.start();
+    probes.sync(&wanted).unwrap();
+    io.write(20_000);
+    let after = total(&probes.read().unwrap(), Op::Write).count();
+    assert_eq!(after - before, 20_000);
+}
+
 /// Seen red with: `count(…)` removed from `ageing::age`: it stays in flight.
 #[test]
 fn a_lost_start_is_given_up_and_counted() {

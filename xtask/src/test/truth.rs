@@ -188,9 +188,10 @@ fn busy_until_exact(guest: &Guest, agent: &Agent<'_>, scale: Scale) -> Result<()
     let devices = [device(&LOCAL)?, device(&BUSY)?];
     let ios = if scale.full { 20_000 } else { 5_000 };
     for _ in 0..ATTEMPTS {
-        let Missed { ios, skipped } = busy_once(guest, agent, &devices, ios)?;
-        if skipped > 0.0 {
-            eprintln!("weir: {ios} I/Os are missing, the kernel skipped {skipped} ends");
+        let missed = busy_once(guest, agent, &devices, ios)?;
+        if missed.skipped > 0.0 {
+            let (lost, skipped) = (missed.ios, missed.skipped);
+            eprintln!("weir: {lost} I/Os are missing, the kernel skipped {skipped} ends");
             guest.wait_for("ls /sys/fs/bpf/weir/v*/links-*/bio_complete-3", PATIENCE)?;
             // Each copy is still skipped now and then, but not all of them for one end: what is told of skips is a bound.
             let missed = busy_once(guest, agent, &devices, ios)?;
