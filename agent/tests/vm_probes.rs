@@ -105,7 +105,7 @@ fn assert_stages_partition_the_total(before: &Snapshot, after: &Snapshot, op: Op
 #[test]
 fn every_request_of_an_initiator_is_counted_exactly_once_and_its_stages_sum_to_its_total() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     let exported = Exported::new(&linear.path());
     // Connecting reads the partition table.
@@ -129,7 +129,7 @@ fn every_request_of_an_initiator_is_counted_exactly_once_and_its_stages_sum_to_i
 #[test]
 fn requests_that_need_many_bios_have_all_their_stages() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     let exported = Exported::new(&linear.path());
     let before = probes.read().unwrap();
@@ -145,7 +145,7 @@ fn requests_that_need_many_bios_have_all_their_stages() {
 #[test]
 fn flushes_and_zeroes_are_told_apart() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     let exported = Exported::new(&linear.path());
     let before = probes.read().unwrap();
@@ -162,7 +162,7 @@ fn flushes_and_zeroes_are_told_apart() {
 #[test]
 fn a_host_that_was_not_announced_counts_for_the_volume_only() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     let other = "nqn.2026-11.dev.weir:host:other:1";
     probes.sync(&exported(linear.dev(), &[other])).unwrap();
     let exported = Exported::new(&linear.path());
@@ -183,7 +183,7 @@ fn a_host_that_was_not_announced_counts_for_the_volume_only() {
 #[test]
 fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     Io::open(&linear.path()).write(20);
     let snapshot = probes.read().unwrap();
@@ -193,7 +193,7 @@ fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
 #[test]
 fn a_logical_volume_used_locally_and_its_disk_are_counted_exactly() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     let wanted = Wanted {
         volumes: vec![volume(1, linear.dev())],
         disks: vec![disk(dev_of(Path::new(DISK)))],
@@ -226,7 +226,7 @@ fn a_target_that_is_loaded_later_is_measured_from_then_on() {
         run("modprobe", &["-r", module]);
     }
     run("modprobe", &["-r", "nvmet"]);
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     let off = |probes: &Probes| probes.read().unwrap().off;
     assert!(
         off(&probes)
@@ -279,7 +279,7 @@ fn imports_in_flight(snapshot: &Snapshot) -> u64 {
 fn on_the_other_node_every_io_is_counted_exactly_once() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let exported = Exported::new(&linear.path());
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&imported(dev_of(&exported.path()))).unwrap();
     let mut io = Io::open(&exported.path());
     io.write(200);
@@ -325,7 +325,7 @@ fn a_write_in_parts_lasts_until_the_last_of_them() {
     const DELAY_MS: u32 = 200;
     let (pins, stack) = (Pins::new(), Stack::with_slow_end(DISK, DELAY_MS));
     let exported = Exported::new(&stack.path());
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&imported(dev_of(&exported.path()))).unwrap();
     exported.limit_requests(64);
     for _ in 0..3 {
@@ -348,7 +348,7 @@ fn an_io_whose_end_was_missed_on_the_other_node_does_not_stay_in_flight() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let exported = Exported::new(&linear.path());
     let wanted = imported(dev_of(&exported.path()));
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&wanted).unwrap();
     let mut io = Io::open(&exported.path());
     // Whichever of them comes first ends it.
@@ -356,7 +356,7 @@ fn an_io_whose_end_was_missed_on_the_other_node_does_not_stay_in_flight() {
     pins.remove_links("rq_complete");
     io.repeat_until(|| imports_in_flight(&probes.read().unwrap()) == 1);
     drop(probes);
-    let mut probes = pins.start();
+    let mut probes = pins.start_with_all_copies();
     probes.sync(&wanted).unwrap();
     let lost = |probes: &Probes| drops(&probes.read().unwrap());
     io.repeat_until(|| lost(&probes) == 1);

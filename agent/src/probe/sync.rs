@@ -54,9 +54,17 @@ fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
     for key in &plan.hosts.remove {
         maps.hosts.remove(key)?;
     }
-    write(&mut maps.volumes, &plan.volumes.freed)?;
-    write(&mut maps.disks, &plan.disks.freed)?;
-    write(&mut maps.initiators, &plan.initiators.freed)?;
+    let freed = [
+        ("volume", &mut maps.volumes, &plan.volumes),
+        ("disk", &mut maps.disks, &plan.disks),
+        ("initiator", &mut maps.initiators, &plan.initiators),
+    ];
+    for (holder, slots, Assignment { freed, .. }) in freed {
+        for (slot, _) in freed {
+            tracing::info!(holder, slot, "not measured any more");
+        }
+        write(slots, freed)?;
+    }
     if plan.takes_away() {
         grace::wait_for_running_programs();
     }

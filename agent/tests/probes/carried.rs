@@ -8,7 +8,8 @@ use weir_agent::probe::{Loss, Op, ProbeConfig, Probes, Room, Stage, Wanted};
 
 use crate::batch;
 use crate::bench::{Pins, disk, drops, in_flight, stage, total, volume};
-use crate::device::{Loop, lacking};
+use crate::device::Loop;
+use crate::disk::lacking;
 use crate::io::{BLOCK, Io};
 
 fn measured(pins: &Pins, device: &Loop) -> Probes {

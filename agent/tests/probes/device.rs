@@ -16,15 +16,6 @@ fn load(driver: &str) {
     let _ = Command::new("modprobe").args(["-q", driver]).status();
 }
 
-/// How many of so many I/Os to a loop device lack in what was counted: none was counted twice, and no more than
-/// [`crate::UNTOLD`] lack.
-pub(crate) fn lacking(counted: u64, ios: u64) -> u64 {
-    assert!(counted <= ios, "{counted} counted of {ios} I/Os");
-    let lacking = ios - counted;
-    assert!(lacking <= crate::UNTOLD, "{counted} counted of {ios} I/Os");
-    lacking
-}
-
 /// A zram device: bio-based, as logical volumes are.
 pub(crate) struct Zram {
     number: u32,

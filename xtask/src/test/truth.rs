@@ -78,7 +78,7 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
             };
             let line = compare(pair, &agent, wish, device, scale);
             pair.delay(false)?;
-            line
+            line.with_context(|| agent.log())
         });
         if let Some(lines) = seen {
             lines.into_iter().for_each(|line| report.figure(line));
