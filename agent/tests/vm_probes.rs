@@ -11,8 +11,9 @@
 #[path = "probes/batch.rs"]
 mod batch;
 #[path = "probes/bench.rs"]
-#[expect(dead_code, reason = "others use the rest")]
 mod bench;
+#[path = "probes/delays.rs"]
+mod delays;
 #[path = "../../xtask/src/bin/guest-io/deprive.rs"]
 mod deprive;
 #[path = "probes/device.rs"]
@@ -27,6 +28,8 @@ mod io;
 mod ladder;
 #[path = "probes/limits.rs"]
 mod limits;
+#[path = "probes/null_disk.rs"]
+mod null_disk;
 #[path = "probes/outcomes.rs"]
 mod outcomes;
 #[path = "probes/stack.rs"]
@@ -183,7 +186,7 @@ fn a_host_that_was_not_announced_counts_for_the_volume_only() {
 #[test]
 fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     probes.sync(&exported(linear.dev(), &[HOST])).unwrap();
     Io::open(&linear.path()).write(20);
     let snapshot = probes.read().unwrap();
@@ -193,7 +196,7 @@ fn bios_that_somebody_queues_on_an_exported_volume_are_no_ios() {
 #[test]
 fn a_logical_volume_used_locally_and_its_disk_are_counted_exactly() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     let wanted = Wanted {
         volumes: vec![volume(1, linear.dev())],
         disks: vec![disk(dev_of(Path::new(DISK)))],
@@ -226,7 +229,7 @@ fn a_target_that_is_loaded_later_is_measured_from_then_on() {
         run("modprobe", &["-r", module]);
     }
     run("modprobe", &["-r", "nvmet"]);
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     let off = |probes: &Probes| probes.read().unwrap().off;
     assert!(
         off(&probes)
@@ -348,7 +351,7 @@ fn an_io_whose_end_was_missed_on_the_other_node_does_not_stay_in_flight() {
     let (pins, linear) = (Pins::new(), Stack::linear(DISK));
     let exported = Exported::new(&linear.path());
     let wanted = imported(dev_of(&exported.path()));
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     probes.sync(&wanted).unwrap();
     let mut io = Io::open(&exported.path());
     // Whichever of them comes first ends it.
@@ -356,7 +359,7 @@ fn an_io_whose_end_was_missed_on_the_other_node_does_not_stay_in_flight() {
     pins.remove_links("rq_complete");
     io.repeat_until(|| imports_in_flight(&probes.read().unwrap()) == 1);
     drop(probes);
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     probes.sync(&wanted).unwrap();
     let lost = |probes: &Probes| drops(&probes.read().unwrap());
     io.repeat_until(|| lost(&probes) == 1);

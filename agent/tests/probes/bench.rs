@@ -86,7 +86,8 @@ impl Pins {
         }
     }
 
-    /// For tests that count exactly: under load the kernel skips ends now and then, and copies on demand come after the first.
+    /// For tests that count exactly over the loopback, where ends of the target interrupt ends of the initiator: the kernel skips some of
+    /// them, and copies on demand come after the first.
     pub(crate) fn start_with_all_copies(&self) -> Probes {
         let config = ProbeConfig {
             copies: Copies::All,

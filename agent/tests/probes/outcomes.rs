@@ -58,7 +58,7 @@ fn what_fails_has_a_status_and_no_latency() {
         [(&error, Failure::Error), (&full, Failure::NoSpace)];
     for (make, failure) in stacks {
         let (pins, stack) = (Pins::new(), make());
-        let mut probes = pins.start_with_all_copies();
+        let mut probes = pins.start();
         probes.sync(&with_disk(&stack)).unwrap();
         Io::open(&stack.path()).fail_to_write(3);
         let local = probes.read().unwrap();
@@ -82,7 +82,7 @@ fn what_fails_has_a_status_and_no_latency() {
 fn an_io_that_finds_no_path_ends_at_once() {
     let (pins, stack) = (Pins::new(), Stack::linear(DISK));
     let target = Exported::new(&stack.path());
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     probes.sync(&imported(dev_of(&target.path()))).unwrap();
     let io = Io::open(&target.path());
     target.cut_off();
@@ -102,7 +102,7 @@ fn an_io_that_finds_no_path_ends_at_once() {
 #[test]
 fn a_disk_that_fails_says_so() {
     let (pins, stack) = (Pins::new(), Stack::without_disk(0));
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     let wanted = Wanted {
         disks: vec![disk(stack.dev())],
         ..Wanted::default()
@@ -132,7 +132,7 @@ fn a_stall_shows_while_it_lasts_and_in_the_high_water_mark_afterwards() {
     const DELAY_MS: u32 = 2_000;
     const EARLIER: Duration = Duration::from_millis(500);
     let (pins, stack) = (Pins::new(), Stack::with_slow_end(DISK, DELAY_MS));
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     probes.sync(&with_disk(&stack)).unwrap();
     let path = stack.path();
     let places: Vec<_> = (0..IOS)

@@ -15,7 +15,7 @@ use crate::{DISK, batch};
 
 /// Measures a volume that is used on this node, and the disk below it.
 fn measured(pins: &Pins, stack: &Stack) -> Probes {
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     let wanted = Wanted {
         volumes: vec![volume(1, stack.dev())],
         disks: vec![disk(dev_of(Path::new(DISK)))],
@@ -104,7 +104,7 @@ fn an_io_in_many_requests_counts_once() {
 fn a_request_of_two_volumes_counts_for_each() {
     let (pins, stack) = (Pins::new(), Stack::neighbours(DISK));
     let [first, second] = ["/dev/mapper/weir_volume", "/dev/mapper/weir_next"].map(Path::new);
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     probes
         .sync(&Wanted {
             volumes: vec![volume(1, dev_of(first)), volume(2, dev_of(second))],
@@ -177,7 +177,7 @@ fn what_device_mapper_does_alone_is_its_own_time() {
 #[test]
 fn without_its_disk_a_volume_is_not_divided() {
     let (pins, stack) = (Pins::new(), Stack::linear(DISK));
-    let mut probes = pins.start_with_all_copies();
+    let mut probes = pins.start();
     let mut wanted = Wanted {
         volumes: vec![volume(1, stack.dev())],
         disks: Vec::new(),
