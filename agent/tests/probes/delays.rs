@@ -133,7 +133,7 @@ fn on_null_disk(answers_after: Duration) -> (Used, NullDisk) {
     (Used::new(Stack::linear(&path), &path), disk)
 }
 
-/// Seen red with: `Stage::Device` and `Stage::Queue` exchanged where `record` adds them.
+/// Seen red with: `Stage::Device` and `Stage::Queue` exchanged in `record.rs`.
 #[test]
 fn a_disks_delay_is_the_devices() {
     let [before, after] = [AT_ONCE, DELAY].map(|answers_after| {
@@ -146,6 +146,8 @@ fn a_disks_delay_is_the_devices() {
 }
 
 /// What device mapper waits for before it asks a disk is `queue`, by definition; without a disk all is `dm`.
+///
+/// Seen red with: the sabotage of [`a_disks_delay_is_the_devices`].
 #[test]
 fn device_mappers_delay_is_not_the_devices() {
     let delay = Duration::from_millis(SLOW_MS.into());
@@ -191,7 +193,7 @@ fn tc(arguments: &[&str]) {
 
 /// A command brings a small write's data with it. A large one's is asked for: it is on its way while the target waits for it.
 ///
-/// Seen red with: `queued_ns` taken for the arrival in `target`.
+/// Seen red with: `Stage::FabricWait` and `Stage::Response` exchanged in `target::completed`.
 #[test]
 fn a_networks_delay_is_nobodys_else() {
     let (used, _disk) = on_null_disk(AT_ONCE);
