@@ -1,9 +1,12 @@
 //! Weir's numbers against fio's: the same I/Os, counted and timed by both.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use weir_agent_ebpf::layout::Loss;
 use weir_agent_ebpf::scale::bucket_of;
 
+mod busy;
+
+use self::busy::BUSY;
 use super::pair::{Pair, READ_DELAY_MS, WRITE_DELAY_MS};
 use super::report::Report;
 use super::{Scale, expect};
@@ -40,14 +43,15 @@ const THIN: Wish<'_> = Wish {
     ..REMOTE
 };
 
-/// A thin volume of which nothing is written: its reads end in the thread that queued them, where an
-/// interrupt may bring another volume's end.
-const BUSY: Wish<'_> = Wish {
-    name: "thin-local",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0004",
-    thin: true,
+/// It has a snapshot, so that what is overwritten is copied first.
+const ORIGIN: Wish<'_> = Wish {
+    name: "linear-origin",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0005",
     ..LOCAL
 };
+
+/// Those that fio compares, one after the other.
+const MEASURED: [&Wish<'_>; 4] = [&LOCAL, &REMOTE, &THIN, &ORIGIN];
 
 /// Runs the cases on a pair whose agent doesn't run yet; leaves it running, without volumes of its
 /// own and without delay.
@@ -57,16 +61,16 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
     let made = report.need(&format!("{kernel} truth: pool and volumes"), || {
         agent.start()?;
         agent.ask_pool(&["/dev/mapper/slow"], &pair.portal(), 256)?;
-        for wish in [&LOCAL, &REMOTE, &THIN] {
+        for wish in MEASURED {
             agent.ask(wish)?;
         }
-        [&LOCAL, &REMOTE, &THIN]
+        MEASURED
             .map(|wish| agent.wait_ready(wish))
             .into_iter()
             .collect::<Result<Vec<_>>>()
     });
     let Some(statuses) = made else { return };
-    for (wish, status) in [LOCAL, REMOTE, THIN].iter().zip(&statuses) {
+    for (wish, status) in MEASURED.into_iter().zip(&statuses) {
         let name = format!("{kernel} truth: {}", wish.name);
         let seen = report.need(&name, || {
             let device = match wish.attached {
@@ -76,8 +80,11 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
                     .to_owned(),
                 _ => consumer::connect(&pair.storage.guest, status)?,
             };
+            let snapshot = (wish.name == ORIGIN.name).then(|| Snapshot::of(pair, &device));
+            let snapshot = snapshot.transpose()?;
             let line = compare(pair, &agent, wish, device, scale);
             pair.delay(false)?;
+            snapshot.map_or(Ok(()), Snapshot::remove)?;
             line.with_context(|| agent.log())
         });
         if let Some(lines) = seen {
@@ -91,12 +98,34 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
     }
     report.case(
         &format!("{kernel} truth: counts are exact on a busy node"),
-        || busy(pair, &agent, scale),
+        || busy::busy(pair, &agent, scale),
     );
-    for wish in [&LOCAL, &REMOTE, &THIN, &BUSY] {
+    for wish in MEASURED.into_iter().chain([&BUSY]) {
         report.case(&format!("{kernel} truth: {} is deleted", wish.name), || {
             agent.delete(wish)
         });
+    }
+}
+
+/// One of the old kind, of LVM alone: it lies beside its origin.
+struct Snapshot<'a> {
+    guest: &'a Guest,
+    device: String,
+}
+
+impl<'a> Snapshot<'a> {
+    fn of(pair: &'a Pair, origin: &str) -> Result<Self> {
+        let guest = &pair.storage.guest;
+        let device = format!("{origin}-copied");
+        let name = device.rsplit('/').next().unwrap_or_default();
+        let make = format!("lvcreate --quiet --snapshot --name {name} --size 96M {origin}");
+        guest.sh_within(&make, PATIENCE)?;
+        Ok(Snapshot { guest, device })
+    }
+
+    fn remove(self) -> Result<()> {
+        let remove = format!("lvremove --quiet --yes {}", self.device);
+        self.guest.sh_within(&remove, PATIENCE).map(drop)
     }
 }
 
@@ -160,113 +189,6 @@ fn compare(
     }
 }
 
-/// Two local volumes at once, as fast as they go: the kernel skips ends, until the agent sees that and attaches more
-/// programs. Until then each of them is known to be lost, and from then on none is.
-///
-/// Seen red with: `is_skipped` false in `Groups::attach_copies`; and with `ENDS` = 1 in `probe::groups`.
-fn busy(pair: &Pair, agent: &Agent<'_>, scale: Scale) -> Result<()> {
-    agent.kill()?;
-    agent.remove_probes()?;
-    let on_demand = Agent::on_demand(&pair.storage.guest);
-    on_demand.start()?;
-    let seen = busy_until_exact(&pair.storage.guest, &on_demand, scale);
-    on_demand.kill()?;
-    on_demand.remove_probes()?;
-    agent.start()?;
-    seen
-}
-
-fn busy_until_exact(guest: &Guest, agent: &Agent<'_>, scale: Scale) -> Result<()> {
-    agent.ask(&BUSY)?;
-    let device = |wish: &Wish<'_>| -> Result<String> {
-        let status = agent.wait_ready(wish)?;
-        Ok(status["devicePath"]
-            .as_str()
-            .context("no devicePath")?
-            .to_owned())
-    };
-    let devices = [device(&LOCAL)?, device(&BUSY)?];
-    let ios = if scale.full { 20_000 } else { 5_000 };
-    for _ in 0..ATTEMPTS {
-        let missed = busy_once(guest, agent, &devices, ios)?;
-        if missed.skipped > 0.0 {
-            let (lost, skipped) = (missed.ios, missed.skipped);
-            eprintln!("weir: {lost} I/Os are missing, the kernel skipped {skipped} ends");
-            guest.wait_for("ls /sys/fs/bpf/weir/v*/links-*/bio_complete-3", PATIENCE)?;
-            // Each copy is still skipped now and then, but not all of them for one end: what is told of skips is a bound.
-            let missed = busy_once(guest, agent, &devices, ios)?;
-            return expect("I/Os that are missing with all copies", &missed.ios, &0.0);
-        }
-    }
-    // Nothing was skipped, and nothing is missing.
-    Ok(())
-}
-
-/// What was missed meanwhile.
-struct Missed {
-    /// Of fio's I/Os.
-    ios: f64,
-    /// Ends, as the agent tells.
-    skipped: f64,
-}
-
-fn busy_once(guest: &Guest, agent: &Agent<'_>, devices: &[String; 2], ios: u32) -> Result<Missed> {
-    let before = agent.scrape()?;
-    let outcomes = std::thread::scope(|scope| {
-        let runs = devices.clone().map(|device| {
-            // One thread each: on 7.3 more threads than CPUs would go uncounted (see ARCHITECTURE.md).
-            let load = Load {
-                device,
-                jobs: 1,
-                mix: Mix::Reads,
-                until: Until::Ios(ios),
-            };
-            scope.spawn(move || Outcome::parse(&guest.sh_within(&load.command(), PATIENCE * 3)?))
-        });
-        let join = |run: std::thread::ScopedJoinHandle<'_, Result<Outcome>>| {
-            run.join()
-                .unwrap_or_else(|_| bail!("fio's thread panicked"))
-        };
-        runs.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?;
-    let after = agent.scrape()?;
-    let ends = |scrape: &Exposition| {
-        ["bio_complete", "rq_complete"]
-            .map(|program| scrape.sum("weir_probe_skipped_total", &[("program", program)]))
-            .iter()
-            .sum::<f64>()
-    };
-    let skipped = ends(&after) - ends(&before);
-    let mut missing = 0;
-    for (wish, fio) in [LOCAL, BUSY].iter().zip(&outcomes) {
-        expect("fio's errors", &fio.errors, &0)?;
-        let counted = since(wish.name, "read", &before, &after).count();
-        missing += fio.read.ios - counted;
-    }
-    // An end that was skipped leaves its start, until its address is used again: of an I/O, or of a disk's bio.
-    let superseded = [("reason", Loss::Superseded.label())];
-    let lost = |scrape: &Exposition| {
-        scrape.sum("weir_volume_io_in_flight", &[])
-            + scrape.sum("weir_probe_dropped_total", &superseded)
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a count of I/Os")]
-    let missing = missing as f64;
-    let known = lost(&after) - lost(&before);
-    ensure!(
-        missing <= known && missing <= skipped,
-        "{missing} I/Os are missing, {known} are known to be lost, {skipped} ends were skipped; dropped: {:?}, before: {:?}; \
-         skipped: {:?}, before: {:?}",
-        dropped_by(&after),
-        dropped_by(&before),
-        skipped_by(&after),
-        skipped_by(&before)
-    );
-    Ok(Missed {
-        ios: missing,
-        skipped,
-    })
-}
-
 /// fio's I/Os are all counted, exactly, and none was lost on the way.
 ///
 /// Seen red with: one in 64 `total`s not added in `record::volume`.
@@ -309,17 +231,6 @@ fn check_counts(
         )?;
     }
     Ok(())
-}
-
-/// How many events of the block layer were skipped, by the programs that would have seen them.
-fn skipped_by(scrape: &Exposition) -> Vec<(&'static str, f64)> {
-    let skipped = |program| {
-        let labels = [("program", program)];
-        (program, scrape.sum("weir_probe_skipped_total", &labels))
-    };
-    let all = ["bio_queue", "bio_complete", "rq_issue", "rq_complete"];
-    let all = all.map(skipped).into_iter();
-    all.filter(|(_, skipped)| *skipped > 0.0).collect()
 }
 
 /// How many I/Os were dropped, by their reasons.
