@@ -379,13 +379,13 @@ impl Lvm<'_> {
         self.change("lvrename", group, words(&[group.name.as_str(), from, to]))
     }
 
-    /// Destroys the LV that has this name and this UUID and carries `tag`; no other. LVM refuses
-    /// while it is open.
+    /// Destroys the LV that has this name and this UUID and carries `tag`; no other, and nothing while it has snapshots,
+    /// which LVM would take along. LVM refuses while it is open.
     ///
     /// # Errors
     /// See [`CmdError`].
     pub fn remove(&self, group: &Group, lv: &str, uuid: &str, tag: &str) -> Result<(), CmdError> {
-        let select = format!("lv_uuid=\"{uuid}\" && lv_tags={{\"{tag}\"}}");
+        let select = format!("lv_uuid=\"{uuid}\" && lv_tags={{\"{tag}\"}} && lv_attr!~\"^[oO]\"");
         let args = words(&["--yes", "--select", &select, &path(group, lv)]);
         self.change("lvremove", group, args)
     }

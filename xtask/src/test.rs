@@ -139,6 +139,18 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             .env("WEIR_HOSTILE_ROUNDS", rounds);
         report.case("native", || cargo.args(["--", "--test-threads=1"]).show());
     }
+    if runs(Area::Truth) {
+        let fio = setup::measuring(cache)?.command("usr/bin/fio");
+        let mut cargo = workspace
+            .cargo()
+            .args(["test", "-p", "weir-agent", "--test", "native_truth"])
+            .args(["--", "--nocapture"])
+            .env("WEIR_FIO", fio);
+        if wanted.scale.full {
+            cargo = cargo.env("WEIR_TRUTH_IOS", "20000");
+        }
+        report.case("truth: natively", || cargo.show());
+    }
     if runs(Area::Metrics) {
         let programs = setup::prometheus(cache)?;
         let cargo = workspace

@@ -47,7 +47,8 @@ impl Fio {
         self.run(path, &["--rw=write", "--bs=1M", "--iodepth=4"]);
     }
 
-    fn run(&self, path: &Path, arguments: &[&str]) -> serde_json::Value {
+    /// What it says of a load on a device.
+    pub(crate) fn run(&self, path: &Path, arguments: &[&str]) -> serde_json::Value {
         let output = Command::new(&self.0[0])
             .args(&self.0[1..])
             .args([

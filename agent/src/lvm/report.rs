@@ -58,6 +58,8 @@ pub struct Lv {
     pub kind: LvKind,
     /// Whether somebody has it open, nvmet included. Also true if LVM couldn't tell.
     pub is_open: bool,
+    /// Whether it has snapshots of the kind that lie beside it and need it: `lvremove` would take them along.
+    pub is_origin: bool,
     /// For a thin pool: whether blocks are zeroed when they are handed out.
     pub zeroes_blocks: bool,
     /// For a thin volume: its pool.
@@ -172,6 +174,8 @@ pub fn lvs(text: &str, vg_uuid: &str) -> Result<Vec<Lv>, String> {
                 _ => LvKind::Other,
             },
             is_open: attr[5] != '-',
+            // `O` while a snapshot is merged into it.
+            is_origin: matches!(attr[0], 'o' | 'O'),
             zeroes_blocks: attr[7] == 'z',
             pool: (!row.pool_lv.is_empty()).then_some(row.pool_lv),
             dm_path: row.lv_dm_path,
@@ -220,6 +224,7 @@ mod tests {
         {"vg_uuid":"v", "lv_name":"w_1", "lv_uuid":"l1", "lv_size":"8388608", "lv_tags":"weir.unzeroed", "lv_attr":"-wi-ao----", "pool_lv":"", "lv_dm_path":"/dev/mapper/fast-w_1", "lv_kernel_major":"253", "lv_kernel_minor":"0"},
         {"vg_uuid":"v", "lv_name":"w_2", "lv_uuid":"l2", "lv_size":"8388608", "lv_tags":"", "lv_attr":"Vwi---tz--", "pool_lv":"weir_thin", "lv_dm_path":"/dev/mapper/fast-w_2", "lv_kernel_major":"-1", "lv_kernel_minor":"-1"},
         {"vg_uuid":"v", "lv_name":"weir_thin", "lv_uuid":"l3", "lv_size":"8388608", "lv_tags":"", "lv_attr":"twi-aotz--", "pool_lv":"", "lv_dm_path":"/dev/mapper/fast-weir_thin", "lv_kernel_major":"253", "lv_kernel_minor":"4"},
+        {"vg_uuid":"v", "lv_name":"w_4", "lv_uuid":"l5", "lv_size":"8388608", "lv_tags":"", "lv_attr":"owi-a-s---", "pool_lv":"", "lv_dm_path":"/dev/mapper/fast-w_4", "lv_kernel_major":"253", "lv_kernel_minor":"6"},
         {"vg_uuid":"other", "lv_name":"w_3", "lv_uuid":"l4", "lv_size":"8388608", "lv_tags":"", "lv_attr":"-wi-a-----", "pool_lv":"", "lv_dm_path":"/dev/mapper/fast-w_3", "lv_kernel_major":"253", "lv_kernel_minor":"5"}]}]}"#;
 
     #[test]
@@ -236,7 +241,10 @@ mod tests {
     fn logical_volumes_of_this_group_only_are_read() {
         let lvs = lvs(LVS, "v").unwrap();
         let kinds: Vec<LvKind> = lvs.iter().map(|lv| lv.kind).collect();
-        assert_eq!(kinds, [LvKind::Linear, LvKind::Thin, LvKind::ThinPool]);
+        let made = [LvKind::Linear, LvKind::Thin, LvKind::ThinPool];
+        assert_eq!(kinds, [&made[..], &[LvKind::Other]].concat());
+        let origins: Vec<bool> = lvs.iter().map(|lv| lv.is_origin).collect();
+        assert_eq!(origins, [false, false, false, true]);
         assert_eq!(
             lvs[0].number,
             Some(DevT {

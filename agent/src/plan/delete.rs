@@ -49,6 +49,14 @@ impl Planner<'_> {
         if lv.is_open {
             return wait(verdict, self.in_use(lv));
         }
+        if lv.is_origin {
+            let name = &lv.name;
+            let message = format!(
+                "LV `{name}` has snapshots, which would be destroyed with it; remove those that \
+                 `lvs --select 'origin={name}'` lists"
+            );
+            return wait(verdict, Problem::new(reason::IN_USE, message));
+        }
         verdict.steps.push(Step::RemoveLv {
             lv: lv.name.clone(),
             uuid: lv.uuid.clone(),

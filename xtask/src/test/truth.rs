@@ -43,7 +43,10 @@ const THIN: Wish<'_> = Wish {
     ..REMOTE
 };
 
-/// It has a snapshot, so that what is overwritten is copied first.
+/// It has a snapshot, so that what is overwritten is copied first. With it LVM would destroy its snapshot, whose deletion nobody
+/// ordered: it stays until the snapshot is gone.
+///
+/// Seen red with: `is_origin` taken for false in `Planner::deleting`.
 const ORIGIN: Wish<'_> = Wish {
     name: "linear-origin",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0005",
@@ -84,7 +87,15 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
             let snapshot = snapshot.transpose()?;
             let line = compare(pair, &agent, wish, device, scale);
             pair.delay(false)?;
-            snapshot.map_or(Ok(()), Snapshot::remove)?;
+            if let Some(snapshot) = snapshot {
+                agent.ask(&Wish {
+                    deleted: true,
+                    attached: None,
+                    ..ORIGIN
+                })?;
+                agent.wait_status("volume-linear-origin", "has snapshots")?;
+                snapshot.remove()?;
+            }
             line.with_context(|| agent.log())
         });
         if let Some(lines) = seen {
@@ -108,24 +119,22 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
 }
 
 /// One of the old kind, of LVM alone: it lies beside its origin.
-struct Snapshot<'a> {
-    guest: &'a Guest,
-    device: String,
-}
+struct Snapshot<'a>(&'a Guest);
+
+/// LVM sees the pool's disk twice: `slow`, and what lies below it.
+const BESIDE: &str = "--quiet --devices /dev/mapper/slow";
 
 impl<'a> Snapshot<'a> {
     fn of(pair: &'a Pair, origin: &str) -> Result<Self> {
         let guest = &pair.storage.guest;
-        let device = format!("{origin}-copied");
-        let name = device.rsplit('/').next().unwrap_or_default();
-        let make = format!("lvcreate --quiet --snapshot --name {name} --size 96M {origin}");
+        let make = format!("lvcreate {BESIDE} --snapshot --name copied --size 64M {origin}");
         guest.sh_within(&make, PATIENCE)?;
-        Ok(Snapshot { guest, device })
+        Ok(Snapshot(guest))
     }
 
     fn remove(self) -> Result<()> {
-        let remove = format!("lvremove --quiet --yes {}", self.device);
-        self.guest.sh_within(&remove, PATIENCE).map(drop)
+        let remove = format!("lvremove {BESIDE} --yes weir-{}/copied", storage::POOL);
+        self.0.sh_within(&remove, PATIENCE).map(drop)
     }
 }
 
