@@ -4,8 +4,7 @@
 //! object (`WEIR_BPF_OBJECT`) at build time.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "test helpers panic like tests, and a figure is worth showing"
+    reason = "test helpers panic like tests; clippy only excuses test functions"
 )]
 
 #[path = "probes/bench.rs"]

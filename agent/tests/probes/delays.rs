@@ -74,7 +74,6 @@ impl Parts {
 
     /// At least 90 % of the rise lies there, and it is the delay.
     fn assert_in(&self, names: &[&str], delay: Duration) {
-        println!("{names:?}: {self:?}");
         let whole: f64 = self.0.iter().map(|(_, ns)| ns).sum();
         assert!(whole >= 0.9 * delay.as_secs_f64() * 1e9, "{self:?}");
         assert!(self.share_of(names) >= 0.9, "{self:?}");
@@ -221,10 +220,8 @@ fn starved<T>(something: impl FnOnce() -> T) -> T {
             scope.spawn(|| {
                 let first = sched_param { sched_priority: 1 };
                 // SAFETY: a plain system call, which reads `first`; 0 is the thread that calls.
-                assert_eq!(
-                    unsafe { sched_setscheduler(0, SCHED_FIFO, &raw const first) },
-                    0
-                );
+                let done = unsafe { sched_setscheduler(0, SCHED_FIFO, &raw const first) };
+                assert_eq!(done, 0);
                 while !is_done.load(Ordering::Relaxed) {
                     let begun = Instant::now();
                     while begun.elapsed() < Duration::from_millis(50) {
