@@ -1,0 +1,3 @@
+//! Weir's controller.
+
+pub mod standalone;

@@ -1,0 +1,3 @@
+//! `weir-controller`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What is answered when a request can't be carried out: Kubernetes' `Status`.

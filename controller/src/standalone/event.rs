@@ -1,0 +1,1 @@
+//! Events: one store, two shapes.

@@ -1,0 +1,1 @@
+//! OpenAPI documents, for `kubectl explain` and client-side validation.

@@ -1,0 +1,1 @@
+//! The few messages that `kubectl` sends as protobuf.

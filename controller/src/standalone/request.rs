@@ -1,0 +1,1 @@
+//! A request: path, query, media types.

@@ -1,0 +1,1 @@
+//! Reviews of access: `kubectl auth can-i` and `whoami`.

@@ -1,0 +1,1 @@
+//! CEL rules (`x-kubernetes-validations`) of our own definitions.

@@ -1,0 +1,1 @@
+//! Schemas of our own definitions: pruning, defaults, validation.

@@ -1,0 +1,1 @@
+//! The store: every object, durable, and what changed.

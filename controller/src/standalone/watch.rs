@@ -1,0 +1,1 @@
+//! Watches: what changed, told to whom it concerns.

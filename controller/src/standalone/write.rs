@@ -1,0 +1,1 @@
+//! Writes as functions of data: what an object becomes, or why not.
