@@ -1,1 +1,3 @@
 //! The store: every object, durable, and what changed.
+
+pub mod indexed;
