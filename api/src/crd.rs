@@ -14,8 +14,6 @@ pub mod rules;
 mod set;
 mod snapshot;
 mod structural;
-#[cfg(test)]
-mod tests;
 mod volume;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -51,3 +49,6 @@ pub fn yaml(definition: &CustomResourceDefinition) -> String {
     let json = serde_json::to_value(definition).unwrap_or_default();
     serde_yaml_ng::to_string(&structural::in_order(json)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,6 +173,10 @@ fn stripe_bytes() -> Bytes {
 
 /// What device mapper can do: a power of two, from a page on.
 fn stripe_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let sizes: Vec<u64> = (12..=24).map(|shift| 1 << shift).collect();
-    schemars::json_schema!({"type": "integer", "format": "int64", "enum": sizes})
+    let sizes: Vec<String> = (12..=24).map(|shift| (1 << shift).to_string()).collect();
+    let rule = format!("self in [{}]", sizes.join(", "));
+    schemars::json_schema!({
+        "type": "integer", "format": "int64", "minimum": 4096, "maximum": 1 << 24,
+        "x-kubernetes-validations": rules(&[(&rule, "must be a power of two", "")]),
+    })
 }
