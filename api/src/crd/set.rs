@@ -4,8 +4,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::placement::Placement;
 use super::rules::rules;
-use super::volume::{Engine, Placement, Qos, Wipe};
+use super::volume::{Engine, Qos, Wipe};
 use crate::condition::Condition;
 use crate::latency::{LatencyObjective, LatencySummary};
 use crate::names::{NodeName, ObjectName, VolumeId};
@@ -13,6 +14,10 @@ use crate::units::Bytes;
 use crate::volume::{Attachment, Phase, Provisioning};
 
 /// What a set should be.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns have their types and priorities in common"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weir.dev",
