@@ -67,7 +67,9 @@ pub const TELEMETRY_FRESH: &str = "TelemetryFresh";
 /// Hosts of a pool's exports are told apart by name only: nothing authenticates them.
 pub const UNAUTHENTICATED: &str = "Unauthenticated";
 /// A pool was chosen for a volume.
-pub const PLACED: &str = "Placed";
+pub const SCHEDULED: &str = "Scheduled";
+/// The agent of a volume's pool can't make it, and made nothing: another pool is to be chosen.
+pub const REJECTED: &str = "Rejected";
 /// A volume's latency objective is kept.
 pub const LATENCY_MET: &str = "LatencyMet";
 /// A volume's space is not overwritten when it is given back, as its `wipe` asks for: whoever gets it
@@ -93,7 +95,13 @@ pub mod reason {
     /// The spec asks for what this version can't do.
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";
     /// No pool passed every filter; the message counts them.
-    pub const NO_FIT: &str = "NoFit";
+    pub const NO_POOL_FITS: &str = "NoPoolFits";
+    /// A pool was chosen.
+    pub const BOUND: &str = "Bound";
+    /// The volume is in no pool any longer; another is looked for.
+    pub const UNBOUND: &str = "Unbound";
+    /// The pool's node is out of service, as its Node object says.
+    pub const NODE_DEAD: &str = "NodeDead";
     /// The pool's agent has not been heard for too long.
     pub const AGENT_SILENT: &str = "AgentSilent";
     /// The pool's node belongs to another cluster.
