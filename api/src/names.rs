@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// API group and version of every object.
 pub const API_VERSION: &str = "weir.dev/v1alpha1";
 
+/// The finalizer of a Volume that was bound to a pool: the object stays until its data is gone.
+pub const FINALIZER: &str = "weir.dev/data";
+
 /// The first part of every NQN of Weir's: the year and month of its naming authority.
 pub const NQN_PREFIX: &str = "nqn.2026-11.dev.weir:";
 

@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod control;
 pub mod place;
 pub mod standalone;
