@@ -85,11 +85,17 @@ impl Ledger {
             view.is_cordoned |= facts.is_cordoned;
         }
         let known = self.index.get(&name).copied();
-        let is_moved = match known {
+        // An object that was deleted and created again under its name may be on another node.
+        let is_elsewhere = known.is_some_and(|index| self.pools[index].node != view.node);
+        if is_elsewhere {
+            self.forget_pool(&name);
+        }
+        let known = self.index.get(&name).copied();
+        let is_new = match known {
             Some(index) => {
                 view.booked = self.pools[index].booked;
-                let old = std::mem::replace(&mut self.pools[index], view);
-                old.node != self.pools[index].node
+                self.pools[index] = view;
+                false
             }
             None => {
                 self.index.insert(name.clone(), self.pools.len());
@@ -97,7 +103,7 @@ impl Ledger {
                 true
             }
         };
-        if is_moved {
+        if is_new {
             let node = self.pools[self.index[&name]].node.clone();
             self.of_node.entry(node).or_default().insert(name.clone());
             self.book_again(&name);

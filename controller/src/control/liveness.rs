@@ -53,7 +53,7 @@ impl Liveness {
 mod tests {
     use super::*;
 
-    /// Seen red with: `hear` taking every sight of a Lease for a renewal.
+    /// Not seen red yet; to be tried with: `hear` taking every sight of a Lease for a renewal.
     #[test]
     fn only_a_renewal_that_was_not_seen_before_is_a_sign_of_life() {
         let begin = Instant::now();

@@ -50,10 +50,11 @@ impl History {
 
     /// Waits until the states are as they should be.
     pub(crate) async fn until(&mut self, what: &str, is_so: impl Fn(&States) -> bool) {
+        let states = Arc::clone(&self.states);
+        // A list begins with one word and ends with another.
+        let is_there = |seen: &u64| *seen >= 2 && is_so(&states.lock().unwrap());
         let waiting = async {
-            while !{ is_so(&self.states.lock().unwrap()) && *self.seen.borrow() >= 2 } {
-                self.seen.changed().await.unwrap();
-            }
+            self.seen.wait_for(is_there).await.unwrap();
         };
         patiently(what, waiting).await;
     }

@@ -141,7 +141,9 @@ fn unfit(why: Unfit) -> Condition {
 }
 
 fn forgotten(rejection: Option<&Condition>) -> Condition {
+    // A message has at most 4096 characters, this sentence included.
     let was = rejection.map_or("", |rejection| rejection.message.as_str());
+    let was: String = was.chars().take(3000).collect();
     let message = format!("another pool is looked for; before: {was}");
     Condition::new(REJECTED, Truth::False, reason::UNBOUND, message)
 }

@@ -142,6 +142,15 @@ impl Leader {
             condition.kind == SCHEDULED && record.pool_name == volume.spec.pool_name
         });
         let record = record.and_then(|record| serde_json::to_value(record).ok());
+        let record = record.map(|mut record| {
+            // What this record does not have must not be left over from the last one.
+            for field in ["poolName", "candidates", "filtered"] {
+                if record.get(field).is_none() {
+                    record[field] = serde_json::Value::Null;
+                }
+            }
+            record
+        });
         condition.observed_generation = volume.metadata.generation;
         let mut conditions = status.conditions;
         condition::set(&mut conditions, condition, &Time(Timestamp::now()));

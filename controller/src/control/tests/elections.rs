@@ -21,7 +21,7 @@ fn held(by: &str, version: &str) -> Lease {
     lease
 }
 
-/// Seen red with: `Candidate::look` not noting when it saw a version first.
+/// Not seen red yet; to be tried with: `Candidate::look` not noting when it saw a version first.
 #[test]
 fn a_lease_is_taken_when_it_was_seen_unchanged_for_its_length() {
     let begin = Instant::now();
