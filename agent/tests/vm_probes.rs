@@ -36,6 +36,21 @@ mod outcomes;
 mod stack;
 #[path = "probes/stages.rs"]
 mod stages;
+mod untold {
+    //! Here every end reaches the programs.
+
+    pub(crate) struct Untold;
+
+    impl Untold {
+        pub(crate) fn watch() -> Self {
+            Untold
+        }
+
+        pub(crate) fn count(&self) -> u64 {
+            0
+        }
+    }
+}
 #[path = "probes/verifier.rs"]
 mod verifier;
 
@@ -50,8 +65,6 @@ use weir_agent::histogram::Histogram;
 use weir_agent::probe::{DevT, Loss, MeasuredImport, Mode, Op, Probes, Snapshot, Stage, Wanted};
 
 const DISK: &str = "/dev/vda";
-/// Every end reaches the programs.
-const UNTOLD: u64 = 0;
 
 fn exported(dev: DevT, hosts: &[&str]) -> Wanted {
     let initiators = hosts

@@ -61,7 +61,7 @@ fn of_a_volumes_ios_none_is_lost() {
     assert_eq!((aged, in_flight(&snapshot), drops(&snapshot)), (0, 0, 0));
 }
 
-/// Some ends of a loop device's requests may reach no program (see `UNTOLD`).
+/// Some ends of a loop device's requests may reach no program (see `untold.rs`).
 ///
 /// Seen red with: a return from `carried::end_io` if `total & 1 == 1`.
 #[test]
