@@ -21,6 +21,8 @@ mod continuity;
 mod device;
 #[path = "probes/disk.rs"]
 mod disk;
+#[path = "probes/handover.rs"]
+mod handover;
 #[path = "probes/hostile.rs"]
 mod hostile;
 #[path = "probes/io.rs"]
