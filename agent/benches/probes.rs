@@ -27,6 +27,8 @@ mod io;
 mod rival;
 #[path = "probes/statistics.rs"]
 mod statistics;
+#[path = "../tests/probes/traced.rs"]
+mod traced;
 #[path = "../tests/probes/untold.rs"]
 mod untold;
 

@@ -30,6 +30,8 @@ mod hostile;
 mod io;
 #[path = "probes/loss.rs"]
 mod loss;
+#[path = "probes/traced.rs"]
+mod traced;
 #[path = "probes/untold.rs"]
 mod untold;
 #[path = "probes/verifier.rs"]

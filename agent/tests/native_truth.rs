@@ -18,6 +18,8 @@ mod fio;
 mod io;
 #[path = "probes/late.rs"]
 mod late;
+#[path = "probes/traced.rs"]
+mod traced;
 #[path = "probes/untold.rs"]
 mod untold;
 
