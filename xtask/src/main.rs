@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, guest images
+    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, kubectl, guest images
     #[command(after_help = "Examples:\n  cargo xtask setup\n  cargo xtask setup --kernel all")]
     Setup {
         /// Guest kernels: 6.1, 6.12, 7.3 or all
@@ -157,6 +157,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup { kernel } => {
             setup::bpf_tools(&cache)?;
             setup::prometheus(&cache)?;
+            setup::kubectl(&cache)?;
             setup::vms(&cache, &kernel.parse::<Kernels>()?.list(), Userland::Small)?;
             progress::say("everything is here");
             Ok(())
