@@ -23,7 +23,7 @@ mod directory;
 mod disk;
 mod error;
 mod history;
-mod indexed;
+pub mod indexed;
 mod key;
 mod limits;
 mod list;
