@@ -1,9 +1,11 @@
-//! `cargo xtask lint`: clippy without a warning, and the rules no compiler knows.
+//! `cargo xtask lint`: clippy without a warning, generated files up to date, and the rules no compiler
+//! knows.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::codegen;
 use crate::command::{Cmd, read_file};
 use crate::workspace::Workspace;
 
@@ -24,7 +26,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         .args(["clippy", "--workspace", "--test", "*"])
         .args(strict)
         .show()?;
-    let complaints = tidy(workspace.root())?;
+    let mut complaints = tidy(workspace.root())?;
+    complaints.extend(codegen::complaints(workspace.root())?);
     if complaints.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cache;
+mod codegen;
 mod command;
 mod demo;
 mod exposition;
@@ -36,7 +37,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, guest images
+    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, kubectl, guest images
     #[command(after_help = "Examples:\n  cargo xtask setup\n  cargo xtask setup --kernel all")]
     Setup {
         /// Guest kernels: 6.1, 6.12, 7.3 or all
@@ -87,8 +88,15 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// clippy without a warning, and the rules no compiler knows
+    /// clippy without a warning, generated files up to date, and the rules no compiler knows
     Lint,
+    /// Write the files that are made from code: the definitions of Weir's objects in deploy/crds
+    #[command(after_help = "Examples:\n  cargo xtask codegen\n  cargo xtask codegen --check")]
+    Codegen {
+        /// Change nothing: fail if a file is not what the code makes
+        #[arg(long)]
+        check: bool,
+    },
     /// Virtual machines
     #[command(subcommand)]
     Vm(VmCommand),
@@ -149,6 +157,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup { kernel } => {
             setup::bpf_tools(&cache)?;
             setup::prometheus(&cache)?;
+            setup::kubectl(&cache)?;
             setup::vms(&cache, &kernel.parse::<Kernels>()?.list(), Userland::Small)?;
             progress::say("everything is here");
             Ok(())
@@ -204,6 +213,8 @@ fn run(command: Command) -> Result<()> {
             output,
         } => bench::run(&cache, bench, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
+        Command::Codegen { check: true } => codegen::check(workspace::root()?),
+        Command::Codegen { check: false } => codegen::write(workspace::root()?),
         Command::Vm(VmCommand::Shell { kernel, systemd }) => {
             vm::shell::interactive(&lab(&cache, kernel, userland(systemd), false)?)
         }
