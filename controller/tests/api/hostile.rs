@@ -249,7 +249,7 @@ fn bodies() -> Vec<Row> {
                 json!([{"nodeName": "a", "generation": 1}, {"nodeName": "b", "generation": 1}]),
             ),
             422,
-            "spec",
+            "spec.attachments",
         ),
         post(
             spec("/spec/qos", json!({"readIops": 0})),
@@ -393,15 +393,15 @@ fn changes() -> Vec<Row> {
         ),
         pool_merge(json!({"spec": {"engine": {"kernel": null}}}), "spec.engine"),
         operations(json!({}), 400),
-        operations(json!([{}]), 400),
+        operations(json!([{}]), 422),
         operations(json!([1]), 400),
-        one(json!({"op": "boom", "path": "/spec"}), 400),
+        one(json!({"op": "boom", "path": "/spec"}), 422),
         one(
             json!({"op": "test", "path": "/spec/engine", "value": "zfs"}),
             422,
         ),
         one(json!({"op": "remove", "path": "/spec/nope"}), 422),
-        one(json!({"op": "replace", "path": "spec", "value": 1}), 400),
+        one(json!({"op": "replace", "path": "spec", "value": 1}), 422),
         one(
             json!({"op": "replace", "path": "/metadata/name", "value": "w"}),
             400,

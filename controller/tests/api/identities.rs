@@ -72,7 +72,7 @@ async fn an_agent_writes_what_is_its_nodes() {
     agent.put(&format!("{leases}/n1"), &made).await.expect(200);
     let made = agent.post(EVENTS, &event("n1")).await.expect(201);
     let name = made["metadata"]["name"].as_str().unwrap();
-    let again = json!({"note": "again"});
+    let again = json!({"series": {"count": 2, "lastObservedTime": "2026-11-22T09:00:01.000000Z"}});
     agent
         .patch(&format!("{EVENTS}/{name}"), MERGE, &again)
         .await
@@ -84,11 +84,11 @@ async fn an_agent_writes_what_is_its_nodes() {
 async fn an_agent_writes_nothing_else() {
     let server = filled().await;
     let admin = server.admin();
-    let before = admin.get(VOLUMES).await.text;
     let agent = server.client("agent:n1");
     let moved = json!({"spec": {"nodeName": "n1"}});
     let foreign = admin.post(EVENTS, &event("n2")).await.expect(201);
     let foreign = format!("{EVENTS}/{}", foreign["metadata"]["name"].as_str().unwrap());
+    let before = admin.get(VOLUMES).await.text;
     let leases = "/apis/coordination.k8s.io/v1/namespaces";
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "n2"}, "spec": {},
