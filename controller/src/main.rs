@@ -90,7 +90,13 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         tracing::info!("stopping");
         stop.stop();
     });
-    server.run().await;
+    let done = server.run().await;
+    tracing::info!(
+        objects = done.objects,
+        changes = done.changes,
+        fsyncs = done.fsyncs,
+        "stopped"
+    );
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod power;
 pub(crate) mod program;
 mod report;
 mod results;
+pub(crate) use api::server;
 mod truth;
 
 use std::path::PathBuf;

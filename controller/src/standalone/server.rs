@@ -43,7 +43,7 @@ use super::authority::{Authority, AuthorityError, Tls};
 use super::error::ApiError;
 use super::resource::ResourceError;
 use super::selector::indexed;
-use super::store::{Indexed, Key, Store, StoreError, StoreLimits};
+use super::store::{Indexed, Key, Statistics, Store, StoreError, StoreLimits};
 
 use body::Body;
 use documents::Documents;
@@ -221,8 +221,8 @@ impl Server {
         Stop(self.stop.clone())
     }
 
-    /// Answers requests until it is stopped; the store is closed then.
-    pub async fn run(self) {
+    /// Answers requests until it is stopped; the store is closed then. Returns what the store did.
+    pub async fn run(self) -> Statistics {
         let tls = Arc::new(RwLock::new(self.tls));
         let serving = connection::serve(self.listener, Arc::clone(&self.api), Arc::clone(&tls));
         let renewing = renew(&self.authority, self.address, &self.names, &tls);
@@ -243,6 +243,7 @@ impl Server {
         {
             tracing::warn!("the store is still in use at the end");
         }
+        self.api.store.statistics()
     }
 }
 

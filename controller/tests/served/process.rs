@@ -89,7 +89,8 @@ impl Process {
 
     fn wait_until_it_listens(&mut self) {
         let begun = Instant::now();
-        while TcpStream::connect(self.listen).is_err() {
+        // It listens before it has read everything; whoever connects by then waits.
+        while !self.kubeconfig().exists() || TcpStream::connect(self.listen).is_err() {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "it ended at once: {}", self.said());
             assert!(begun.elapsed() < PATIENCE, "not there: {}", self.said());

@@ -7,14 +7,13 @@ mod real;
 pub(crate) mod server;
 mod story;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
+use std::path::Path;
 
 use super::Scale;
 use super::report::Report;
 use crate::cache::Cache;
 use crate::command::Cmd;
+use crate::session;
 use crate::setup;
 use crate::setup::kubectl::Kubectl;
 use crate::workspace::Workspace;
@@ -65,7 +64,7 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
         test.env("WEIR_SEED", &seed).args(["power"]).show()
     });
     let kubectl = report.need("api: kubectl", || setup::kubectl(cache));
-    let program = report.need("api: weir-controller", || controller(workspace));
+    let program = report.need("api: weir-controller", || workspace.controller());
     if let (Some(kubectl), Some(program)) = (&kubectl, &program) {
         for one in kubectl {
             let server = report.need(&format!("kubectl {}: a server", one.version), || {
@@ -75,6 +74,11 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
                 tell(report, "", one, &kubectl[0], &server.kubeconfig(), true);
             }
         }
+    }
+    if let (Some(kubectl), Some(program)) = (&kubectl, &program) {
+        report.case("api: docs/standalone.md is what happens", || {
+            session::check(workspace.root(), program, &kubectl[0])
+        });
     }
     if let Some(kubectl) = &kubectl {
         on_a_real_one(report, kubectl, workspace, &test);
@@ -140,13 +144,4 @@ fn tell(
             });
         }
     }
-}
-
-/// Builds the server; its path.
-fn controller(workspace: &Workspace) -> Result<PathBuf> {
-    workspace
-        .cargo()
-        .args(["build", "-p", "weir-controller"])
-        .show()?;
-    Ok(workspace.target().join("debug/weir-controller"))
 }

@@ -35,7 +35,7 @@ impl Server {
             .with_context(|| format!("starting {}", program.display()))?;
         let mut server = Server { dir, child };
         let begun = Instant::now();
-        while TcpStream::connect(listen).is_err() {
+        while !server.kubeconfig().exists() || TcpStream::connect(listen).is_err() {
             if server.child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
                 bail!("the server does not listen:\n{}", server.said());
             }
