@@ -149,7 +149,7 @@ impl Client {
         Reply {
             code: parts.status.as_u16(),
             headers: parts.headers,
-            text: String::from_utf8(text.to_vec()).unwrap_or_default(),
+            text: String::from_utf8_lossy(&text).into_owned(),
         }
     }
 

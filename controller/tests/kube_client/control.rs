@@ -101,7 +101,8 @@ async fn an_object_lives_and_ends_under_control(config: watcher::Config) {
     let (context, running) = controller(client.clone(), config);
     let running = tokio::spawn(running);
     let api = &context.api;
-    let names: Vec<String> = (0..5).map(|_| unique("vol")).collect();
+    let mut names: Vec<String> = (0..5).map(|_| unique("vol")).collect();
+    names.sort();
     for name in &names {
         api.create(&PostParams::default(), &volume(name, &pool))
             .await

@@ -1,6 +1,7 @@
 //! A `weir-controller` that runs as a process of its own, on a directory that outlives it: started,
 //! killed, and started again where it was.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -40,7 +41,10 @@ impl Process {
         assert!(self.child.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(self.log());
         let log = log.unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_weir-controller"))
+        // Another build of it may be named, as one that is released.
+        let program = env::var_os("WEIR_CONTROLLER");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_weir-controller").into());
+        let child = Command::new(program)
             .arg("--standalone")
             .arg(&self.dir)
             .arg("--listen")
