@@ -116,9 +116,20 @@ async fn a_refusal_waits_for_what_it_shows() {
         writing.push(tokio::spawn(async move { store.commit(change).await }));
         tokio::time::sleep(A_WHILE / 5).await;
     }
+    medium.until_held();
+    medium.let_one_go();
+    // The first is through; the flush that is held now is that of the two others.
+    medium.until_held();
+    tokio::time::sleep(A_WHILE).await;
+    let finished: Vec<_> = writing.iter().map(|each| each.is_finished()).collect();
     medium.flushes(Flushes::Fail);
+    assert_eq!(finished, [true, false, false]);
+    let mut answers = Vec::new();
     for each in writing {
-        let answer = each.await.unwrap();
+        answers.push(each.await.unwrap());
+    }
+    assert!(matches!(answers[0], Ok(_)));
+    for answer in &answers[1..] {
         assert!(matches!(answer, Err(CommitError::Failed(_))), "{answer:?}");
     }
     assert!(store.get(&key("vol")).is_none());
