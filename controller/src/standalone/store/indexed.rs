@@ -69,3 +69,34 @@ impl<const N: usize> From<[(String, String); N]> for Pairs {
         pairs.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_by_name_and_empty_if_unset() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let indexed = Indexed {
+            namespace: "ns".to_owned(),
+            name: "vol".to_owned(),
+            fields: [
+                pair("b", "2"),
+                pair("a", "1"),
+                pair("c", "x"),
+                pair("c", "3"),
+            ]
+            .into(),
+            ..Indexed::default()
+        };
+        let fields = ["a", "b", "c", "d", "metadata.name", "metadata.namespace"];
+        let values = fields.map(|field| indexed.field(field));
+        assert_eq!(values, ["1", "2", "3", "", "vol", "ns"]);
+        let names: Vec<_> = indexed
+            .fields
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "b", "c"]);
+    }
+}
