@@ -114,7 +114,7 @@ impl Watcher {
         Ok(self.told)
     }
 
-    /// Takes what comes next; false if there is nothing more now.
+    /// Takes what comes next; false if there is nothing now.
     fn take(&mut self) -> Result<bool, WatchEnd> {
         let shared = Arc::clone(&self.shared);
         let memory = shared.memory();
@@ -133,7 +133,7 @@ impl Watcher {
             // A watch may begin after a revision that is still to come.
             self.position = self.position.max(memory.revision);
         }
-        Ok(!is_last)
+        Ok(!is_last || !self.taken.is_empty())
     }
 
     /// Takes from the history what was before the topic was joined.
