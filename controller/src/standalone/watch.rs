@@ -53,7 +53,6 @@ fn at(old: Stored, new: &Stored) -> Stored {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -70,7 +69,7 @@ mod tests {
             namespace: String::new(),
             name: "v".to_owned(),
         };
-        let fields = BTreeMap::from([("spec.poolName".to_owned(), pool.to_owned())]);
+        let fields = [("spec.poolName".to_owned(), pool.to_owned())].into();
         let indexed = Indexed {
             name: "v".to_owned(),
             fields,

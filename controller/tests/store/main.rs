@@ -1,5 +1,9 @@
 //! The store of the standalone API, from outside: durability, power cuts, watches and lists, against
 //! a model and on a disk of the tests' own.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
 
 mod directory;
 mod durable;
