@@ -5,6 +5,11 @@
 //! `transcript.jsonl` is a selection of what kube-apiserver 1.36 answered to kubectl 1.36, to the kube client and to
 //! requests made by hand. A line is an exchange, or an object that was there by then because of somebody whose requests
 //! were not recorded.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test's figures; and test helpers panic like tests"
+)]
 
 mod compare;
 mod deviations;
