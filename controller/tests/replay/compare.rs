@@ -1,5 +1,7 @@
 //! Two bodies, and where they differ.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::known::Known;
@@ -7,12 +9,16 @@ use crate::known::Known;
 /// Compares, and learns from what the servers may choose.
 pub(crate) struct Comparison<'a> {
     pub(crate) known: &'a mut Known,
-    /// Whether `generation` counts: not for objects that had to be made anew.
-    pub(crate) is_exact: bool,
+    /// Objects that had to be made anew: how often they were changed is not told.
+    pub(crate) remade: &'a BTreeSet<String>,
+    /// The object that is compared just now.
+    pub(crate) object: String,
     /// Whether it is a list, or a table of one, whose version is the moment's.
     pub(crate) is_list: bool,
     pub(crate) differences: Vec<String>,
 }
+
+type Members = serde_json::Map<String, Value>;
 
 /// Members whose values are the server's own choice: only their types count.
 const CHOSEN: [&str; 13] = [
@@ -40,7 +46,7 @@ impl Comparison<'_> {
             (Value::String(recorded), Value::String(ours)) => self.texts(at, recorded, ours),
             (recorded, ours) if recorded == ours => {}
             (Value::Number(_), Value::Number(_))
-                if at.ends_with("generation") && !self.is_exact => {}
+                if at.ends_with("eneration") && self.remade.contains(&self.object) => {}
             (recorded, ours) => self.differ(
                 at,
                 &format!("{} instead of {}", short(ours), short(recorded)),
@@ -49,9 +55,23 @@ impl Comparison<'_> {
     }
 
     fn objects(&mut self, at: &str, recorded: &Value, ours: &Value) {
-        let (Some(recorded), Some(ours)) = (recorded.as_object(), ours.as_object()) else {
+        let outer = self.object.clone();
+        if let Some(name) = recorded.pointer("/metadata/name").and_then(Value::as_str) {
+            self.object = name.to_owned();
+        }
+        if let (Some(recorded), Some(ours)) = (recorded.as_object(), ours.as_object()) {
+            self.members(at, recorded, ours);
+        }
+        self.object = outer;
+    }
+
+    fn members(&mut self, at: &str, recorded: &Members, ours: &Members) {
+        let kind = |of: &Members| of.get("kind").cloned();
+        if at.is_empty() && kind(recorded) != kind(ours) {
+            let what = format!("{:?} instead of {:?}", kind(ours), kind(recorded));
+            self.differ(".kind", &what);
             return;
-        };
+        }
         for (key, value) in recorded {
             let at = format!("{at}.{key}");
             match ours.get(key) {
@@ -79,6 +99,8 @@ impl Comparison<'_> {
         if at.ends_with(".causes") {
             // It says that rules were not asked; 1.20 does not say it either.
             recorded.retain(|cause| cause["field"] != "<nil>");
+            // Some it finds twice.
+            recorded.dedup();
         }
         if at.ends_with(".causes") || at.ends_with(".verbs") || at.ends_with(".paths") {
             recorded.sort_by_key(ToString::to_string);
@@ -183,12 +205,17 @@ fn message(text: &str) -> String {
     if let Some((begin, _)) = text.split_once(" is invalid: ") {
         return format!("{begin} is invalid"); // The causes say the rest.
     }
+    if let Some((begin, rest)) = text.split_once("Invalid value: \"{") {
+        // A whole object, with all that is the server's own choice.
+        let end = rest.rsplit_once("}\": ").map_or("", |(_, end)| end);
+        return format!("{begin}Invalid value: … {end}");
+    }
     let words = text.split_inclusive([' ', '(', ')', ',']);
     let word = |word: &str| {
         let bare = word.trim_matches([' ', '(', ')', ',', ':', '.']);
         let is_uid = bare.len() == 36 && bare.split('-').count() == 5;
-        let is_version = bare.len() > 2 && bare.bytes().all(|byte| byte.is_ascii_digit());
-        match is_uid || (is_version && text.contains("esource")) {
+        let is_number = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+        match is_uid || (is_number && text.contains("esource")) {
             true => word.replace(bare, "…"),
             false => word.to_owned(),
         }

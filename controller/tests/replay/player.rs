@@ -91,13 +91,7 @@ impl Player {
     pub(crate) async fn end(&mut self) {
         if let Some((watching, _)) = self.watching.take() {
             let (name, recorded, ours) = watching.end().await;
-            self.note(
-                &name,
-                "",
-                &Value::Array(recorded),
-                &Value::Array(ours),
-                false,
-            );
+            self.note(&name, &Value::Array(recorded), &Value::Array(ours));
         }
     }
 
@@ -119,6 +113,12 @@ impl Player {
             Some(Value::String(text)) => text.clone().into(),
             Some(body) => {
                 let mut body = self.known.body(body);
+                // When it was made here is another time; sent by hand, it is meant to be wrong.
+                if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut)
+                    && !exchange.label().starts_with("raw")
+                {
+                    metadata.remove("creationTimestamp");
+                }
                 if let Some(bytes) = exchange.pad {
                     body["metadata"]["annotations"] = json!({"pad": "x".repeat(bytes)});
                 }
@@ -132,6 +132,11 @@ impl Player {
         self.compare_head(exchange, answer.status, &answer.headers);
         let name = exchange.name();
         let text = String::from_utf8_lossy(&answer.body);
+        if answer.status != exchange.status
+            && let Some((_, difference)) = self.differences.last_mut()
+        {
+            difference.push_str(&format!(": {}", text.trim()));
+        }
         let ours: Value = match exchange.answered() {
             "application/yaml" => serde_yaml_ng::from_str(&text).unwrap_or_default(),
             _ => serde_json::from_str(&text).unwrap_or_else(|_| text.clone().into()),
@@ -151,15 +156,13 @@ impl Player {
             && exchange.status == answer.status
         {
             let own = recorded.pointer("/metadata/name").and_then(Value::as_str);
-            let is_exact =
-                !own.is_some_and(|own| self.remade.contains(own)) && self.remade.is_empty();
             if let (Some(recorded), Some(ours)) =
                 (own, ours.pointer("/metadata/name").and_then(Value::as_str))
                 && exchange.label().contains("generateName")
             {
                 self.known.text(recorded, ours);
             }
-            self.note(&name, "", recorded, &ours, is_exact);
+            self.note(&name, recorded, &ours);
         }
         // What went another way here is put right, so that what follows can be compared.
         let was_object = recorded.as_ref().filter(|recorded| is_object(recorded));
@@ -203,21 +206,27 @@ impl Player {
             .map(|value| value.to_str().unwrap())
             .collect();
         let warnings = warnings.join(", ");
-        let recorded = exchange.warning.as_deref().unwrap_or_default();
+        // The recorder joined several headers so.
+        let recorded = exchange
+            .warning
+            .as_deref()
+            .unwrap_or_default()
+            .replace(" || ", ", ");
         if warnings != recorded {
             differ(format!("warning: `{warnings}` instead of `{recorded}`"));
         }
     }
 
-    fn note(&mut self, name: &str, at: &str, recorded: &Value, ours: &Value, is_exact: bool) {
+    fn note(&mut self, name: &str, recorded: &Value, ours: &Value) {
         let kind = recorded["kind"].as_str().unwrap_or_default();
         let mut comparison = Comparison {
             known: &mut self.known,
-            is_exact,
+            remade: &self.remade,
+            object: String::new(),
             is_list: kind.ends_with("List") || kind == "Table",
             differences: Vec::new(),
         };
-        comparison.of(at, recorded, ours);
+        comparison.of("", recorded, ours);
         let differences = comparison.differences.into_iter();
         self.differences
             .extend(differences.map(|what| (name.to_owned(), what)));
@@ -225,12 +234,9 @@ impl Player {
 
     /// Makes what is at a path what it was there.
     pub(crate) async fn make_so(&mut self, path: &str, object: Option<&Value>) {
-        let unhold = json!({"metadata": {"finalizers": null}});
-        let _ = self
-            .ask("PATCH", path, Some("application/merge-patch+json"), &unhold)
-            .await;
-        let _ = self.ask("DELETE", path, None, &Value::Null).await;
+        self.end().await;
         let Some(object) = object else {
+            self.remove(path).await;
             return;
         };
         let (collection, name) = path.rsplit_once('/').unwrap();
@@ -243,21 +249,22 @@ impl Player {
         let (kind, version) = kind_of(collection);
         new["kind"] = kind.into();
         new["apiVersion"] = version.into();
-        let mut made = self
-            .ask("POST", collection, Some("application/json"), &new)
-            .await;
+        let json = Some("application/json");
+        // If it can be changed it is, so that others' references to it stay good.
+        let there = self.ask("GET", path, None, &Value::Null).await;
+        new["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
+        let mut made = self.ask("PUT", path, json, &new).await;
+        if made["kind"] == "Status" || made["metadata"]["deletionTimestamp"].is_string() {
+            self.remove(path).await;
+            new["metadata"]["resourceVersion"].take();
+            made = self.ask("POST", collection, json, &new).await;
+        }
         assert!(made["metadata"]["uid"].is_string(), "{path}: {made}");
         if let Some(status) = object.get("status").filter(|_| path.contains("weir.dev")) {
             let status = json!({"status": status});
             let path = format!("{path}/status");
-            made = self
-                .ask(
-                    "PATCH",
-                    &path,
-                    Some("application/merge-patch+json"),
-                    &status,
-                )
-                .await;
+            let merge = Some("application/merge-patch+json");
+            made = self.ask("PATCH", &path, merge, &status).await;
         }
         if object["metadata"]["deletionTimestamp"].is_string() {
             made = self.ask("DELETE", path, None, &Value::Null).await;
@@ -269,6 +276,14 @@ impl Player {
             &text(recorded, "resourceVersion"),
             &text(ours, "resourceVersion"),
         );
+    }
+
+    /// Removes what is at a path, whoever holds it.
+    async fn remove(&self, path: &str) {
+        let unhold = json!({"metadata": {"finalizers": null}});
+        let merge = Some("application/merge-patch+json");
+        let _ = self.ask("PATCH", path, merge, &unhold).await;
+        let _ = self.ask("DELETE", path, None, &Value::Null).await;
     }
 
     async fn ask(&self, method: &str, path: &str, media: Option<&str>, body: &Value) -> Value {

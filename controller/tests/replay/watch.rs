@@ -34,7 +34,7 @@ impl Watching {
         });
         Self {
             name,
-            recorded: recorded.into_iter().filter(counts).collect(),
+            recorded: recorded.into_iter().filter(counts).map(plain).collect(),
             ours,
             reader,
         }
@@ -47,7 +47,7 @@ impl Watching {
             let bytes = self.ours.lock().unwrap().clone();
             let lines = bytes.split_inclusive(|byte| *byte == b'\n');
             let events = lines.filter_map(|line| serde_json::from_slice(line).ok());
-            events.filter(counts).collect::<Vec<_>>()
+            events.filter(counts).map(plain).collect::<Vec<_>>()
         };
         while ours().len() < self.recorded.len()
             && begun.elapsed() < PATIENCE
@@ -65,4 +65,12 @@ impl Watching {
 /// Bookmarks come when the server likes; only the one that ends a streamed list is owed.
 fn counts(event: &Value) -> bool {
     event["type"] != "BOOKMARK" || event.to_string().contains("initial-events-end")
+}
+
+/// A bookmark's version is the list's, which is none of an object's.
+fn plain(mut event: Value) -> Value {
+    if event["type"] == "BOOKMARK" {
+        event["object"]["metadata"]["resourceVersion"] = "…".into();
+    }
+    event
 }
