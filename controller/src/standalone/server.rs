@@ -56,6 +56,9 @@ pub use limits::Limits;
 /// How often certificates are looked at.
 const RENEWAL: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// How often it is looked whether everybody let go at the end.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// What a handler comes to.
 type Answered = Result<Response<Body>, ApiError>;
 
@@ -227,6 +230,18 @@ impl Server {
         tokio::select! {
             () = async { tokio::join!(serving, failing); } => {}
             () = renewing => {}
+        }
+        // Watches and ending namespaces have seen that it stops, and let go of the store now.
+        let gone = async {
+            while Arc::strong_count(&self.api) > 1 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(self.api.limits.farewell, gone)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the store is still in use at the end");
         }
     }
 }
