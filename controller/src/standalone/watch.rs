@@ -56,7 +56,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::standalone::store::{Key, Revision};
+    use crate::standalone::store::{Key, Pairs, Revision};
     use serde_json::json;
 
     fn stored(pool: &str, revision: u64) -> Stored {
@@ -69,7 +69,7 @@ mod tests {
             namespace: String::new(),
             name: "v".to_owned(),
         };
-        let fields = [("spec.poolName".to_owned(), pool.to_owned())].into();
+        let fields = Pairs::from([("spec.poolName".to_owned(), pool.to_owned())]);
         let indexed = Indexed {
             name: "v".to_owned(),
             fields,

@@ -2,7 +2,7 @@
 //! a model and on a disk of the tests' own.
 #![expect(
     clippy::unwrap_used,
-    reason = "test helpers panic like tests; clippy only excuses test functions"
+    reason = "a test that cannot go on says where it stopped"
 )]
 
 mod directory;
