@@ -153,6 +153,7 @@ impl<'a> Shell<'a> {
             .env_clear()
             .env("PATH", &self.path)
             .env("HOME", self.home.path())
+            .env("TMPDIR", self.home.path())
             .env("KUBECONFIG", &self.kubeconfig)
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null())

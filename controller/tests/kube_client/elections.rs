@@ -48,6 +48,7 @@ fn won(written: kube::Result<Lease>) -> bool {
     }
 }
 
+/// Seen red with: in `Batch::stage`, `(Some(_), Expected::Revision(_)) => true`.
 #[tokio::test]
 async fn of_many_candidates_one_leads() {
     let place = Place::open();

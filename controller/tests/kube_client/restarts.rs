@@ -16,6 +16,8 @@ use crate::place::Place;
 
 /// A watch that is under way when the server ends goes on after the last change it saw: it is told every change exactly
 /// once, and does not have to begin anew.
+///
+/// Seen red with: in `Store::watch`, `from.next()` for `from`.
 async fn a_watch_outlives_the_server(end: fn(&mut crate::process::Process)) {
     let mut place = Place::ours();
     let api = Api::<Volume>::all(place.plain_client().await);

@@ -35,7 +35,7 @@ const WRITERS: u64 = 6;
 
 /// What was acknowledged is there, versions never go back, and a watch that resumes is told everything exactly once.
 ///
-/// Seen red with: see `Seen red with` below.
+/// Seen red with: in `Writer::settle`, changes shown and answers sent before `self.disk.commit`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_acknowledged_survives() {
     let seed = number("WEIR_SEED").unwrap_or(5);

@@ -21,8 +21,7 @@ pub(super) const PARTS: &[Part] = &[
     Shell(
         "kubectl get wpool\n\
          kubectl apply -f deploy/samples/pool.yaml\n\
-         kubectl get wpool\n\
-         kubectl apply -f deploy/samples/pool.yaml",
+         kubectl get wpool",
     ),
     Text(
         "\nThe agent of its node makes the pool and says so in its status. Where no agent runs, somebody else can say it\n\
@@ -36,13 +35,12 @@ pub(super) const PARTS: &[Part] = &[
          kubectl wait --for=condition=Ready wpool/storage-1-fast --timeout=30s\n\
          kubectl get wpool -o wide",
     ),
-    Text(
-        "\n## A volume, watched\n\nOne terminal watches; in another one, a volume is made, placed, and becomes ready:\n\n",
-    ),
+    Text("\n## A volume, watched\n\n"),
+    Shell("kubectl apply -f deploy/samples/volume.yaml"),
+    Text("\nOne terminal watches; in another one, the volume is placed and becomes ready:\n\n"),
     Meanwhile {
         command: "kubectl get wvol -w",
-        others: "kubectl apply -f deploy/samples/volume.yaml\n\
-                 kubectl patch wvol pg-data --type=merge -p '{\"spec\":{\"poolName\":\"storage-1-fast\"}}'\n\
+        others: "kubectl patch wvol pg-data --type=merge -p '{\"spec\":{\"poolName\":\"storage-1-fast\"}}'\n\
                  kubectl patch wvol pg-data --subresource=status --type=merge -p \
                  '{\"status\":{\"phase\":\"Ready\",\"nodeName\":\"storage-1\"}}'\n\
                  kubectl wait --for=jsonpath='{.status.phase}'=Ready wvol/pg-data",

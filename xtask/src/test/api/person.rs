@@ -107,6 +107,7 @@ impl<'a> Person<'a> {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home.path())
+            .env("TMPDIR", self.home.path())
             .env("KUBECONFIG", &self.kubeconfig)
             .env("LC_ALL", "C.UTF-8")
             .env("KUBE_EDITOR", editor.unwrap_or("false"))

@@ -73,7 +73,7 @@ pub(super) fn apply() -> Vec<Case> {
             .ours()
             .only("1.36")
             .with(VOLUME_B)
-            .says(&["*(UnsupportedMediaType)*"]),
+            .says(&["*the body of the request was in an unknown format*"]),
     ]
 }
 
@@ -83,15 +83,15 @@ pub(super) fn change() -> Vec<Case> {
         run("edit wvol vol-b").editor("sed -i s/capacityBytes:.*/capacityBytes:\\ 3221225472/").says(&["volume.weir.dev/vol-b edited"]),
         run("get wvol vol-b -o jsonpath={.spec.capacityBytes}").says(&["3221225472"]),
         run("edit wvol vol-b").editor("true").says(&["Edit cancelled, no changes made."]),
-        refuse("edit wvol vol-b").editor("sed -i s/engine:.*/engine:\\ tape/").says(&["*Unsupported value: \"tape\"*"]),
+        refuse("edit wvol vol-b").editor("sed -i s/engine:.*/engine:\\ tape/").says(&["error: volumes.weir.dev \"vol-b\" is invalid"]),
         run("patch wpool pool-a --type=merge -p '{\"spec\":{\"maxVolumes\":9}}'").says(&["storagepool.weir.dev/pool-a patched"]),
         run("patch wpool pool-a --type=merge -p '{\"spec\":{\"maxVolumes\":9}}'")
             .says(&["storagepool.weir.dev/pool-a patched (no change)"]),
         run("patch wpool pool-a --type=json -p '[{\"op\":\"replace\",\"path\":\"/spec/maxVolumes\",\"value\":10}]'")
             .says(&["storagepool.weir.dev/pool-a patched"]),
         refuse("patch wpool pool-a --type=json -p '[{\"op\":\"test\",\"path\":\"/spec/maxVolumes\",\"value\":11}]'")
-            .says(&["*the server rejected our request due to an error in our request*"]),
-        refuse("patch wpool pool-a -p '{\"spec\":{\"maxVolumes\":12}}'").says(&["*(UnsupportedMediaType)*"]),
+            .says(&["The request is invalid*"]),
+        refuse("patch wpool pool-a -p '{\"spec\":{\"maxVolumes\":12}}'").says(&["*the body of the request was in an unknown format*"]),
         refuse("patch wpool pool-a --type=merge -p '{\"spec\":{\"nodeName\":\"node-9\"}}'")
             .says(&["The StoragePool \"pool-a\" is invalid: spec*"]),
         run("get wpool pool-a -o jsonpath={.spec.maxVolumes}").says(&["10"]),
