@@ -61,14 +61,15 @@ impl<'a> Person<'a> {
         let mut running = self.start(kubectl, case.args, case.stdin, case.editor)?;
         if !case.meanwhile.is_empty() {
             let begun = Instant::now();
-            while running.wrote()?.is_empty() && (case.endless || begun.elapsed() < HEAD_START) {
+            // It says nothing until something happens.
+            let is_silent = case.args.contains("--watch-only");
+            while running.wrote()?.is_empty()
+                && (case.endless && !is_silent || begun.elapsed() < HEAD_START)
+            {
                 if running.child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
                     break;
                 }
                 sleep(Duration::from_millis(20));
-            }
-            if case.args.contains("--watch-only") {
-                sleep(HEAD_START); // It says nothing until something happens.
             }
             for args in &case.meanwhile {
                 let mut other = self.start(self.newest, args, None, None)?;
