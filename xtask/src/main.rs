@@ -45,7 +45,7 @@ enum Command {
         #[arg(long, default_value_t = Kernel::DEFAULT.to_string())]
         kernel: String,
     },
-    /// Build weir-agent, its probes embedded, weir and nvmet, optimised
+    /// Build weir-agent, its probes embedded, weir-controller, weir and nvmet, optimised
     Build,
     /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
@@ -175,7 +175,8 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Build => {
             let workspace = Workspace::open(&cache)?;
-            let packages = ["-p", "weir-agent", "-p", "weir-cli", "-p", "nvmet"];
+            let packages = ["weir-agent", "weir-controller", "weir-cli", "nvmet"];
+            let packages = packages.map(|name| format!("-p{name}"));
             workspace
                 .cargo()
                 .args(["build", "--release"])
@@ -183,7 +184,7 @@ fn run(command: Command) -> Result<()> {
                 .show()?;
             let release = workspace.target().join("release");
             progress::say(format!(
-                "built {0}/weir-agent, {0}/weir and {0}/nvmet",
+                "built {0}/weir-agent, {0}/weir-controller, {0}/weir and {0}/nvmet",
                 release.display()
             ));
             Ok(())

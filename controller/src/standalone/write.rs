@@ -12,8 +12,6 @@ mod name;
 mod objectmeta;
 mod outcome;
 mod ratchet;
-#[cfg(test)]
-mod replay;
 mod size;
 #[cfg(test)]
 mod tests;
