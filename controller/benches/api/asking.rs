@@ -11,23 +11,23 @@ use serde_json::Value;
 use crate::place::plain_client;
 
 /// The volumes' path.
-pub const VOLUMES: &str = "/apis/weir.dev/v1alpha1/volumes";
+pub(crate) const VOLUMES: &str = "/apis/weir.dev/v1alpha1/volumes";
 
 /// Who asks.
 #[derive(Clone)]
-pub struct Asking {
+pub(crate) struct Asking {
     client: Client,
 }
 
 impl Asking {
-    pub async fn new(kubeconfig: &Path) -> Self {
+    pub(crate) async fn new(kubeconfig: &Path) -> Self {
         Self {
             client: plain_client(kubeconfig).await,
         }
     }
 
     /// The answer's head; its body goes on.
-    pub async fn begin(
+    pub(crate) async fn begin(
         &self,
         method: &str,
         path: &str,
@@ -52,7 +52,13 @@ impl Asking {
     }
 
     /// The whole answer.
-    pub async fn ask(&self, method: &str, path: &str, media: &str, body: Vec<u8>) -> Vec<u8> {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        media: &str,
+        body: Vec<u8>,
+    ) -> Vec<u8> {
         let response = self.begin(method, path, media, body).await;
         response
             .into_body()
@@ -64,7 +70,7 @@ impl Asking {
     }
 
     /// The whole answer of a GET.
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let bytes = self.ask("GET", path, "application/json", Vec::new()).await;
         serde_json::from_slice(&bytes).unwrap()
     }

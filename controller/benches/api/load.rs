@@ -14,12 +14,12 @@ const TOGETHER: usize = 64;
 const PAGE: usize = 500;
 
 /// The name of a volume.
-pub fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("vol-{number:06}")
 }
 
 /// Makes volumes, evenly in pools, each as large as an object in use is: placed, attached, with a status.
-pub async fn create(asking: &Asking, volumes: usize, pools: usize) {
+pub(crate) async fn create(asking: &Asking, volumes: usize, pools: usize) {
     let next = Arc::new(AtomicUsize::new(0));
     let makers = (0..TOGETHER).map(|_| {
         let (asking, next) = (asking.clone(), Arc::clone(&next));
@@ -64,7 +64,7 @@ async fn one(asking: &Asking, number: usize, pools: usize) {
 }
 
 /// Lists all, in pages: how many there are, and as of which version.
-pub async fn list(asking: &Asking) -> (usize, String) {
+pub(crate) async fn list(asking: &Asking) -> (usize, String) {
     let mut count = 0;
     let mut next = String::new();
     loop {

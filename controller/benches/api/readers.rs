@@ -15,14 +15,14 @@ use crate::updates::now;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All of them.
-pub struct Readers {
+pub(crate) struct Readers {
     tasks: Vec<JoinHandle<()>>,
     delays: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Readers {
     /// One for each pool, all of them connected when this returns.
-    pub async fn begin(asking: &Asking, pools: usize, version: &str) -> Self {
+    pub(crate) async fn begin(asking: &Asking, pools: usize, version: &str) -> Self {
         let delays = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
         for pool in 0..pools {
@@ -40,7 +40,7 @@ impl Readers {
     }
 
     /// From each update's sending to its arrival, once all of so many have arrived: each at exactly one of them.
-    pub async fn take(&self, updates: usize) -> Vec<Duration> {
+    pub(crate) async fn take(&self, updates: usize) -> Vec<Duration> {
         let begun = Instant::now();
         loop {
             let arrived = self.delays.lock().unwrap().len();
@@ -56,7 +56,7 @@ impl Readers {
         }
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

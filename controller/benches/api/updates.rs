@@ -14,16 +14,16 @@ use crate::load::name;
 const WRITERS: u64 = 64;
 
 /// What came of it.
-pub struct Written {
-    pub acknowledged: usize,
+pub(crate) struct Written {
+    pub(crate) acknowledged: usize,
     /// In a second.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// From each request to its answer.
-    pub delays: Vec<Duration>,
+    pub(crate) delays: Vec<Duration>,
 }
 
 /// Nanoseconds since 1970.
-pub fn now() -> u128 {
+pub(crate) fn now() -> u128 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -32,7 +32,7 @@ pub fn now() -> u128 {
 
 /// Updates volumes chosen at random, so many a second or as many as can be, and waits for every answer. Each update holds
 /// the moment it was sent at, for whoever watches.
-pub async fn write(
+pub(crate) async fn write(
     asking: &Asking,
     volumes: usize,
     time: Duration,
