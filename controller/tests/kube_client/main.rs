@@ -1,5 +1,9 @@
 //! What Weir's own programs do with an API, through the client that they use: against a server of ours, or the one that
 //! `WEIR_TEST_KUBECONFIG` names.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
 
 mod control;
 mod elections;

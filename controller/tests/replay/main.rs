@@ -5,6 +5,11 @@
 //! `transcript.jsonl` is a selection of what kube-apiserver 1.36 answered to kubectl 1.36, to the kube client and to
 //! requests made by hand. A line is an exchange, or an object that was there by then because of somebody whose requests
 //! were not recorded.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test helpers panic like tests, and say what was seen"
+)]
 
 mod compare;
 mod deviations;

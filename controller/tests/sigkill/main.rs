@@ -1,4 +1,8 @@
 //! The server is killed at any time, again and again, while clients write and one watches.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
 
 mod journal;
 mod watching;

@@ -1,7 +1,7 @@
 //! Somebody with one version of kubectl, who goes through the story.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -117,7 +117,7 @@ impl<'a> Person<'a> {
                 Stdio::null()
             })
             .stdout(file.try_clone().context("opening the output twice")?)
-            .stderr(File::from(file));
+            .stderr(file);
         let mut child = command
             .spawn()
             .with_context(|| format!("starting {}", kubectl.program.display()))?;
