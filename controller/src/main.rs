@@ -6,6 +6,7 @@ use std::io::Write;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use weir_controller::args::{Cli, Command, Kubeconfig};
@@ -60,6 +61,11 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
         limits: Limits::default(),
         store_limits: StoreLimits::default(),
     };
+    // A session's usual 1,024 descriptors are fewer than the connections that are served. Where
+    // more may not be had, connections beyond it wait.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,7 +1,7 @@
 //! `cargo xtask bench NAME`: figures with their aims, measured in VMs unless they say otherwise.
 
 mod agent;
-mod api;
+pub(crate) mod api;
 mod nvmet;
 mod probes;
 mod scrape;

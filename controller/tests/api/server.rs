@@ -59,7 +59,9 @@ impl Running {
             directory,
             address: server.address(),
             stop: server.stop(),
-            task: tokio::spawn(server.run()),
+            task: tokio::spawn(async move {
+                server.run().await;
+            }),
         }
     }
 

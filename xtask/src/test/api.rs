@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::Scale;
 use super::report::Report;
+use crate::bench;
 use crate::cache::Cache;
 use crate::command::Cmd;
 use crate::session;
@@ -25,6 +26,7 @@ use server::Server;
 struct Counts {
     kills: &'static str,
     crash_points: &'static str,
+    volumes: u32,
 }
 
 impl Counts {
@@ -36,6 +38,7 @@ impl Counts {
         Counts {
             kills,
             crash_points,
+            volumes: if scale.full { 100_000 } else { 10_000 },
         }
     }
 }
@@ -63,6 +66,13 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
         let test = test("store").env("WEIR_CRASH_POINTS", counts.crash_points);
         test.env("WEIR_SEED", &seed).args(["power"]).show()
     });
+    let volumes = counts.volumes;
+    let crowd = report.need(&format!("api: {volumes} volumes, 1,000 watches"), || {
+        bench::api::check(workspace, volumes)
+    });
+    if let Some(line) = crowd {
+        report.figure(line);
+    }
     let kubectl = report.need("api: kubectl", || setup::kubectl(cache));
     let program = report.need("api: weir-controller", || workspace.controller());
     if let (Some(kubectl), Some(program)) = (&kubectl, &program) {
