@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use weir_controller::standalone::authority::Authority;
 use weir_controller::standalone::identity::Identity;
 use weir_controller::standalone::server::{Limits, Server, Settings, Stop};
-use weir_controller::standalone::store::{Statistics, StoreLimits};
+use weir_controller::standalone::store::StoreLimits;
 
 use crate::client::Client;
 
@@ -25,7 +25,7 @@ pub(crate) struct Running {
     pub(crate) directory: TempDir,
     pub(crate) address: SocketAddr,
     stop: Stop,
-    task: JoinHandle<Statistics>,
+    task: JoinHandle<()>,
 }
 
 impl Running {
