@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -40,6 +41,11 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    // A session's usual 1,024 descriptors are fewer than the connections that are served. Where
+    // more may not be had, connections beyond it wait.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -140,7 +146,13 @@ async fn serve_api(settings: Settings, with_controller: bool) -> anyhow::Result<
         }
         stop.stop();
     });
-    server.run().await;
+    let done = server.run().await;
+    tracing::info!(
+        objects = done.objects,
+        changes = done.changes,
+        fsyncs = done.fsyncs,
+        "stopped"
+    );
     Ok(())
 }
 

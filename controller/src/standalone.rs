@@ -5,6 +5,8 @@ pub mod authority;
 pub mod discovery;
 pub mod error;
 pub mod event;
+#[cfg(test)]
+mod fixtures;
 pub mod identity;
 pub mod openapi;
 pub mod patch;

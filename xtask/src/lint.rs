@@ -58,7 +58,7 @@ fn tidy(root: &Path) -> Result<Vec<String>> {
 
 fn broken_rules(file: &Path, text: &str) -> Vec<String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let is_test = file.components().any(|part| part.as_os_str() == "tests");
+    let is_test = name == "tests.rs" || file.components().any(|part| part.as_os_str() == "tests");
     let code = text
         .split("\n#[cfg(test)]\nmod ")
         .next()
@@ -102,5 +102,7 @@ mod tests {
             "\n".repeat(LONGEST)
         );
         assert_eq!(rules("src/disk.rs", &tests), 0);
+        let long = format!("//! Disks.\n{}", "\n".repeat(LONGEST));
+        assert_eq!(rules("src/disk/tests.rs", &long), 0);
     }
 }

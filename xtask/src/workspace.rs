@@ -89,6 +89,13 @@ impl Workspace {
             .into())
     }
 
+    /// Builds weir-controller as tests run it; its path.
+    pub(crate) fn controller(&self) -> Result<PathBuf> {
+        let build = ["build", "-p", "weir-controller", "--bin", "weir-controller"];
+        self.cargo().args(build).show()?;
+        Ok(self.target.join("debug/weir-controller"))
+    }
+
     /// Builds optimised programs, each given with its package; returns their paths.
     pub(crate) fn optimised(&self, programs: &[(&str, &str)]) -> Result<Vec<PathBuf>> {
         let named = programs

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::pin::pin;
 
-use futures_util::StreamExt;
+use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ApiResource, DynamicObject};

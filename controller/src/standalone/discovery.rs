@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::resource::Resource;
+use super::resource::{Nature, Resource};
 use super::review;
 
 /// The media type of aggregated discovery; clients tell the two forms apart by it.
@@ -21,6 +21,10 @@ const VERBS: &[&str] = &[
     "patch",
     "update",
     "watch",
+];
+
+const NAMESPACE_VERBS: &[&str] = &[
+    "create", "delete", "get", "list", "patch", "update", "watch",
 ];
 
 const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
@@ -49,10 +53,10 @@ fn entries(resources: &[impl AsRef<Resource>]) -> Vec<Entry<'_>> {
             singular: &resource.singular,
             kind: &resource.kind,
             namespaced: resource.namespaced,
-            verbs: if resource.is_always_empty {
-                READ_ONLY
-            } else {
-                VERBS
+            verbs: match resource.nature {
+                Nature::Empty => READ_ONLY,
+                Nature::Namespace => NAMESPACE_VERBS,
+                _ => VERBS,
             },
             short_names: &resource.short_names,
             categories: &resource.categories,

@@ -98,13 +98,13 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// A cause as it is.
+    /// A cause. What is far too long to be read is cut: it came from outside.
     #[must_use]
     pub fn new(reason: CauseReason, field: impl Into<String>, message: impl Into<String>) -> Self {
         Cause {
             reason,
-            message: message.into(),
-            field: field.into(),
+            message: bounded(message.into(), 4096),
+            field: bounded(field.into(), 1024),
         }
     }
 
@@ -176,13 +176,19 @@ impl Cause {
     }
 }
 
-/// A value as a message repeats it: at most a kilobyte of it, for it came from outside.
+/// A value as a message repeats it: at most a kilobyte of it.
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(1024) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    bounded(value.to_string(), 1024)
+}
+
+/// A text cut to about so many bytes.
+pub(crate) fn bounded(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = text.floor_char_boundary(most);
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }
 
 /// What an error is about.
@@ -203,7 +209,7 @@ pub struct Details {
 impl Details {
     fn of(of: &GroupResource, name: &str) -> Self {
         Details {
-            name: name.to_owned(),
+            name: bounded(name.to_owned(), 512),
             group: of.group.clone(),
             kind: of.plural().to_owned(),
             ..Details::default()
@@ -260,7 +266,7 @@ impl ApiError {
         ApiError {
             code,
             reason: Some(reason),
-            message: message.into(),
+            message: bounded(message.into(), 8192),
             details: None,
             continue_with: None,
         }

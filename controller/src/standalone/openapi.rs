@@ -2,13 +2,16 @@
 //!
 //! kubectl takes a version 3 document for proof that the server validates fields if a `patch` operation
 //! in it has a parameter `fieldValidation`, and then leaves validation to the server. Old ones want
-//! version 2, as protobuf; an empty one makes them leave it to the server too.
+//! version 2, as protobuf; one without schemas makes them leave it to the server too.
 
 mod metadata;
+mod v2;
 
 use serde_json::{Map, Value, json};
 
 use super::resource::Resource;
+
+pub use v2::v2;
 
 /// The media type by which version 2 is asked for…
 pub const V2_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -16,10 +19,7 @@ pub const V2_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+pr
 /// …and the one by which it is answered.
 pub const V2_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-/// `swagger: "2.0"`, and nothing else.
-pub const V2: &[u8] = b"\x0a\x032.0";
-
-/// The same as JSON.
+/// Version 2 as JSON, for people: there is nothing in it.
 #[must_use]
 pub fn v2_json() -> Value {
     json!({"swagger": "2.0", "info": info(), "paths": {}})
@@ -110,14 +110,19 @@ fn schema(resource: &Resource) -> (String, Value) {
     (name, schema)
 }
 
-fn add_paths(paths: &mut Map<String, Value>, resource: &Resource, schema: &str) {
+/// The path of a kind's objects, as documents write it.
+fn path(resource: &Resource) -> String {
+    let key = key(&resource.group, &resource.version);
     let scope = if resource.namespaced {
         "namespaces/{namespace}/"
     } else {
         ""
     };
-    let key = key(&resource.group, &resource.version);
-    let collection = format!("/{key}/{scope}{}", resource.plural);
+    format!("/{key}/{scope}{}", resource.plural)
+}
+
+fn add_paths(paths: &mut Map<String, Value>, resource: &Resource, schema: &str) {
+    let collection = path(resource);
     let reference = json!({"$ref": format!("#/components/schemas/{schema}")});
     let content = json!({"application/json": {"schema": reference}});
     let operation = |action: &str, parameters: &[&str], has_body: bool| {

@@ -10,6 +10,8 @@ mod json_schema;
 mod node;
 mod path;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use jsonschema::Validator;
 use serde_json::Value;

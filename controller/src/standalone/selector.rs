@@ -2,6 +2,8 @@
 
 mod field;
 mod label;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 

@@ -43,7 +43,7 @@ use super::authority::{Authority, AuthorityError, Tls};
 use super::error::ApiError;
 use super::resource::ResourceError;
 use super::selector::indexed;
-use super::store::{Indexed, Key, Store, StoreError, StoreLimits};
+use super::store::{Indexed, Key, Statistics, Store, StoreError, StoreLimits};
 
 use body::Body;
 use documents::Documents;
@@ -55,6 +55,9 @@ pub use limits::Limits;
 
 /// How often certificates are looked at.
 const RENEWAL: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How often it is looked whether everybody let go at the end.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a handler comes to.
 type Answered = Result<Response<Body>, ApiError>;
@@ -218,8 +221,8 @@ impl Server {
         Stop(self.stop.clone())
     }
 
-    /// Answers requests until it is stopped; the store is closed then.
-    pub async fn run(self) {
+    /// Answers requests until it is stopped; the store is closed then. Returns what the store did.
+    pub async fn run(self) -> Statistics {
         let tls = Arc::new(RwLock::new(self.tls));
         let serving = connection::serve(self.listener, Arc::clone(&self.api), Arc::clone(&tls));
         let renewing = renew(&self.authority, self.address, &self.names, &tls);
@@ -228,6 +231,19 @@ impl Server {
             () = async { tokio::join!(serving, failing); } => {}
             () = renewing => {}
         }
+        // Watches and ending namespaces have seen that it stops, and let go of the store now.
+        let gone = async {
+            while Arc::strong_count(&self.api) > 1 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(self.api.limits.farewell, gone)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the store is still in use at the end");
+        }
+        self.api.store.statistics()
     }
 }
 

@@ -23,12 +23,14 @@ mod directory;
 mod disk;
 mod error;
 mod history;
+mod index;
 pub mod indexed;
 mod key;
 mod limits;
 mod list;
 mod load;
 mod memory;
+mod past;
 mod shared;
 mod topic;
 mod watcher;
@@ -46,15 +48,14 @@ use tokio::sync::{mpsc, oneshot};
 pub use change::{Change, CommitError, Expected, Stored, WatchEvent};
 pub use error::StoreError;
 pub use history::TooOld;
-pub use indexed::Indexed;
+pub use indexed::{Indexed, Pairs};
 pub use key::{Key, Revision, Scope};
 pub use limits::StoreLimits;
-pub use list::Page;
+pub use list::{Page, Query};
 pub use watcher::{Filter, WatchEnd, Watcher};
 
 use directory::Directory;
 use disk::Disk;
-use list::Query;
 use shared::Shared;
 use writer::{Request, Writer};
 
@@ -161,6 +162,16 @@ impl Store {
         self.open.shared.memory().objects.get(key).cloned()
     }
 
+    /// A page of what is there now, or of what was there at a revision: that of a list's first page.
+    /// A revision that is still to come is taken for the newest.
+    pub fn page(&self, query: &Query<'_>, at: Option<Revision>) -> Result<Page, TooOld> {
+        let memory = self.open.shared.memory_for(query);
+        match at {
+            None => Ok(memory.page(query)),
+            Some(revision) => memory.page_at(revision, query),
+        }
+    }
+
     /// A page of what is there now: after a namespace and name, at most `limit` objects (0 for all)
     /// of those to keep. `keep` must not call the store.
     pub fn list(
@@ -172,14 +183,14 @@ impl Store {
     ) -> Page {
         self.open.shared.memory().page(&Query {
             of,
+            hint: None,
             after,
             limit,
             keep,
         })
     }
 
-    /// The same of what was there at a revision: that of a list's first page. A revision that is
-    /// still to come is taken for the newest.
+    /// The same of what was there at a revision.
     pub fn list_at(
         &self,
         revision: Revision,
@@ -190,11 +201,12 @@ impl Store {
     ) -> Result<Page, TooOld> {
         let query = Query {
             of,
+            hint: None,
             after,
             limit,
             keep,
         };
-        self.open.shared.memory().page_at(revision, &query)
+        self.page(&query, Some(revision))
     }
 
     /// Makes a change, and returns its new state when it is durable. A caller that gives up leaves

@@ -4,6 +4,8 @@ mod age;
 mod builtin;
 mod column;
 mod json_path;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -53,11 +53,10 @@ fn at(old: Stored, new: &Stored) -> Stored {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
-    use crate::standalone::store::{Key, Revision};
+    use crate::standalone::store::{Key, Pairs, Revision};
     use serde_json::json;
 
     fn stored(pool: &str, revision: u64) -> Stored {
@@ -70,7 +69,7 @@ mod tests {
             namespace: String::new(),
             name: "v".to_owned(),
         };
-        let fields = BTreeMap::from([("spec.poolName".to_owned(), pool.to_owned())]);
+        let fields = Pairs::from([("spec.poolName".to_owned(), pool.to_owned())]);
         let indexed = Indexed {
             name: "v".to_owned(),
             fields,

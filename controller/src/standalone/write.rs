@@ -11,14 +11,17 @@ mod metadata;
 mod name;
 mod objectmeta;
 mod outcome;
+mod ratchet;
 mod size;
+#[cfg(test)]
+mod tests;
 pub(crate) mod time;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::{ApiError, Cause, CauseReason};
+use super::error::{ApiError, Cause, CauseReason, bounded};
 use super::patch::Patch;
 use super::resource::{Nature, Resource};
 
@@ -72,7 +75,7 @@ impl Writer<'_> {
         uid: Uuid,
     ) -> Result<Accepted, ApiError> {
         let mut object = body;
-        let warnings = self.decode(&mut object).map_err(|r| self.undecodable(r))?;
+        let mut warnings = self.decode(&mut object).map_err(|r| self.undecodable(r))?;
         self.same_kind(&object)?;
         self.in_namespace(&mut object, namespace)?;
         if !["", "0"].contains(&objectmeta::text(&object, "resourceVersion")) {
@@ -85,6 +88,7 @@ impl Writer<'_> {
         builtin::begin(self.resource.nature, &mut object);
         objectmeta::begin(&mut object, uid, self.now, self.resource.has_generation);
         self.validate(&object, None)?;
+        warnings.extend(objectmeta::warnings(&object, None));
         let object = self.resource.to_stored(object);
         Ok(Accepted {
             object,
@@ -104,7 +108,7 @@ impl Writer<'_> {
         body: Value,
         part: Part,
     ) -> Result<Accepted, ApiError> {
-        let old = self.resource.to_shown(old.clone());
+        let old = self.before(old);
         let mut object = body;
         let warnings = self.decode(&mut object).map_err(|r| self.undecodable(r))?;
         self.same_name(&object, name)?;
@@ -120,7 +124,7 @@ impl Writer<'_> {
     /// # Errors
     /// 400, 409, 413, 415 or 422, as a real server would answer.
     pub fn patch(&self, old: &Value, patch: &Patch, part: Part) -> Result<Accepted, ApiError> {
-        let old = self.resource.to_shown(old.clone());
+        let old = self.before(old);
         let mut object = patch.apply(&old, self.resource.nature == Nature::Custom)?;
         let warnings = match self.decode(&mut object) {
             Ok(warnings) => warnings,
@@ -138,25 +142,31 @@ impl Writer<'_> {
         self.finish(&old, object, part, warnings)
     }
 
+    /// The object before a write, as clients see it. It may have been stored when its kind had
+    /// fewer defaults: rules that compare with it take today's for granted.
+    fn before(&self, stored: &Value) -> Value {
+        let mut old = self.resource.to_shown(stored.clone());
+        self.resource.schema.shape(&mut old);
+        old
+    }
+
     /// Reads an object as one of this kind: shapes it, and says what was dropped.
     fn decode(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
         self.type_meta(object)?;
         let mut unknown = Vec::new();
         metadata::decode(object, &mut unknown).map_err(Refusal::Undecodable)?;
         builtin::decode(self.resource.nature, object).map_err(Refusal::Undecodable)?;
-        let mut below = self.resource.schema.shape(object);
-        // `metadata` comes between `kind` and what is below it, as in the document.
-        let at = below.partition_point(|field| field.as_str() < "metadata");
-        below.splice(at..at, unknown);
+        unknown.extend(self.resource.schema.shape(object));
+        unknown.sort();
         if self.resource.nature != Nature::Custom {
             self.decode_builtin(object)?;
         }
-        let found = self
-            .duplicates
-            .iter()
-            .map(|field| format!("duplicate field {field:?}"));
-        let found = found.chain(below.iter().map(|field| format!("unknown field {field:?}")));
-        let found: Vec<String> = found.collect();
+        let duplicates = self.duplicates.iter().map(|field| ("duplicate", field));
+        let unknown = unknown.iter().map(|field| ("unknown", field));
+        let found: Vec<String> = duplicates
+            .chain(unknown)
+            .map(|(what, field)| bounded(format!("{what} field {field:?}"), 512))
+            .collect();
         match self.validation {
             FieldValidation::Strict if !found.is_empty() => {
                 let why = format!("strict decoding error: {}", found.join(", "));
@@ -339,7 +349,7 @@ impl Writer<'_> {
         old: &Value,
         object: Value,
         part: Part,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<Accepted, ApiError> {
         let mut object = match part {
             Part::Main => {
@@ -361,23 +371,17 @@ impl Writer<'_> {
         {
             objectmeta::next_generation(&mut object);
         }
-        let unchanged = objectmeta::same(old, &object);
-        if unchanged {
-            objectmeta::unset(&mut object, "resourceVersion");
-            let object = self.resource.to_stored(object);
-            return Ok(Accepted {
-                object,
-                warnings,
-                change: Change::Unchanged,
-            });
-        }
-        if causes.is_empty() {
-            self.validate(&object, Some(old))?;
-        } else {
+        if !causes.is_empty() {
             causes.extend(objectmeta::validate(&object, self.resource.nature));
             return Err(self.invalid(&object, causes));
         }
-        let change = match objectmeta::is_finished(&object) && builtin::is_finished(&object) {
+        let unchanged = objectmeta::same(old, &object);
+        if !unchanged {
+            self.validate(&object, Some(old))?;
+            warnings.extend(objectmeta::warnings(&object, Some(old)));
+        }
+        let change = match objectmeta::is_finished(&object) && builtin::may_go(&object) {
+            _ if unchanged => Change::Unchanged,
             true => Change::Removed,
             false => Change::Written,
         };
@@ -396,11 +400,16 @@ impl Writer<'_> {
         if size_of(object) > LARGEST {
             return Err(ApiError::too_large(LARGEST));
         }
-        let mut causes = objectmeta::validate(object, self.resource.nature);
-        causes.extend(self.resource.schema.check(object));
-        causes.extend(builtin::validate(self.resource.nature, object, old));
+        let Resource { nature, schema, .. } = self.resource;
+        let mut causes =
+            ratchet::new_causes(schema.check(object), object, old, |old| schema.check(old));
+        causes.extend(objectmeta::validate(object, *nature));
+        causes.extend(builtin::validate(*nature, object, old));
         if causes.iter().all(|c| c.reason == CauseReason::Invalid) {
-            causes.extend(self.resource.schema.rules(object, old));
+            let broken = schema.rules(object, old);
+            causes.extend(ratchet::new_causes(broken, object, old, |old| {
+                schema.rules(old, None)
+            }));
         }
         if causes.is_empty() {
             Ok(())

@@ -146,7 +146,7 @@ impl Cluster {
 
     /// The events of a reason about an object, once there is one.
     pub(crate) async fn event(&self, about: &str, reason: &str) -> String {
-        use futures_util::StreamExt;
+        use futures::StreamExt;
         use k8s_openapi::api::events::v1::Event;
         use kube::runtime::{WatchStreamExt, watcher};
         let api: Api<Event> = Api::namespaced(self.admin.clone(), "default");

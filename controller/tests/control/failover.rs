@@ -57,7 +57,7 @@ async fn volumes_are_bound_once_and_never_too_many_though_the_leader_dies() {
         let cluster = &cluster;
         async move { cluster.create_volume(&format!("v{index}"), json!({})).await }
     });
-    futures_util::future::join_all(creating).await;
+    futures::future::join_all(creating).await;
     let bound = |states: &BTreeMap<String, Vec<Volume>>| {
         let last = states.values().filter_map(|states| states.last());
         last.filter(|volume| pool_of(volume).is_some()).count()

@@ -49,6 +49,7 @@ async fn a_directory_is_made_for_its_owner_and_keeps_what_is_written() {
     assert_eq!(store.get(&key("vol")).unwrap().bytes, stored.bytes);
 }
 
+/// Seen red with: a shared lock.
 #[test]
 fn a_second_opener_is_told_who_has_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -64,6 +65,7 @@ fn a_second_opener_is_told_who_has_it() {
     open(directory.path()).unwrap();
 }
 
+/// Seen red with: any format taken.
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
@@ -86,6 +88,7 @@ fn a_start_that_was_cut_off_is_begun_again() {
     assert!(!directory.path().join("store.redb.new").exists());
 }
 
+/// Seen red with: objects' revisions not compared.
 #[tokio::test]
 async fn a_store_that_contradicts_itself_is_refused() {
     let directory = tempfile::tempdir().unwrap();

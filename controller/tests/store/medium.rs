@@ -9,6 +9,9 @@ use redb::StorageBackend;
 
 use crate::tape::{Step, apply};
 
+/// How long a test waits for what is wrong, and would otherwise never end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The disk. Clones are the same disk; it outlives the stores that are opened on it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Medium {
@@ -29,6 +32,8 @@ struct State {
     flushes: Flushes,
     /// Flushes that wait to be let go.
     held: usize,
+    /// How many may go all the same.
+    let_go: usize,
 }
 
 /// What a flush does.
@@ -79,13 +84,18 @@ impl Medium {
 
     /// Returns when a flush waits.
     pub(crate) fn until_held(&self) {
-        let guard = self.state();
-        drop(
-            self.inner
-                .changed
-                .wait_while(guard, |state| state.held == 0)
-                .unwrap(),
-        );
+        let not_held = |state: &mut State| state.held == 0 || state.let_go > 0;
+        let waited = self
+            .inner
+            .changed
+            .wait_timeout_while(self.state(), PATIENCE, not_held);
+        assert!(!waited.unwrap().1.timed_out(), "nothing is flushed");
+    }
+
+    /// Lets one flush go that waits.
+    pub(crate) fn let_one_go(&self) {
+        self.state().let_go += 1;
+        self.inner.changed.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,9 +132,16 @@ impl StorageBackend for Medium {
         let mut state = self.state();
         state.held += 1;
         self.inner.changed.notify_all();
-        let waiting = |state: &mut State| state.flushes == Flushes::Wait;
-        state = self.inner.changed.wait_while(state, waiting).unwrap();
+        let waiting = |state: &mut State| state.flushes == Flushes::Wait && state.let_go == 0;
+        let waited = self
+            .inner
+            .changed
+            .wait_timeout_while(state, PATIENCE, waiting);
+        let (mut state, timeout) = waited.unwrap();
+        assert!(!timeout.timed_out(), "a flush was forgotten");
         state.held -= 1;
+        state.let_go = state.let_go.saturating_sub(1);
+        self.inner.changed.notify_all();
         match state.flushes {
             Flushes::Fail => Err(io::Error::other("the disk is broken")),
             Flushes::Lie => Ok(()),

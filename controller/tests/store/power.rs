@@ -17,6 +17,9 @@ const CUTS: usize = 100;
 /// Every acknowledged write is there exactly, nothing is torn, the revision does not go back, and a
 /// watch resumes without a gap. What was left is then opened and written again, and the power cut
 /// a second time, in the midst of recovery or after it.
+///
+/// Seen red with: `Durability::None`; one log entry in 64 left out; the revision not
+/// written; `Expected` checked against memory alone.
 #[test]
 fn what_was_acknowledged_survives_a_power_cut() {
     let seed = seed();

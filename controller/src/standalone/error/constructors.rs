@@ -1,6 +1,6 @@
 //! One constructor for each way to refuse.
 
-use super::{ApiError, Cause, CauseReason, Details, GroupResource, qualified};
+use super::{ApiError, Cause, CauseReason, Details, GroupResource, bounded, qualified};
 
 impl ApiError {
     /// 400: the request itself can't be understood.
@@ -191,11 +191,13 @@ impl ApiError {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let message = format!("{} {name:?} is invalid: {listed}", qualified(kind, group));
+        let name = bounded(name.to_owned(), 512);
+        let kind = bounded(kind.to_owned(), 512);
+        let message = format!("{} {name:?} is invalid: {listed}", qualified(&kind, group));
         let details = Details {
-            name: name.to_owned(),
+            name,
             group: group.to_owned(),
-            kind: kind.to_owned(),
+            kind,
             causes,
             retry_after_seconds: None,
         };

@@ -101,3 +101,45 @@ impl Merge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::merge;
+
+    #[test]
+    fn lists_with_keys_are_merged_and_others_replaced() {
+        let mut node = json!({
+            "metadata": {"labels": {"a": "b", "c": "d"}, "finalizers": ["x"]},
+            "spec": {"taints": [{"key": "a"}]},
+            "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "r"}]},
+        });
+        let patch = json!({
+            "metadata": {"labels": {"a": null, "e": "f"}, "finalizers": ["y", "x"]},
+            "spec": {"taints": [{"key": "b"}], "unschedulable": true},
+            "status": {"conditions": [
+                {"type": "Ready", "status": "True"}, {"type": "New", "status": "True"}]},
+        });
+        merge(&mut node, &patch).unwrap();
+        let expected = json!({
+            "metadata": {"labels": {"c": "d", "e": "f"}, "finalizers": ["x", "y"]},
+            "spec": {"taints": [{"key": "b"}], "unschedulable": true},
+            "status": {"conditions": [
+                {"type": "Ready", "status": "True", "reason": "r"},
+                {"type": "New", "status": "True"}]},
+        });
+        assert_eq!(node, expected);
+    }
+
+    #[test]
+    fn directives_are_refused() {
+        for patch in [
+            json!({"$patch": "delete"}),
+            json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x"]}}),
+            json!({"status": {"conditions": [{"type": "A", "$patch": "delete"}]}}),
+        ] {
+            assert!(merge(&mut json!({}), &patch).is_err(), "{patch}");
+        }
+    }
+}

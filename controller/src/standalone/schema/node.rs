@@ -106,8 +106,8 @@ impl Reader {
         let list = list_type(map, path)?;
         let mut properties = BTreeMap::new();
         for (name, schema) in object_at(map, "properties", path)? {
-            // A real server knows the metadata itself, and takes nothing from the schema.
             if path.is_root() && name == "metadata" {
+                metadata(schema)?;
                 continue;
             }
             let below = self.below(true).node(schema, &path.field(name))?;
@@ -171,6 +171,23 @@ impl Reader {
             has_rules,
             has_lists,
         })
+    }
+}
+
+/// The metadata is known without a schema. A real server lets one restrict the name; here rules do.
+fn metadata(schema: &Value) -> Result<(), SchemaError> {
+    let known = ["type", "description", "default"];
+    match schema
+        .as_object()
+        .into_iter()
+        .flatten()
+        .find(|(key, _)| !known.contains(&key.as_str()))
+    {
+        None => Ok(()),
+        Some((key, _)) => {
+            let why = format!("{key} of the metadata is not supported: write a rule");
+            Err(SchemaError::at(&Path::Root.field("metadata"), why))
+        }
     }
 }
 

@@ -151,7 +151,9 @@ pub(super) async fn patch(api: &Api, asked: &Asked, intake: &Intake) -> Answered
 ///
 /// # Errors
 /// 415, with the types that are. Server-side apply is not among them: what it promises hangs on who
-/// owns which field, and that is not kept.
+/// owns which field, and that is not kept. `kubectl apply --server-side` then ends with "Server-side apply
+/// not available on the server" and kube-rs' `Patch::Apply` with an API error of code 415; neither falls
+/// back, nor tries again. `kubectl apply` without the flag uses merge patches, and works.
 pub(super) fn check_patch_type(asked: &Asked) -> Result<(), ApiError> {
     const CUSTOM: &[&str] = &[
         "application/json-patch+json",

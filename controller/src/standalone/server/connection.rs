@@ -7,7 +7,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::handle::{Peer, respond};
@@ -36,7 +36,7 @@ pub(super) async fn serve(listener: TcpListener, api: Arc<Api>, tls: CurrentTls)
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
                 continue;
             }
         };
@@ -103,6 +103,7 @@ async fn connection(stream: TcpStream, api: Arc<Api>, tls: CurrentTls) -> Result
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         served = serving.as_mut() => return served.map_err(|error| error.to_string()),
+        () = sleep(api.limits.stranger_life), if !is_known => return Ok(()),
         () = stopped(&mut stopping) => {}
     }
     serving.as_mut().graceful_shutdown();

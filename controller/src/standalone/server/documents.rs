@@ -101,7 +101,7 @@ impl Documents {
             let document = Document::new(discovery::AGGREGATED, format!("{value}\n"));
             aggregated.insert(path, document);
         }
-        let protobuf = Document::new(openapi::V2_MEDIA, openapi::V2);
+        let protobuf = Document::new(openapi::V2_MEDIA, openapi::v2(resources));
         aggregated.insert("/openapi/v2", protobuf);
         Self { plain, aggregated }
     }

@@ -22,6 +22,7 @@ use crate::standalone::request::Verb;
 use crate::standalone::request::accept::{self, Form};
 use crate::standalone::request::path::{self, ResourcePath, Target};
 use crate::standalone::request::query::Query;
+use crate::standalone::resource::Nature;
 use crate::standalone::write::{self, BodyType, Part};
 use crate::standalone::{discovery, protobuf, review};
 
@@ -219,7 +220,12 @@ async fn resource(
         return Err(ApiError::method_not_allowed(&of, ""));
     };
     let is_read_only = resource.is_always_empty && !matches!(verb, Verb::Get | Verb::List);
-    let is_odd = part == Part::Status && matches!(verb, Verb::Create | Verb::Delete);
+    let is_odd = match verb {
+        Verb::Create | Verb::Delete => part == Part::Status,
+        // Each is the end of everything in it: that is asked for by name.
+        Verb::DeleteCollection => resource.nature == Nature::Namespace,
+        _ => false,
+    };
     if is_read_only || is_odd {
         return Err(ApiError::method_not_allowed(&of, verb.as_str()));
     }

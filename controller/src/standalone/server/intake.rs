@@ -26,7 +26,10 @@ pub(super) async fn take(
     let announced = body.size_hint().upper();
     let room = match announced.map(usize::try_from) {
         Some(Ok(length)) if length <= limits.body => length,
-        Some(_) => return Err(ApiError::too_large(limits.body)),
+        Some(_) => {
+            pour_away(&mut body, limits).await;
+            return Err(ApiError::too_large(limits.body));
+        }
         // Sent in chunks: it may become as large as any.
         None => limits.body,
     };
@@ -53,4 +56,19 @@ pub(super) async fn take(
         bytes,
         _room: permit,
     })
+}
+
+/// Reads on for a while after a body was found too large, and keeps nothing: a connection that is
+/// closed while its client still sends is reset, and the client never hears why.
+async fn pour_away(body: &mut Incoming, limits: &Limits) {
+    let pour = async {
+        let mut poured = 0;
+        while poured < 2 * limits.body
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            poured += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Whoever sends slowly is not waited for.
+    let _ = tokio::time::timeout(limits.body_time, pour).await;
 }

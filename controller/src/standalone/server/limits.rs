@@ -34,6 +34,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long a stranger may take for the head of a request, or wait before it.
     pub stranger_head: Duration,
+    /// How long a stranger's connection may last.
+    pub stranger_life: Duration,
     /// How long a client may take for the head of a request, or wait before it. Longer than clients
     /// keep a connection that they do not use, so that none is closed in their hands.
     pub head: Duration,
@@ -63,6 +65,7 @@ impl Default for Limits {
             bodies: 8 * 1024 * 1024,
             handshake: Duration::from_secs(10),
             stranger_head: Duration::from_secs(10),
+            stranger_life: Duration::from_secs(60),
             head: Duration::from_secs(150),
             body_time: Duration::from_secs(30),
             stall: Duration::from_secs(30),

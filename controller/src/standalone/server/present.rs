@@ -112,7 +112,9 @@ impl Presenter {
             return line(kind, &self.item(stored));
         };
         let metadata = json!({"resourceVersion": stored.revision.to_string()});
-        let row = self.row(&self.value(stored));
+        // Ages are those of the moment, and a watch may be hours old.
+        let now = jiff::Timestamp::now();
+        let row = table::row(&self.resource, &self.value(stored), self.include, now);
         let table = table_value(beta, metadata, self.definitions(is_first), vec![row]);
         line(kind, table.to_string().as_bytes())
     }

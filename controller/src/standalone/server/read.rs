@@ -17,7 +17,7 @@ use crate::standalone::error::ApiError;
 use crate::standalone::request::accept::{Encoding, Shape};
 use crate::standalone::request::options::{self, ListOptions, Match};
 use crate::standalone::store::Indexed;
-use crate::standalone::store::{Page, Revision, Stored};
+use crate::standalone::store::{self, Page, Revision, Stored};
 
 /// Lists longer than this are not indented, whatever is asked: that takes all of it in memory.
 const LONGEST_PRETTY: usize = 500;
@@ -100,7 +100,15 @@ pub(super) async fn list(api: &Api, asked: &Asked) -> Answered {
 
 /// A page of what was asked for; 0 as limit: all of it.
 fn page(api: &Api, asked: &Asked, options: &ListOptions, limit: usize) -> Result<Page, ApiError> {
-    let (scope, keep) = (asked.scope(), keep(options));
+    let scope = asked.scope();
+    let (keep, hint) = (keep(options), hint(asked, options));
+    let query = store::Query {
+        of: &scope,
+        hint,
+        after: None,
+        limit,
+        keep: &keep,
+    };
     if let Some(token) = &options.continue_from {
         if options.revision.is_some_and(|revision| revision > 0) {
             let message = "specifying resource version is not allowed when using continue";
@@ -108,12 +116,11 @@ fn page(api: &Api, asked: &Asked, options: &ListOptions, limit: usize) -> Result
         }
         let token = Token::parse(token)?;
         let after = (token.namespace, token.name);
-        let Some(revision) = token.revision else {
-            return Ok(api.store.list(&scope, Some(&after), limit, &keep));
+        let query = store::Query {
+            after: Some(&after),
+            ..query
         };
-        let page = api
-            .store
-            .list_at(Revision(revision), &scope, Some(&after), limit, &keep);
+        let page = api.store.page(&query, token.revision.map(Revision));
         return page.map_err(|_| {
             let (namespace, name) = after;
             let token = Token {
@@ -132,34 +139,51 @@ fn page(api: &Api, asked: &Asked, options: &ListOptions, limit: usize) -> Result
         _ => None,
     };
     if let Some(revision) = exact {
-        let page = api
-            .store
-            .list_at(Revision(revision), &scope, None, limit, &keep);
+        let page = api.store.page(&query, Some(Revision(revision)));
         return page.map_err(|_| {
             ApiError::expired("The resourceVersion for the provided list is too old.")
         });
     }
-    Ok(current(api, asked, options, limit))
+    current(api, asked, options, limit)
+}
+
+/// A field's value that the selector demands, so that others' objects are not looked at.
+pub(super) fn hint<'a>(asked: &'a Asked, options: &'a ListOptions) -> Option<(&'a str, &'a str)> {
+    let mut fields = asked.resource.selectable.iter().map(String::as_str);
+    fields.find_map(|field| Some((field, options.fields.exact(field)?)))
 }
 
 /// What there is now. One object by its name is not searched for.
-pub(super) fn current(api: &Api, asked: &Asked, options: &ListOptions, limit: usize) -> Page {
+pub(super) fn current(
+    api: &Api,
+    asked: &Asked,
+    options: &ListOptions,
+    limit: usize,
+) -> Result<Page, ApiError> {
     let (scope, keep) = (asked.scope(), keep(options));
     let is_one_place = !asked.resource.namespaced || scope.namespace.is_some();
     let name = options.fields.exact("metadata.name");
     let Some(name) = name.filter(|_| is_one_place) else {
-        return api.store.list(&scope, None, limit, &keep);
+        let query = store::Query {
+            of: &scope,
+            hint: hint(asked, options),
+            after: None,
+            limit,
+            keep: &keep,
+        };
+        let page = api.store.page(&query, None);
+        return page.map_err(|error| ApiError::internal(error.to_string()));
     };
     // The revision first: what is found is then of it or later, and is told again at worst.
     let revision = api.store.revision();
     let found = api.store.get(&asked.key(name));
     let items = found.filter(|found| keep(&found.indexed));
-    Page {
+    Ok(Page {
         revision,
         items: items.into_iter().collect(),
         next: None,
         remaining: None,
-    }
+    })
 }
 
 pub(super) fn refuse_future(api: &Api, wanted: Option<u64>) -> Result<(), ApiError> {

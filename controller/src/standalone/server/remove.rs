@@ -165,7 +165,7 @@ pub(super) async fn collection(api: &Arc<Api>, asked: &Asked, intake: &Intake) -
     let deletion = parse(asked, intake)?;
     let options = ListOptions::parse(&asked.query, &asked.resource)?;
     let permit = api.gates.large_list().await?;
-    let page = read::current(api, asked, &options, options.limit.unwrap_or(0));
+    let page = read::current(api, asked, &options, options.limit.unwrap_or(0))?;
     for item in &page.items {
         asked.check(api, &change::object(item))?;
     }

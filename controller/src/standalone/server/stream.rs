@@ -151,12 +151,12 @@ async fn begin(
     options: &ListOptions,
 ) -> Result<(Beginning, Revision), ApiError> {
     let limit = api.limits.large_list;
-    let mut page = read::current(api, asked, options, limit);
+    let mut page = read::current(api, asked, options, limit)?;
     let mut _permit = None;
     if page.next.is_some() {
         drop(page);
         _permit = Some(api.gates.large_list().await?);
-        page = read::current(api, asked, options, 0);
+        page = read::current(api, asked, options, 0)?;
     }
     let beginning = Beginning {
         items: page.items,
@@ -167,12 +167,10 @@ async fn begin(
 
 /// A field's value that the selector demands, by which the store finds who is concerned.
 fn hint(asked: &Asked, options: &ListOptions) -> Option<(String, String)> {
-    let selectable = asked.resource.selectable.iter().map(String::as_str);
-    let mut fields = std::iter::once("metadata.name").chain(selectable);
-    fields.find_map(|field| {
-        let value = options.fields.exact(field)?;
-        Some((field.to_owned(), value.to_owned()))
-    })
+    const NAME: &str = "metadata.name";
+    let name = options.fields.exact(NAME).map(|name| (NAME, name));
+    let (field, value) = name.or_else(|| read::hint(asked, options))?;
+    Some((field.to_owned(), value.to_owned()))
 }
 
 /// How long a watch lasts: as long as was asked, but not longer than the certificate.

@@ -24,6 +24,8 @@ pub(super) struct Batch {
     pub(super) bytes: usize,
     /// What was changed here, as it will be: absent if it goes.
     newest: HashMap<Arc<Key>, Option<Stored>>,
+    /// For encoding.
+    buffer: Vec<u8>,
 }
 
 type Answer = Result<Stored, CommitError>;
@@ -59,7 +61,7 @@ impl Batch {
             return Err(CommitError::Mismatch { current });
         }
         let revision = Revision(memory.revision.0 + self.events.len() as u64).next();
-        let bytes = encode(&key, object, revision)?;
+        let bytes = encode(&key, object, revision, &mut self.buffer)?;
         self.bytes += bytes.len();
         let stored = Stored {
             key: match &current {
@@ -83,7 +85,12 @@ impl Batch {
 }
 
 /// The object's JSON, with the revision in it.
-fn encode(key: &Key, mut object: Value, revision: Revision) -> Result<Bytes, CommitError> {
+fn encode(
+    key: &Key,
+    mut object: Value,
+    revision: Revision,
+    buffer: &mut Vec<u8>,
+) -> Result<Bytes, CommitError> {
     let wrong = || {
         let key = key.to_string();
         CommitError::Failed(Arc::new(StoreError::NotAnObject { key }))
@@ -91,8 +98,10 @@ fn encode(key: &Key, mut object: Value, revision: Revision) -> Result<Bytes, Com
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     let metadata = metadata.ok_or_else(wrong)?;
     metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
-    let json = serde_json::to_vec(&object).map_err(|_| wrong())?;
-    Ok(json.into())
+    // Grown in one place and copied out: what is kept for long must not leave gaps in the heap.
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, &object).map_err(|_| wrong())?;
+    Ok(Bytes::copy_from_slice(buffer))
 }
 
 /// Most changes are of a status and leave what selectors look at as it was: then the old state's

@@ -92,7 +92,7 @@ impl History {
     pub(super) fn after(
         &self,
         revision: Revision,
-    ) -> Result<impl Iterator<Item = &WatchEvent>, TooOld> {
+    ) -> Result<impl ExactSizeIterator<Item = &WatchEvent>, TooOld> {
         let oldest = self.trimmed;
         let skipped = revision.0.checked_sub(oldest.0).ok_or(TooOld { oldest })?;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);

@@ -61,6 +61,19 @@ impl Scope {
                 .is_none_or(|namespace| *namespace == key.namespace)
     }
 
+    /// The least key behind it. No text sorts between another and the same with a NUL behind it.
+    pub(super) fn end(&self) -> Key {
+        let (storage, namespace) = match &self.namespace {
+            None => (format!("{}\0", self.storage), String::new()),
+            Some(namespace) => (self.storage.clone(), format!("{namespace}\0")),
+        };
+        Key {
+            storage,
+            namespace,
+            name: String::new(),
+        }
+    }
+
     /// The least key that can be in it.
     pub(super) fn start(&self) -> Key {
         Key {

@@ -4,12 +4,13 @@
 /// than 600 MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreLimits {
-    /// How many changes are kept for watches and lists that begin in the past. 65,536: a minute at
-    /// 1,000 changes a second, in which a client that was cut off comes back or a list is read to
+    /// How many changes are kept for watches and lists that begin in the past. 32,768: half a minute
+    /// at 1,000 changes a second, in which a client that was cut off comes back or a list is read to
     /// its last page; at the rate of a calm cluster it is hours.
     pub history_changes: usize,
-    /// How many bytes of objects, old and new, those changes may hold. 128 MiB: 65,536 changes of
-    /// objects of 1 KiB. Memory needs about half, since an old state is an earlier change's new one.
+    /// How many bytes of objects, old and new, those changes may hold. 64 MiB: 20,000 changes of
+    /// objects of 1.2 KiB. Memory needs about half, since an old state is an earlier change's new
+    /// one.
     pub history_bytes: usize,
     /// How many changes that concern it a watcher may be behind, 16,384: 16 seconds at 1,000 changes
     /// a second. They are not copied for each watcher; whoever is further behind won't catch up.
@@ -29,8 +30,8 @@ pub struct StoreLimits {
 impl Default for StoreLimits {
     fn default() -> Self {
         Self {
-            history_changes: 65_536,
-            history_bytes: 128 << 20,
+            history_changes: 32_768,
+            history_bytes: 64 << 20,
             watcher_backlog: 16_384,
             queue: 1_024,
             batch_changes: 512,

@@ -1,8 +1,5 @@
 //! Lists: pages of one kind's objects, all as of one revision.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,6 +8,22 @@ use super::history::TooOld;
 use super::indexed::Indexed;
 use super::key::{Key, Revision, Scope};
 use super::memory::Memory;
+use super::past::Past;
+
+/// What to list.
+#[derive(Clone, Copy)]
+pub struct Query<'a> {
+    /// Of which kind, and where.
+    pub of: &'a Scope,
+    /// A field and its value that `keep` demands in any case: the others' objects are not looked at.
+    pub hint: Option<(&'a str, &'a str)>,
+    /// Only what follows this namespace and name.
+    pub after: Option<&'a (String, String)>,
+    /// How many objects at most; 0 for no limit.
+    pub limit: usize,
+    /// Which objects. Must not call the store.
+    pub keep: &'a dyn Fn(&Indexed) -> bool,
+}
 
 /// One page of a list.
 #[derive(Clone, Debug)]
@@ -21,46 +34,59 @@ pub struct Page {
     pub items: Vec<Stored>,
     /// What to ask for the next page after: namespace and name. `None` on the last page.
     pub next: Option<(String, String)>,
-    /// How many objects of the scope follow, whether they would be kept or not; so it says what
-    /// remains only where all are kept. `None` on the last page.
+    /// How many objects follow, whether they would be kept or not; so it says what remains only
+    /// where all are kept. `None` on the last page.
     pub remaining: Option<u64>,
 }
 
-/// What to list.
-pub(super) struct Query<'a> {
-    pub(super) of: &'a Scope,
-    pub(super) after: Option<&'a (String, String)>,
-    /// 0 for no limit.
-    pub(super) limit: usize,
-    pub(super) keep: &'a dyn Fn(&Indexed) -> bool,
-}
+/// A part of all keys.
+pub(super) type Range = (Bound<Key>, Bound<Key>);
 
 impl Query<'_> {
-    /// Where in the order of keys it begins.
-    fn start(&self) -> Bound<Key> {
-        let first = self.of.start();
-        let Some((namespace, name)) = self.after else {
-            return Bound::Included(first);
+    /// The keys that can be in it. None at all if what it follows is behind its scope: a token may
+    /// have come from elsewhere.
+    pub(super) fn range(&self) -> Option<Range> {
+        let (first, end) = (self.of.start(), self.of.end());
+        let start = match self.after {
+            None => Bound::Included(first),
+            Some((namespace, name)) => {
+                let after = Key {
+                    storage: first.storage.clone(),
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                };
+                if after >= end {
+                    return None;
+                }
+                match after < first {
+                    true => Bound::Included(first),
+                    false => Bound::Excluded(after),
+                }
+            }
         };
-        let after = Key {
-            storage: first.storage.clone(),
-            namespace: namespace.clone(),
-            name: name.clone(),
-        };
-        // A token may have come from elsewhere: it must not lead out of the scope.
-        if after < first {
-            Bound::Included(first)
-        } else {
-            Bound::Excluded(after)
-        }
+        Some((start, Bound::Excluded(end)))
+    }
+
+    /// A field and value that is worth an index. A name is one object's, or a few's.
+    fn indexed(&self) -> Option<(&str, &str)> {
+        self.hint
+            .filter(|(field, _)| !field.starts_with("metadata."))
     }
 }
 
 impl Memory {
+    /// The field that must be indexed before the query is answered.
+    pub(super) fn lacks<'a>(&self, query: &'a Query<'_>) -> Option<&'a str> {
+        let (field, value) = query.indexed()?;
+        let index = self.indexes.get(&query.of.storage);
+        let is_there = index.is_some_and(|index| index.keys(field, value).is_some());
+        (!is_there).then_some(field)
+    }
+
     /// A page of what is there now.
     pub(super) fn page(&self, query: &Query<'_>) -> Page {
-        let objects = self.range(query).map(|(_, object)| object);
-        fill(query, self.revision, objects)
+        let objects = query.range().map(|range| self.now(query, range));
+        fill(query, self.revision, objects.into_iter().flatten())
     }
 
     /// A page of what was there at this revision: what is there now, with all that came after undone.
@@ -68,70 +94,44 @@ impl Memory {
         if revision >= self.revision {
             return Ok(self.page(query));
         }
-        let start = query.start();
-        let mut undone: BTreeMap<&Arc<Key>, Option<&Stored>> = BTreeMap::new();
-        for event in self.history.after(revision)? {
-            let key = &event.object.key;
-            let begun = match &start {
-                Bound::Excluded(after) => **key > *after,
-                _ => true,
-            };
-            if begun && query.of.holds(key) {
-                // The first change after the revision knows what was there at it.
-                undone.entry(key).or_insert(event.before.as_ref());
-            }
-        }
-        let merged = Merged {
-            now: self.range(query).peekable(),
-            then: undone.into_iter().peekable(),
+        let later = self.history.after(revision)?;
+        let Some(range) = query.range() else {
+            return Ok(fill(query, revision, std::iter::empty()));
         };
-        Ok(fill(query, revision, merged))
+        let past = Past::new(revision, later, &range);
+        let is_hinted = |object: &Stored| is_hinted(query, object);
+        let others = past.others(is_hinted);
+        let objects = past.merge(self.now(query, range), others, is_hinted);
+        Ok(fill(query, revision, objects))
     }
 
-    fn range<'a>(&'a self, query: &Query<'a>) -> impl Iterator<Item = (&'a Arc<Key>, &'a Stored)> {
-        let of = query.of;
-        self.objects
-            .range::<Key, _>((query.start(), Bound::Unbounded))
-            .take_while(move |(key, _)| of.holds(key))
-    }
-}
-
-/// Two ordered views of objects as one, where what was then wins.
-struct Merged<'a, N, T>
-where
-    N: Iterator<Item = (&'a Arc<Key>, &'a Stored)>,
-    T: Iterator<Item = (&'a Arc<Key>, Option<&'a Stored>)>,
-{
-    now: Peekable<N>,
-    then: Peekable<T>,
-}
-
-impl<'a, N, T> Iterator for Merged<'a, N, T>
-where
-    N: Iterator<Item = (&'a Arc<Key>, &'a Stored)>,
-    T: Iterator<Item = (&'a Arc<Key>, Option<&'a Stored>)>,
-{
-    type Item = &'a Stored;
-
-    fn next(&mut self) -> Option<&'a Stored> {
-        loop {
-            let order = match (self.now.peek(), self.then.peek()) {
-                (None, None) => return None,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((now, _)), Some((then, _))) => now.cmp(then),
-            };
-            if order == Ordering::Less {
-                return self.now.next().map(|(_, object)| object);
+    /// What is there now, in order.
+    fn now<'a>(
+        &'a self,
+        query: &Query<'_>,
+        range: Range,
+    ) -> Box<dyn Iterator<Item = &'a Stored> + 'a> {
+        let index = self.indexes.get(&query.of.storage);
+        let hinted = query.indexed();
+        let indexed = hinted.and_then(|(field, value)| index?.keys(field, value));
+        match indexed {
+            None => {
+                let objects = self.objects.range::<Key, _>(range);
+                Box::new(objects.map(|(_, object)| object))
             }
-            if order == Ordering::Equal {
-                self.now.next();
-            }
-            if let Some((_, Some(object))) = self.then.next() {
-                return Some(object);
+            Some(None) => Box::new(std::iter::empty()),
+            Some(Some(keys)) => {
+                let keys = keys.range::<Key, _>(range);
+                Box::new(keys.filter_map(|key: &Arc<Key>| self.objects.get(key)))
             }
         }
     }
+}
+
+/// Whether the object is among those that the index leads to.
+fn is_hinted(query: &Query<'_>, object: &Stored) -> bool {
+    let hinted = query.indexed();
+    hinted.is_none_or(|(field, value)| object.indexed.field(field) == value)
 }
 
 fn fill<'a>(

@@ -30,11 +30,7 @@ impl Disk {
             let what = format!("the log ends at revision {newest}, the store is of {revision}");
             return Err(StoreError::Damaged { what });
         }
-        Ok(Memory {
-            revision,
-            objects,
-            history,
-        })
+        Ok(Memory::new(revision, objects, history))
     }
 }
 

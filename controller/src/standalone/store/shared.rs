@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 use super::change::WatchEvent;
 use super::error::StoreError;
 use super::key::Revision;
+use super::list::Query;
 use super::memory::Memory;
 use super::topic::Topics;
 
@@ -44,6 +45,22 @@ impl Shared {
     /// writer panics before it takes the lock, or the process is beyond help.
     pub(super) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, with a field indexed that the query asks for.
+    pub(super) fn memory_for(&self, query: &Query<'_>) -> RwLockReadGuard<'_, Memory> {
+        let memory = self.memory();
+        let Some(field) = memory.lacks(query) else {
+            return memory;
+        };
+        drop(memory);
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have been faster.
+        if memory.lacks(query).is_some() {
+            memory.index(&query.of.storage, field);
+        }
+        drop(memory);
+        self.memory()
     }
 
     pub(super) fn topics(&self) -> &Arc<Mutex<Topics>> {

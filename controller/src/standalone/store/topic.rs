@@ -233,3 +233,77 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::change::Stored;
+    use super::super::indexed::Indexed;
+    use super::super::key::Key;
+    use super::*;
+
+    fn event(revision: u64, pool: &str) -> WatchEvent {
+        let key = Key {
+            storage: "volumes".to_owned(),
+            namespace: String::new(),
+            name: "vol".to_owned(),
+        };
+        let indexed = Indexed {
+            fields: [("pool".to_owned(), pool.to_owned())].into(),
+            ..Indexed::default()
+        };
+        WatchEvent {
+            revision: Revision(revision),
+            object: Stored {
+                key: Arc::new(key),
+                bytes: Bytes::new(),
+                revision: Revision(revision),
+                indexed: Arc::new(indexed),
+            },
+            before: None,
+            removed: false,
+        }
+    }
+
+    fn listed(topic: &Subscription) -> Vec<u64> {
+        let listed = topic.topic().listed();
+        listed.revisions.iter().map(|each| each.0).collect()
+    }
+
+    /// Also where nobody reads them, numbers do not outlive the history.
+    #[test]
+    fn what_the_history_forgot_is_forgotten_here() {
+        let topics = Arc::new(Mutex::new(Topics::new(100)));
+        let hint = |pool: &str| Some(("pool".to_owned(), pool.to_owned()));
+        let one = Subscription::new(&topics, "volumes", hint("a"));
+        let all = Subscription::new(&topics, "volumes", None);
+        let other = Subscription::new(&topics, "leases", None);
+        let mut touched = Vec::new();
+        let locked = topics.lock().unwrap();
+        for (revision, pool) in [(2, "a"), (3, "b"), (4, "a")] {
+            locked.tell(&event(revision, pool), &mut touched);
+        }
+        assert_eq!(listed(&one), [2, 4]);
+        assert_eq!(listed(&all), [2, 3, 4]);
+        assert_eq!(listed(&other), [0; 0]);
+        locked.forget(Revision(3));
+        assert_eq!((listed(&one), listed(&all)), (vec![4], vec![4]));
+        assert!(one.topic().after(Revision(1), 9).is_err());
+        assert_eq!(one.topic().after(Revision(2), 9).unwrap(), [Revision(4)]);
+    }
+
+    #[test]
+    fn topics_go_with_their_last_watcher() {
+        let topics = Arc::new(Mutex::new(Topics::new(100)));
+        let hint = || Some(("pool".to_owned(), "a".to_owned()));
+        let one = Subscription::new(&topics, "volumes", hint());
+        let two = Subscription::new(&topics, "volumes", hint());
+        let all = Subscription::new(&topics, "volumes", None);
+        drop(one);
+        assert_eq!(topics.lock().unwrap().watchers(), 2);
+        drop(all);
+        drop(two);
+        assert!(topics.lock().unwrap().kinds.is_empty());
+    }
+}

@@ -65,6 +65,7 @@ pub(super) fn keep(nature: Nature, object: &mut Value, old: &Value) {
 /// What the deletion of an object of this kind leaves.
 pub(super) fn end(nature: Nature, object: &mut Value) {
     if nature == Nature::Namespace {
+        objectmeta::unset(object, "deletionGracePeriodSeconds");
         object["status"] = json!({"phase": "Terminating"});
     }
 }
@@ -81,11 +82,6 @@ pub(super) fn may_go(object: &Value) -> bool {
     let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
     let held = object.pointer("/spec/finalizers").and_then(Value::as_array);
     !is_namespace || held.is_none_or(Vec::is_empty)
-}
-
-/// As [`may_go`], for an object that is deleted already.
-pub(super) fn is_finished(object: &Value) -> bool {
-    may_go(object)
 }
 
 /// The fields that a kind's own rules refuse.

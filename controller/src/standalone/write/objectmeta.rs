@@ -137,6 +137,21 @@ fn new_finalizers(object: &Value, old: &Value) -> Option<Cause> {
     Some(Cause::forbidden("metadata.finalizers", &why))
 }
 
+/// What a client should think about: finalizers that others might call the same.
+pub(super) fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let is_new = |f: &&str| old.is_none_or(|old| !finalizers(old).any(|o| o == *f));
+    let vague = finalizers(object)
+        .filter(|f| !f.contains('/'))
+        .filter(is_new);
+    let warning = |f| {
+        format!(
+            "metadata.finalizers: {f:?}: prefer a domain-qualified finalizer name to avoid \
+             accidental conflicts with other finalizer writers"
+        )
+    };
+    vague.take(10).map(warning).collect()
+}
+
 /// Whether a deleted object has nothing left that holds it back.
 pub(super) fn is_finished(object: &Value) -> bool {
     field(object, "deletionTimestamp").is_some() && finalizers(object).next().is_none()
