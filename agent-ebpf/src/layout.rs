@@ -13,7 +13,7 @@ pub use kinds::{
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
 /// an agent never reads maps of another layout.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The most pool disks that one node measures.
 pub const MAX_DISKS: u32 = 64;
@@ -318,7 +318,7 @@ pub struct Mapper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Gate {
-    /// The object whose programs are to act; the others return at once.
+    /// The object whose programs are to act: see [`crate::handover`].
     Object,
     /// Not 0 if each request of a disk is noted when it is issued, whatever the kernel notes: so that several copies of the program
     /// that sees its end end it once.
@@ -400,6 +400,8 @@ pub mod maps {
     pub const TARGETS: &str = "TARGETS";
     /// [`crate::table::Fill`] of each [`crate::table::Table`].
     pub const FILLS: &str = "FILLS";
+    /// Per CPU: `u64` at each [`crate::handover::Event`].
+    pub const NOTES: &str = "NOTES";
     /// `[u64; 1]`: its own address, for programs' arithmetic.
     pub const BASE: &str = "BASE";
     /// Per CPU: room for a number. Pinned like the rest.

@@ -11,6 +11,7 @@
 //! of any pinned map, or to its meaning, raises [`layout::VERSION`].
 #![no_std]
 
+pub mod handover;
 pub mod kernel;
 pub mod layout;
 pub mod scale;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bio;
 pub(crate) mod carried;
+pub(crate) mod duty;
 pub(crate) mod facts;
 pub(crate) mod initiator;
 pub(crate) mod limit;
@@ -16,16 +17,12 @@ pub(crate) mod typed;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use weir_agent_ebpf::layout::{Device, GATES, Gate, Meta};
+use weir_agent_ebpf::layout::{Device, Meta};
 use weir_agent_ebpf::table::key_of_device;
 
+pub(crate) use duty::{notes_requests, on_duty};
 use tables::{Devices, find};
-
-/// First the number of the object whose programs act. An upgrade attaches the new object's programs
-/// beside the old ones and then changes this one number: no I/O is missed and none counted twice,
-/// but for those whose event is just being handled at that moment.
-#[map]
-static GATE: Array<u64> = Array::with_max_entries(GATES, 0);
+pub(crate) use weir_agent_ebpf::handover::Event;
 
 /// For each element of the table of devices, whether the kernel itself notes when the device's requests are issued.
 #[map]
@@ -34,20 +31,6 @@ static TIMED: Array<u32> = Array::with_max_entries(1, 0);
 // The agent's own, declared here so that every map is made in one place. No program uses it.
 #[map]
 static META: Array<Meta> = Array::with_max_entries(1, 0);
-
-/// Whether this object's programs are the ones to act.
-#[inline(always)]
-pub(crate) fn on_duty() -> bool {
-    GATE.get(Gate::Object as u32)
-        .is_some_and(|object| *object == facts::OBJECT.load())
-}
-
-/// Whether each request of a disk is to be noted when it is issued.
-#[inline(always)]
-pub(crate) fn notes_requests() -> bool {
-    GATE.get(Gate::NoteRequests as u32)
-        .is_some_and(|notes| *notes != 0)
-}
 
 /// Programs for ends are attached up to [`COPIES`](weir_agent_ebpf::layout::COPIES) times, since the kernel skips one that an interrupt
 /// finds at work. Whoever comes first ends what was noted, by taking it out; the others find nothing. (The object's address is not used

@@ -1,5 +1,6 @@
 //! How big each map is, and all of them together.
 
+use crate::handover::EVENTS;
 use crate::layout::{
     Counts, Device, DiskStart, FAILURES, Figure, GATES, HostKey, LOSSES, MAX_DISKS, Mapper, Meta,
     OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start, Tally,
@@ -23,7 +24,7 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 32;
+pub const MAPS: usize = 33;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
@@ -109,6 +110,7 @@ pub const fn shapes(room: Room) -> [MapShape; MAPS] {
     [
         array::<Meta>(maps::META, 1),
         array::<u64>(maps::GATE, GATES),
+        per_cpu::<u64>(maps::NOTES, EVENTS),
         array::<Keys>(maps::DEVICE_KEYS, device_sets),
         array::<Device>(maps::DEVICES, device_sets * WAYS),
         array::<u32>(maps::TIMED, device_sets * WAYS),

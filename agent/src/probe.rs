@@ -17,6 +17,7 @@
 mod ageing;
 mod grace;
 mod groups;
+mod handover;
 mod mapper;
 mod maps;
 mod members;

@@ -8,11 +8,6 @@
     reason = "test helpers panic like tests; clippy only excuses test functions"
 )]
 
-/// The ends of so many I/Os to a loop device, of those of one test, may reach no program natively: a machine's own kernel, which may be
-/// anybody's, may keep programs away from what its first process is interrupted by. Seen on 6.18: up to 10 (once 170) of 654,000 ends were
-/// handled in an interrupt of one of that process's threads, of which no other tracepoint fires either. In VMs none may lack.
-const UNTOLD: u64 = 2;
-
 #[path = "probes/batch.rs"]
 #[expect(dead_code, reason = "others use the rest")]
 mod batch;
@@ -26,6 +21,8 @@ mod continuity;
 mod device;
 #[path = "probes/disk.rs"]
 mod disk;
+#[path = "probes/handover.rs"]
+mod handover;
 #[path = "probes/hostile.rs"]
 mod hostile;
 #[path = "probes/io.rs"]
@@ -33,6 +30,10 @@ mod hostile;
 mod io;
 #[path = "probes/loss.rs"]
 mod loss;
+#[path = "probes/traced.rs"]
+mod traced;
+#[path = "probes/untold.rs"]
+mod untold;
 #[path = "probes/verifier.rs"]
 mod verifier;
 #[path = "probes/volume.rs"]

@@ -1,6 +1,6 @@
 //! The probes under the kernel's own NVMe target and device mapper, for a VM that nothing else uses:
 //! needs root, dm-mod with its thin, snapshot and delay targets, nvmet-tcp, nvme-tcp, `dmsetup` and `modprobe`, an empty disk /dev/vda with room for
-//! 64 MiB, and a loopback interface that is up. Fails, and doesn't skip, where it lacks one.
+//! 64 MiB, another, /dev/vdc, whose queue is cramped (see `Disk::cramped` in `xtask`), and a loopback interface that is up. Fails, and doesn't skip, where it lacks one.
 //!
 //! Run with `--test-threads=1`: there is one target.
 #![expect(
@@ -36,6 +36,23 @@ mod outcomes;
 mod stack;
 #[path = "probes/stages.rs"]
 mod stages;
+#[path = "probes/traced.rs"]
+mod traced;
+mod untold {
+    //! Here every end reaches the programs.
+
+    pub(crate) struct Untold;
+
+    impl Untold {
+        pub(crate) fn watch() -> Self {
+            Untold
+        }
+
+        pub(crate) fn count(&self) -> u64 {
+            0
+        }
+    }
+}
 #[path = "probes/verifier.rs"]
 mod verifier;
 
@@ -50,8 +67,8 @@ use weir_agent::histogram::Histogram;
 use weir_agent::probe::{DevT, Loss, MeasuredImport, Mode, Op, Probes, Snapshot, Stage, Wanted};
 
 const DISK: &str = "/dev/vda";
-/// Every end reaches the programs.
-const UNTOLD: u64 = 0;
+/// Requests to it are put back now and then, since its queue has no room for all that may be in flight.
+const CRAMPED: &str = "/dev/vdc";
 
 fn exported(dev: DevT, hosts: &[&str]) -> Wanted {
     let initiators = hosts

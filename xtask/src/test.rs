@@ -127,16 +127,17 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         report.case(&format!("fuzz ({seconds} s each)"), || cargo.show());
     }
     if runs(Area::Native) {
-        let [ios, rounds] = match wanted.scale.full {
-            true => ["10000000", "10000"],
-            false => ["1000000", "300"],
+        let [ios, rounds, handovers] = match wanted.scale.full {
+            true => ["10000000", "10000", "500"],
+            false => ["1000000", "300", "50"],
         };
         // One at a time: they share the machine's tracepoints and loop devices.
         let cargo = workspace
             .cargo()
             .args(["test", "-p", "weir-agent", "--test", "native_probes"])
             .env("WEIR_LOSS_IOS", ios)
-            .env("WEIR_HOSTILE_ROUNDS", rounds);
+            .env("WEIR_HOSTILE_ROUNDS", rounds)
+            .env("WEIR_HANDOVERS", handovers);
         report.case("native", || cargo.args(["--", "--test-threads=1"]).show());
     }
     if runs(Area::Truth) {

@@ -15,7 +15,7 @@ use weir_agent_ebpf::layout::{
 use super::facts::{self, op_of, read};
 use super::originals::stamp_bio;
 use super::typed::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, Typed};
-use super::{carried, device, now, on_duty, record, starts};
+use super::{Event, carried, device, now, on_duty, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
 const STATUS_AGAIN: u8 = 12;
@@ -23,8 +23,8 @@ const STATUS_AGAIN: u8 = 12;
 /// `block_bio_queue(struct bio *bio)`
 #[btf_tracepoint(function = "block_bio_queue")]
 pub(crate) fn bio_queue(ctx: BtfTracePointContext) -> i32 {
-    if on_duty() {
-        let bio = Typed::argument(ctx.arg(0));
+    let bio = Typed::argument(ctx.arg(0));
+    if on_duty(Event::BioQueue, bio.address()) {
         if let Some(device) = device(bio.pointer(BIO_BDEV).u32(BDEV_DEV)) {
             queued(bio, bio.address(), &device);
         }
@@ -35,9 +35,9 @@ pub(crate) fn bio_queue(ctx: BtfTracePointContext) -> i32 {
 /// `block_bio_complete(struct request_queue *q, struct bio *bio)`
 #[btf_tracepoint(function = "block_bio_complete")]
 pub(crate) fn bio_complete(ctx: BtfTracePointContext) -> i32 {
-    if on_duty() {
-        let bio = Typed::argument(ctx.arg(1));
-        let address = bio.address();
+    let bio = Typed::argument(ctx.arg(1));
+    let address = bio.address();
+    if on_duty(Event::BioComplete, address) {
         let status = bio.u8(BIO_STATUS);
         if let Some(start) = starts::take_bio(address, || status != 0) {
             completed(address, &start, status);

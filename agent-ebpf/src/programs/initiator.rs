@@ -9,12 +9,13 @@ use weir_agent_ebpf::layout::{Loss, Span};
 
 use super::carried::{each_bio, ended, owner_of};
 use super::facts::{NVME_STATUS, RQ_BIO, RQ_SIZE, read, read_at};
-use super::{now, on_duty, record, starts};
+use super::{Event, now, on_duty, record, starts};
 
 /// `nvme_setup_cmd(struct request *req, struct nvme_command *cmd)`
 #[raw_tracepoint(tracepoint = "nvme_setup_cmd")]
 pub(crate) fn nvme_setup(ctx: RawTracePointContext) -> i32 {
-    if on_duty() && began(ctx.arg(0)).is_none() {
+    let request = ctx.arg(0);
+    if on_duty(Event::CommandSetup, request) && began(request).is_none() {
         record::lost(Loss::Unreadable);
     }
     0
@@ -24,7 +25,7 @@ pub(crate) fn nvme_setup(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "nvme_complete_rq")]
 pub(crate) fn nvme_complete(ctx: RawTracePointContext) -> i32 {
     let request = ctx.arg(0);
-    if on_duty() && completed(request).is_none() {
+    if on_duty(Event::CommandComplete, request) && completed(request).is_none() {
         record::lost(Loss::Unreadable);
     }
     0

@@ -21,7 +21,9 @@ use super::typed::{
     BIO_NEXT, BIO_OPF, BIO_SIZE, DISK_MAJOR, DISK_MINOR, QUEUE_DISK, RQ_BIO, RQ_FLAGS, RQ_LENGTH,
     RQ_QUEUE, RQ_STARTED, Typed,
 };
-use super::{device_with_requests, is_first_copy, notes_requests, now, on_duty, record, starts};
+use super::{
+    Event, device_with_requests, is_first_copy, notes_requests, now, on_duty, record, starts,
+};
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
@@ -29,8 +31,9 @@ const MINOR_BITS: u32 = 20;
 /// `block_rq_issue(struct request *rq)`
 #[btf_tracepoint(function = "block_rq_issue")]
 pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
-    if on_duty() {
-        issued(Typed::argument(ctx.arg(0)));
+    let request = Typed::argument(ctx.arg(0));
+    if on_duty(Event::RequestIssue, request.address()) {
+        issued(request);
     }
     0
 }
@@ -38,11 +41,9 @@ pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
 /// `block_rq_requeue(struct request *rq)`
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
-    if on_duty() {
-        let request = Typed::argument(ctx.arg(0));
-        if device_of(request).is_some() {
-            starts::requeued(request.address(), request.u64(RQ_STARTED));
-        }
+    let request = Typed::argument(ctx.arg(0));
+    if on_duty(Event::RequestRequeue, request.address()) && device_of(request).is_some() {
+        starts::requeued(request.address(), request.u64(RQ_STARTED));
     }
     0
 }
@@ -50,8 +51,9 @@ pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`
 #[btf_tracepoint(function = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: BtfTracePointContext) -> i32 {
-    if on_duty() {
-        completed(Typed::argument(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
+    let request = Typed::argument(ctx.arg(0));
+    if on_duty(Event::RequestComplete, request.address()) {
+        completed(request, ctx.arg(1), ctx.arg(2));
     }
     0
 }

@@ -13,7 +13,7 @@ use super::facts::{
     NVMET_CTRL_HOSTNQN, NVMET_NS_BDEV, NVMET_REQ_CQE, NVMET_REQ_LENGTH, NVMET_REQ_NS, NVMET_REQ_SQ,
     NVMET_SQ_CTRL, NVMET_SQ_QID, TARGET_BDEV_DEV, read, read_at,
 };
-use super::{device, now, on_duty, record, starts};
+use super::{Event, device, now, on_duty, record, starts};
 
 #[map]
 static HOSTS: HashMap<HostKey, Place> = HashMap::with_max_entries(1, 0);
@@ -41,7 +41,8 @@ const DSM_DEALLOCATE: u32 = 1 << 2;
 /// `nvmet_req_init(struct nvmet_req *req, struct nvme_command *cmd)`
 #[raw_tracepoint(tracepoint = "nvmet_req_init")]
 pub(crate) fn nvmet_init(ctx: RawTracePointContext) -> i32 {
-    if on_duty() && began(ctx.arg(0), ctx.arg(1)).is_none() {
+    let request = ctx.arg(0);
+    if on_duty(Event::TargetInit, request) && began(request, ctx.arg(1)).is_none() {
         record::lost(Loss::Unreadable);
     }
     0
@@ -51,7 +52,7 @@ pub(crate) fn nvmet_init(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "nvmet_req_complete")]
 pub(crate) fn nvmet_complete(ctx: RawTracePointContext) -> i32 {
     let request = ctx.arg(0);
-    if on_duty()
+    if on_duty(Event::TargetComplete, request)
         && let Some(start) = starts::take_target(request)
     {
         completed(request, &start);

@@ -11,6 +11,7 @@ use weir_agent_ebpf::kernel::{self, Fact};
 use weir_agent_ebpf::layout::{COPIES, Gate};
 
 use super::ProbeError;
+use super::handover;
 use super::mapper;
 use super::maps::Maps;
 use super::object::{self, Hook, Object, one_line};
@@ -203,7 +204,7 @@ impl Groups {
         if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
             self.mapper = mapper::follow(maps, sysfs, types)?;
         }
-        set_gate(maps, Gate::Object, object.number())?;
+        handover::take_over(maps, object.number())?;
         if pins.remove_links_but(object.number())? {
             tracing::info!("the programs of another build were replaced, the counters go on");
         }
@@ -338,7 +339,7 @@ impl Program {
     }
 }
 
-fn set_gate(maps: &mut Maps, gate: Gate, value: u64) -> Result<(), ProbeError> {
+pub(super) fn set_gate(maps: &mut Maps, gate: Gate, value: u64) -> Result<(), ProbeError> {
     let index = gate as u32;
     if maps.gate.get(index)? == value {
         return Ok(());

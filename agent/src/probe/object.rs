@@ -11,6 +11,7 @@ use aya::programs::{BtfTracePoint, KProbe, Program, ProgramError, RawTracePoint}
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use thiserror::Error;
 use uuid::Uuid;
+use weir_agent_ebpf::handover;
 use weir_agent_ebpf::kernel::placeholder;
 use weir_agent_ebpf::layout::Meta;
 use weir_agent_ebpf::shapes::{Room, shapes};
@@ -85,10 +86,8 @@ pub(super) fn make_maps(bytes: &[u8], dir: &Path, room: Room) -> Result<(), Prob
 impl Object<'_> {
     /// A number that tells objects apart: equal bytes, equal number; never 0.
     pub(super) fn number(&self) -> u64 {
-        Uuid::new_v5(&Uuid::NAMESPACE_OID, self.bytes)
-            .as_u64_pair()
-            .0
-            | 1
+        let (number, _) = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.bytes).as_u64_pair();
+        handover::number(number)
     }
 
     /// Loads the object with the pinned maps. No program is handed to the kernel yet.

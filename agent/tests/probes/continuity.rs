@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bench::{Pins, drops, in_flight, only, total, volume};
+use crate::bench::{Pins, another_build, drops, in_flight, only, total, volume};
 use crate::device::Zram;
 use crate::io::Io;
 use weir_agent::probe::{Loss, Op, ProbeConfig, ProbeError, Probes, Room};
@@ -40,11 +40,8 @@ fn another_build_takes_over_and_nothing_counts_twice() {
     probes.sync(&wanted).unwrap();
     io.write(50);
     drop(probes);
-    // Bytes after the end of an ELF file mean nothing, but make it another build.
-    let mut object = pins.config().object.to_vec();
-    object.push(0);
     let mut probes = Probes::start(ProbeConfig {
-        object: object.leak(),
+        object: another_build(),
         ..pins.config()
     })
     .unwrap();

@@ -4,6 +4,7 @@
 use crate::bench::{Pins, disk, drops};
 use crate::device::{Loop, Zram};
 use crate::io::Io;
+use crate::untold::Untold;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{MeasuredDisk, Op, Snapshot, Wanted};
 use weir_agent_ebpf::layout::COPIES;
@@ -22,15 +23,14 @@ fn figures(snapshot: &Snapshot, op: Op) -> Histogram {
     ops.next().map(|(_, h)| h.clone()).unwrap_or_default()
 }
 
-/// How many of so many I/Os to a loop device lack in what was counted: none was counted twice, and no more than
-/// [`crate::UNTOLD`] lack.
-pub(crate) fn lacking(counted: u64, ios: u64) -> u64 {
+/// How many of so many I/Os to a loop device lack in what was counted: none was counted twice, and no more lack than reached no
+/// program.
+pub(crate) fn lacking(counted: u64, ios: u64, untold: &Untold) -> u64 {
     assert!(counted <= ios, "{counted} counted of {ios} I/Os");
-    let lacking = ios - counted;
-    let may_lack = 0..=crate::UNTOLD;
+    let (lacking, untold) = (ios - counted, untold.count());
     assert!(
-        may_lack.contains(&lacking),
-        "{counted} counted of {ios} I/Os"
+        lacking <= untold,
+        "{counted} counted of {ios} I/Os, {untold} ends reached no program"
     );
     lacking
 }
@@ -41,12 +41,14 @@ fn every_request_to_a_disk_is_counted_exactly_once() {
     let (pins, disk_device) = (Pins::new(), Loop::new());
     let mut probes = pins.start();
     probes.sync(&only_disk(disk(disk_device.dev()))).unwrap();
-    let mut io = Io::open(&disk_device.path());
+    let (untold, mut io) = (Untold::watch(), Io::open(&disk_device.path()));
     io.write(321);
     io.read(654);
     let snapshot = probes.read().unwrap();
     let of = |op| figures(&snapshot, op).count();
-    let lacking = lacking(of(Op::Write), 321) + lacking(of(Op::Read), 654);
+    let counted = of(Op::Write) + of(Op::Read);
+    assert!(of(Op::Write) <= 321 && of(Op::Read) <= 654);
+    let lacking = lacking(counted, 321 + 654, &untold);
     assert!(drops(&snapshot) <= lacking, "{snapshot:?}");
 }
 
@@ -60,12 +62,12 @@ fn a_request_is_counted_once_whichever_copies_see_its_end() {
     let (pins, disk_device) = (Pins::new(), Loop::new());
     let mut probes = pins.start_with_all_copies();
     probes.sync(&only_disk(disk(disk_device.dev()))).unwrap();
-    let mut io = Io::open(&disk_device.path());
+    let (untold, mut io) = (Untold::watch(), Io::open(&disk_device.path()));
     for copy in 1..=COPIES {
         io.write(100);
         let snapshot = probes.read().unwrap();
         let counted = figures(&snapshot, Op::Write).count();
-        let lacking = lacking(counted, 100 * u64::from(copy));
+        let lacking = lacking(counted, 100 * u64::from(copy), &untold);
         assert!(drops(&snapshot) <= lacking, "{snapshot:?}");
         pins.take_away("rq_complete", copy);
     }

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use weir_agent::probe::{Op, Snapshot, Wanted};
+use weir_agent::probe::{Op, ProbeConfig, Probes, Snapshot, Wanted};
 
 use crate::batch::Batch;
-use crate::bench::{Pins, disk, drops, in_flight, total, volume};
+use crate::bench::{Pins, another_build, disk, drops, in_flight, total, volume};
 use crate::device::{Loop, Zram};
 use crate::io::BLOCK;
 
@@ -21,10 +21,19 @@ fn ios() -> u64 {
     ios / DEPTH * DEPTH
 }
 
-/// Writes them all while agents are killed and started again. (An agent leaves nothing behind but its pins, whatever its end.)
+/// Writes them all while agents are killed and started again, each of them another build than the one before. (An agent leaves nothing behind
+/// but its pins, whatever its end.)
 fn under_restarts(path: &Path, wanted: &Wanted) -> (Snapshot, u64) {
     let pins = Pins::new();
-    pins.start().sync(wanted).unwrap();
+    let builds = [pins.config().object, another_build()];
+    let start = |number: usize| {
+        let config = ProbeConfig {
+            object: builds[number % 2],
+            ..pins.config()
+        };
+        Probes::start(config).unwrap()
+    };
+    start(0).sync(wanted).unwrap();
     let is_done = AtomicBool::new(false);
     let mut agents = 0;
     std::thread::scope(|scope| {
@@ -36,12 +45,13 @@ fn under_restarts(path: &Path, wanted: &Wanted) -> (Snapshot, u64) {
             is_done.store(true, Ordering::Release);
         });
         while !is_done.load(Ordering::Acquire) {
-            pins.start().sync(wanted).unwrap();
             agents += 1;
+            start(agents).sync(wanted).unwrap();
         }
     });
     assert!(agents > 1, "{agents} agents");
-    let mut probes = pins.start();
+    println!("{agents} agents");
+    let mut probes = start(agents);
     probes.sync(wanted).unwrap();
     // What is still thought to be in flight has lost its end.
     let aged = probes.tend(Duration::ZERO).unwrap();
@@ -61,7 +71,7 @@ fn of_a_volumes_ios_none_is_lost() {
     assert_eq!((aged, in_flight(&snapshot), drops(&snapshot)), (0, 0, 0));
 }
 
-/// Some ends of a loop device's requests may reach no program (see `UNTOLD`).
+/// Some ends of a loop device's requests may reach no program (see `untold.rs`).
 ///
 /// Seen red with: a return from `carried::end_io` if `total & 1 == 1`.
 #[test]

@@ -11,7 +11,8 @@ use weir_agent::probe::{Op, Probes, Snapshot, Stage, Wanted};
 use crate::bench::{Pins, disk, drops, in_flight, stage, volume};
 use crate::io::{BLOCK, Io, dev_of};
 use crate::stack::{self, Stack};
-use crate::{DISK, batch};
+use crate::traced::Traced;
+use crate::{CRAMPED, DISK, batch};
 
 /// Measures a volume that is used on this node, and the disk below it.
 fn measured(pins: &Pins, stack: &Stack) -> Probes {
@@ -66,6 +67,41 @@ fn every_io_is_divided_whatever_lies_below_its_volume() {
         assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
         probes.sync(&Wanted::default()).unwrap();
     }
+}
+
+/// A request that the disk has no room for goes back into its queue, and is issued again: it counts once, from its first issue on.
+///
+/// Seen red with: `REQUEUED` never set in `starts::requeued`.
+#[test]
+fn a_request_that_is_put_back_counts_once_from_its_first_issue_on() {
+    const AT_ONCE: u64 = 8;
+    let (pins, stack) = (Pins::new(), Stack::linear(CRAMPED));
+    let mut probes = pins.start_with_all_copies();
+    let wanted = Wanted {
+        volumes: vec![volume(1, stack.dev())],
+        disks: vec![disk(dev_of(Path::new(CRAMPED)))],
+        ..Wanted::default()
+    };
+    probes.sync(&wanted).unwrap();
+    let requeues = Traced::watch("block/block_rq_requeue", "0");
+    let path = stack.path();
+    let places: Vec<_> = (0..AT_ONCE)
+        .map(|i| (&*path, 2 * i * BLOCK as u64))
+        .collect();
+    let mut batch = batch::Batch::of(&places);
+    (0..100).for_each(|_| batch.write());
+    let (snapshot, requeues) = (probes.read().unwrap(), requeues.count());
+    println!("{requeues} requeues");
+    assert!(requeues > 100, "{CRAMPED} is not cramped: {requeues}");
+    assert_divided(&snapshot, Op::Write, 100 * AT_ONCE, 100 * AT_ONCE);
+    let [(Op::Write, of_disk)] = &snapshot.disks[0].ops[..] else {
+        panic!("{snapshot:?}");
+    };
+    // One volume, and each of its I/Os is one request: the disk's time is the volume's time in the stage `device`.
+    let of_volume = stage(&snapshot, Op::Write, Stage::Device);
+    assert_eq!(of_disk.count(), of_volume.count());
+    assert_eq!(of_disk.sum_ns(), of_volume.sum_ns());
+    assert_eq!((in_flight(&snapshot), drops(&snapshot)), (0, 0));
 }
 
 /// A write over many chunks travels as many requests, and lasts until the last of them. With requests merged

@@ -9,7 +9,7 @@ use crate::vm::disk::Disk;
 use crate::vm::machine::{Lab, Machine, address};
 
 /// Two VMs. The storage node has a 4 GiB disk (vda) and a dm-delay device of 2 GiB, `slow`, over
-/// a second one.
+/// a second one; a third one (vdc) is cramped.
 pub(crate) struct Pair {
     pub(crate) kernel: Kernel,
     pub(crate) storage: Machine,
@@ -17,15 +17,16 @@ pub(crate) struct Pair {
 }
 
 /// Injected by `slow`.
-pub(crate) const READ_DELAY_MS: u64 = 50;
+pub(crate) const READ_DELAY_MS: u64 = 20;
 /// Injected by `slow`.
-pub(crate) const WRITE_DELAY_MS: u64 = 80;
+pub(crate) const WRITE_DELAY_MS: u64 = 50;
 
 impl Pair {
     pub(crate) fn boot(lab: &Lab) -> Result<Self> {
         let disks = [
             Disk::plain(lab.dir(), "fast", 4 << 30)?,
             Disk::plain(lab.dir(), "under", 2 << 30)?,
+            Disk::cramped(lab.dir(), "cramped", 64 << 20)?,
         ];
         let disks: Vec<_> = disks.iter().collect();
         let [storage, consumer] = lab.boot([storage::spec(&disks), consumer::spec()])?;

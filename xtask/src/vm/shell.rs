@@ -12,7 +12,8 @@ use crate::progress::say;
 /// Hands the terminal to a VM until it powers off.
 pub(crate) fn interactive(lab: &Lab) -> Result<()> {
     say(format!(
-        "kernel {}, {:?}; Weir's programs are in /weir, empty disks are /dev/vda and /dev/vdb; \
+        "kernel {}, {:?}; Weir's programs are in /weir, empty disks are /dev/vda and /dev/vdb (and \
+         /dev/vdc, with little room in its queue); \
          `poweroff` (or Ctrl-A X) ends it",
         lab.kernel,
         lab.accel()
@@ -46,8 +47,11 @@ pub(crate) fn script(lab: &Lab, script: &str) -> Result<()> {
 }
 
 fn with_spec(lab: &Lab, with: impl FnOnce(&Spec<'_>) -> Result<()>) -> Result<()> {
-    let disks = ["disk0", "disk1"].map(|name| Disk::plain(lab.dir(), name, 8 << 30));
-    let disks = disks.into_iter().collect::<Result<Vec<_>>>()?;
+    let disks = [
+        Disk::plain(lab.dir(), "disk0", 8 << 30)?,
+        Disk::plain(lab.dir(), "disk1", 8 << 30)?,
+        Disk::cramped(lab.dir(), "cramped", 64 << 20)?,
+    ];
     let disks: Vec<_> = disks.iter().collect();
     with(&Spec {
         name: "shell",
