@@ -9,26 +9,25 @@
 //! `cargo xtask codegen` writes the definitions to `deploy/crds`.
 
 mod migration;
+mod placement;
 mod pool;
 pub mod rules;
 mod set;
 mod snapshot;
 mod structural;
-#[cfg(test)]
-mod tests;
 mod volume;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 pub use migration::{MigrationPhase, VolumeMigration, VolumeMigrationSpec, VolumeMigrationStatus};
-pub use pool::{PoolEngine, SpdkBase, SpdkPool, StoragePool, StoragePoolSpec};
+pub use placement::{Affinity, Locality, Operator, Placement, Preference, Requirement};
+pub use pool::{
+    PoolEngine, SpdkAio, SpdkBase, SpdkMalloc, SpdkNvme, SpdkPool, StoragePool, StoragePoolSpec,
+};
 pub use set::{Member, SetLayout, VolumeSet, VolumeSetSpec, VolumeSetStatus, VolumeTemplate};
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotStatus};
-pub use volume::{
-    Affinity, Engine, Layout, Locality, Operator, Placement, Preference, Qos, Requirement, Source,
-    Volume, VolumeSpec, Wipe,
-};
+pub use volume::{Engine, Layout, Qos, Source, Volume, VolumeSpec, Wipe};
 
 /// Every definition, in the order in which objects refer to each other.
 #[must_use]
@@ -51,3 +50,6 @@ pub fn yaml(definition: &CustomResourceDefinition) -> String {
     let json = serde_json::to_value(definition).unwrap_or_default();
     serde_yaml_ng::to_string(&structural::in_order(json)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

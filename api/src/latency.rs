@@ -15,9 +15,11 @@ use crate::units::Latency;
 pub struct LatencyObjective {
     /// 99 of 100 reads take no longer, e.g. `2ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::some_latency")]
     pub read_p99: Option<Latency>,
     /// 99 of 100 writes take no longer, e.g. `2ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::some_latency")]
     pub write_p99: Option<Latency>,
 }
 

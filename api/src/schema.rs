@@ -66,6 +66,11 @@ pub(crate) fn own_id(_: &mut SchemaGenerator) -> Schema {
     id(&[("self == oldSelf", "id is immutable", ""), NOT_NIL])
 }
 
+/// A latency that can be aimed at.
+pub(crate) fn some_latency(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 11, "pattern": "^[1-9][0-9]{0,8}(us|ms|s)$"})
+}
+
 /// A size of at least one byte.
 pub(crate) fn some_bytes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int64", "minimum": 1})

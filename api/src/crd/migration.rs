@@ -11,6 +11,10 @@ use crate::names::ObjectName;
 use crate::units::Bytes;
 
 /// What should be moved where.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns have their types and priorities in common"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weir.dev",

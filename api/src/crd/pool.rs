@@ -10,6 +10,10 @@ use crate::pool::{KernelPool, PoolStatus, Portal};
 use crate::units::{Bytes, Ratio};
 
 /// What a pool should be.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns have their types and priorities in common"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weir.dev",

@@ -162,7 +162,7 @@ fn tokens(rule: &str) -> Result<Vec<(usize, &str)>, OutsideSubset> {
                 continue;
             }
             '\'' => match rest[1..].find(['\'', '\\']) {
-                Some(end) if rest[1..].as_bytes()[end] == b'\'' => end + 2,
+                Some(end) if rest.as_bytes()[end + 1] == b'\'' => end + 2,
                 _ => return refuse("a text without an end, or with a backslash in it"),
             },
             '0'..='9' => run(|c| c.is_ascii_digit()),

@@ -4,8 +4,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::placement::Placement;
 use super::rules::rules;
-use super::volume::{Engine, Placement, Qos, Wipe};
+use super::volume::{Engine, Qos, Wipe};
 use crate::condition::Condition;
 use crate::latency::{LatencyObjective, LatencySummary};
 use crate::names::{NodeName, ObjectName, VolumeId};
@@ -13,6 +14,10 @@ use crate::units::Bytes;
 use crate::volume::{Attachment, Phase, Provisioning};
 
 /// What a set should be.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns have their types and priorities in common"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weir.dev",
@@ -173,6 +178,10 @@ fn stripe_bytes() -> Bytes {
 
 /// What device mapper can do: a power of two, from a page on.
 fn stripe_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let sizes: Vec<u64> = (12..=24).map(|shift| 1 << shift).collect();
-    schemars::json_schema!({"type": "integer", "format": "int64", "enum": sizes})
+    let sizes: Vec<String> = (12..=24).map(|shift| (1 << shift).to_string()).collect();
+    let rule = format!("self in [{}]", sizes.join(", "));
+    schemars::json_schema!({
+        "type": "integer", "format": "int64", "minimum": 4096, "maximum": 1 << 24,
+        "x-kubernetes-validations": rules(&[(&rule, "must be a power of two", "")]),
+    })
 }

@@ -12,6 +12,10 @@ use crate::units::Bytes;
 use crate::volume::Phase;
 
 /// What a snapshot should be. Nothing of it ever changes.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns have their types and priorities in common"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "weir.dev",

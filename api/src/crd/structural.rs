@@ -6,22 +6,27 @@ use serde_json::{Map, Value};
 
 use super::rules::rules;
 
-/// The longest name of an object: it is a label's value and a part of tags and of other names.
-const LONGEST_NAME: usize = 63;
+/// The longest name of an object of a kind: it is a label's value and a part of tags. The names of a set's
+/// volumes are the set's with a hyphen and up to two digits.
+fn longest_name(kind: &str) -> usize {
+    if kind == "VolumeSet" { 60 } else { 63 }
+}
 
 /// Makes a derived definition fit for an API server.
 pub(super) fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let longest = longest_name(&definition.spec.names.kind);
     for version in &mut definition.spec.versions {
         let Some(validation) = &mut version.schema else {
             continue;
         };
         let mut schema = serde_json::to_value(&validation.open_api_v3_schema).unwrap_or_default();
         tidy(&mut schema);
-        let name = format!("size(self.metadata.name) <= {LONGEST_NAME}");
+        let name = format!("size(self.metadata.name) <= {longest}");
+        let too_long = format!("metadata.name must have at most {longest} characters");
         let is_label = "!self.metadata.name.contains('.')";
         // No field is named: a rule at the root may not point into metadata.
         schema["x-kubernetes-validations"] = rules(&[
-            (&name, "metadata.name must have at most 63 characters", ""),
+            (&name, &too_long, ""),
             (
                 is_label,
                 "metadata.name must be a DNS label, without dots",
