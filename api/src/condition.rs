@@ -60,6 +60,9 @@ pub const ORPHANS: &str = "Orphans";
 pub const OPENED_LOCALLY: &str = "OpenedLocally";
 /// What the spec asks for can't be done and was left as it is.
 pub const REFUSED: &str = "Refused";
+/// The agent of the volume's pool can't make it there, and has recorded so: once the volume names no pool any
+/// more, another one may be chosen.
+pub const REJECTED: &str = "Rejected";
 /// Exports of a pool answer on its portals, as seen from its own node.
 pub const DATA_PLANE_HEALTHY: &str = "DataPlaneHealthy";
 /// The controller hears a pool's latencies often enough to place by them.
