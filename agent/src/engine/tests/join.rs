@@ -61,7 +61,7 @@ fn a_pool_belongs_to_the_cluster_that_first_asked_for_it() {
     assert_eq!(world.records().pools[&name("fast")].cluster, Some(OURS));
 }
 
-/// Seen red with: `heeded` made to return what it is given.
+/// Not seen red yet; to be tried with: `heeded` made to return what it is given.
 #[test]
 fn nothing_is_done_for_another_cluster_not_even_what_it_orders() {
     let mut world = World::joined();
@@ -81,7 +81,7 @@ fn nothing_is_done_for_another_cluster_not_even_what_it_orders() {
     assert_eq!(state(&world.records(), 1), None);
 }
 
-/// Seen red with: the condition on `unreadable` in `volume_status` removed.
+/// Not seen red yet; to be tried with: the condition on `unreadable` in `volume_status` removed.
 #[test]
 fn what_is_unknown_is_no_orphan() {
     let mut world = World::joined();
@@ -102,7 +102,7 @@ fn what_is_unknown_is_no_orphan() {
 
 /// Whatever the power is cut at: what was told to the API is in the record afterwards.
 ///
-/// Seen red with: `rejected` of the verdict set by `cannot_make`.
+/// Not seen red yet; to be tried with: `rejected` of the verdict set by `cannot_make`.
 #[test]
 fn a_rejection_is_durable_before_it_is_told() {
     for steps in 0.. {
@@ -124,7 +124,7 @@ fn a_rejection_is_durable_before_it_is_told() {
     }
 }
 
-/// Seen red with: `stays` in `rejected` made `false` where there is a request.
+/// Not seen red yet; to be tried with: `stays` in `rejected` made `false` where there is a request.
 #[test]
 fn a_rejected_volume_is_made_only_after_it_was_unbound() {
     let mut world = World::joined();
