@@ -60,6 +60,9 @@ pub const ORPHANS: &str = "Orphans";
 pub const OPENED_LOCALLY: &str = "OpenedLocally";
 /// What the spec asks for can't be done and was left as it is.
 pub const REFUSED: &str = "Refused";
+/// The agent of the volume's pool can't make it there, made nothing, and has recorded so: once the volume
+/// names no pool any more, another one may be chosen.
+pub const REJECTED: &str = "Rejected";
 /// Exports of a pool answer on its portals, as seen from its own node.
 pub const DATA_PLANE_HEALTHY: &str = "DataPlaneHealthy";
 /// The controller hears a pool's latencies often enough to place by them.
@@ -68,8 +71,6 @@ pub const TELEMETRY_FRESH: &str = "TelemetryFresh";
 pub const UNAUTHENTICATED: &str = "Unauthenticated";
 /// A pool was chosen for a volume.
 pub const SCHEDULED: &str = "Scheduled";
-/// The agent of a volume's pool can't make it, and made nothing: another pool is to be chosen.
-pub const REJECTED: &str = "Rejected";
 /// A volume's latency objective is kept.
 pub const LATENCY_MET: &str = "LatencyMet";
 /// A volume's space is not overwritten when it is given back, as its `wipe` asks for: whoever gets it

@@ -1,4 +1,5 @@
 //! A file system in memory that forgets, at a power cut, what was not synced.
+#![expect(clippy::unwrap_used, reason = "for tests, which a panic ends")]
 
 use std::collections::BTreeMap;
 use std::io;

@@ -4,6 +4,7 @@ mod boot;
 mod calm;
 mod cases;
 mod fuzz;
+mod join;
 mod multihost;
 mod orphans;
 mod pools;
@@ -235,7 +236,7 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
             max_volumes: 6,
             boot: BootId(Uuid::from_u128(sim.boots())),
         },
-        requests: REQUESTS.into(),
+        requests: Some(REQUESTS.into()),
         status: STATUS.into(),
         fs: Box::new(sim.fs.clone()),
         store: Store::new(Box::new(sim.fs.clone()), RECORD.into()),

@@ -539,6 +539,7 @@ fn a_record_for_newer_agents_leaves_lv_and_export_alone() {
     let mut newer: serde_json::Value =
         serde_json::from_slice(&world.sim.fs.read(&path).unwrap()).unwrap();
     newer["version"] = 900.into();
+    newer["minReader"] = 900.into();
     let newer = newer.to_string();
     world.sim.fs.put(&path, newer.as_bytes());
     world.ask(&deleted(volume("a", 1)));
