@@ -10,13 +10,12 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
+use weir_api::names::{LEASE_NAMESPACE, NodeName};
 
 use super::error::{JoinError, answered};
 use super::shared::Shared;
 use crate::chain;
 
-/// The namespace of nodes' Leases.
-const NAMESPACE: &str = "kube-node-lease";
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
 /// After how much silence the agent counts as silent.
@@ -24,7 +23,7 @@ const SECONDS: i32 = 40;
 
 /// Renews it, from the first time on that the node was looked at, while its own cluster's API is there.
 pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), LEASE_NAMESPACE);
     let mut ticks = tokio::time::interval(RENEWAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -38,7 +37,7 @@ pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
         if !is_heeding {
             continue;
         }
-        match renew_once(&leases, shared.node.as_str(), &mut is_there).await {
+        match renew_once(&leases, &shared.node, &mut is_there).await {
             Ok(()) => told = None,
             Err(error) => {
                 let error = Some(chain(&error));
@@ -51,10 +50,15 @@ pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
     }
 }
 
-async fn renew_once(leases: &Api<Lease>, node: &str, is_there: &mut bool) -> Result<(), JoinError> {
+async fn renew_once(
+    leases: &Api<Lease>,
+    node: &NodeName,
+    is_there: &mut bool,
+) -> Result<(), JoinError> {
+    let name = node.agent_lease();
     let now = MicroTime(Timestamp::now());
     let spec = LeaseSpec {
-        holder_identity: Some(node.to_owned()),
+        holder_identity: Some(node.to_string()),
         lease_duration_seconds: Some(SECONDS),
         renew_time: Some(now),
         ..LeaseSpec::default()
@@ -62,7 +66,7 @@ async fn renew_once(leases: &Api<Lease>, node: &str, is_there: &mut bool) -> Res
     if *is_there {
         let patch = Patch::Merge(json!({"spec": spec}));
         let params = PatchParams::default();
-        let renewed = answered("renew the Lease", leases.patch(node, &params, &patch)).await;
+        let renewed = answered("renew the Lease", leases.patch(&name, &params, &patch)).await;
         match renewed {
             Err(error) if error.code() == Some(404) => *is_there = false,
             other => return other.map(drop),
@@ -70,8 +74,8 @@ async fn renew_once(leases: &Api<Lease>, node: &str, is_there: &mut bool) -> Res
     }
     let lease = Lease {
         metadata: ObjectMeta {
-            name: Some(node.to_owned()),
-            namespace: Some(NAMESPACE.to_owned()),
+            name: Some(name),
+            namespace: Some(LEASE_NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },
         spec: Some(spec),

@@ -3,9 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The namespace of the agents' Leases.
-pub(super) const LEASES: &str = "kube-node-lease";
-
 /// When each agent was heard last.
 #[derive(Debug)]
 pub(super) struct Liveness {
@@ -53,7 +50,7 @@ impl Liveness {
 mod tests {
     use super::*;
 
-    /// Not seen red yet; to be tried with: `hear` taking every sight of a Lease for a renewal.
+    /// Seen red with: `hear` taking every sight of a Lease for a renewal.
     #[test]
     fn only_a_renewal_that_was_not_seen_before_is_a_sign_of_life() {
         let begin = Instant::now();

@@ -13,8 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use weir_api::crd::{Snapshot, StoragePool, Volume, VolumeMigration, VolumeSet};
-
-use super::liveness::LEASES;
+use weir_api::names::LEASE_NAMESPACE;
 
 /// How many objects one page of a list has.
 const PAGE: u32 = 1000;
@@ -22,6 +21,10 @@ const PAGE: u32 = 1000;
 const MOST_WAITING: usize = 4096;
 
 /// Something was seen.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved into a queue and out of it; a box would be an allocation for each event"
+)]
 #[derive(Debug)]
 pub(super) enum Sight {
     Pool(watcher::Event<StoragePool>),
@@ -57,7 +60,7 @@ pub(super) fn begin(client: &Client, tasks: &mut JoinSet<()>) -> mpsc::Receiver<
     tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Pool));
     tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Volume));
     tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Node));
-    let leases = Api::namespaced(all(), LEASES);
+    let leases = Api::namespaced(all(), LEASE_NAMESPACE);
     tasks.spawn(watch(leases, sender.clone(), Sight::Lease));
     let unserved = [
         Unserved::Snapshot,

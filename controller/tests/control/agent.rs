@@ -11,7 +11,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -95,15 +95,16 @@ impl Agent {
 
 async fn renew(client: &Client, node: &str) {
     let api: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
-    let mut lease = api.get_opt(node).await.unwrap().unwrap_or_default();
-    lease.metadata.name = Some(node.to_owned());
+    let name = &format!("weir-{node}");
+    let mut lease = api.get_opt(name).await.unwrap().unwrap_or_default();
+    lease.metadata.name = Some(name.to_owned());
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(node.to_owned());
     spec.renew_time = Some(MicroTime(Timestamp::now()));
     let post = PostParams::default();
     // Whatever comes of it, the next one is near.
     if lease.metadata.resource_version.is_some() {
-        drop(api.replace(node, &post, &lease).await);
+        drop(api.replace(name, &post, &lease).await);
     } else {
         drop(api.create(&post, &lease).await);
     }
@@ -122,7 +123,7 @@ impl Part {
     /// Says that the pool is Ready whenever it does not say so.
     async fn watch_pool(self) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.pool));
-        let mut events = pin!(watcher(self.pools.clone(), config));
+        let mut events = pin!(watcher(self.pools.clone(), config).default_backoff());
         while let Some(event) = events.next().await {
             if let Ok(watcher::Event::Apply(pool) | watcher::Event::InitApply(pool)) = event {
                 let status = pool.status.unwrap_or_default();
@@ -150,7 +151,7 @@ impl Part {
 
     async fn watch_volumes(self) {
         let config = watcher::Config::default().fields(&format!("spec.poolName={}", self.pool));
-        let mut events = pin!(watcher(self.volumes.clone(), config));
+        let mut events = pin!(watcher(self.volumes.clone(), config).default_backoff());
         while let Some(event) = events.next().await {
             if let Ok(watcher::Event::Apply(volume) | watcher::Event::InitApply(volume)) = event {
                 self.serve(volume).await;

@@ -85,11 +85,15 @@ impl Leader {
             let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
                 continue;
             };
-            let renewal = format!("{:?} {:?}", spec.holder_identity, spec.renew_time);
-            self.liveness.hear(&name, &renewal, now);
-            if let Ok(node) = name.parse::<NodeName>() {
-                self.judge_node(&node, now);
-            }
+            let holder = spec.holder_identity.as_ref();
+            let node = holder.and_then(|holder| holder.parse::<NodeName>().ok());
+            // Kubelets have theirs beside the agents'.
+            let Some(node) = node.filter(|node| node.agent_lease() == name) else {
+                continue;
+            };
+            let renewal = format!("{:?}", spec.renew_time);
+            self.liveness.hear(node.as_str(), &renewal, now);
+            self.judge_node(&node, now);
         }
     }
 
