@@ -29,10 +29,9 @@ fn pool(index: u64) -> PoolView {
         "status": {"capacityBytes": 1u64 << 50, "freeBytes": (1u64 << 50) - index * (1 << 30)},
     });
     let object: StoragePool = serde_json::from_value(object).unwrap();
-    PoolView {
-        health: Health::Ready,
-        ..PoolView::of(&object).unwrap()
-    }
+    let mut view = PoolView::of(&object).unwrap();
+    view.health = Health::Ready;
+    view
 }
 
 fn volume(consumer: u64) -> VolumeView {

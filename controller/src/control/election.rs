@@ -161,11 +161,19 @@ impl Election {
     /// Gives the lease back, so that another one need not wait for its end.
     pub async fn release(&mut self) {
         self.until.send_replace(Instant::now());
-        let Some(held) = self.held.take() else { return };
-        let given = give_back(&held, MicroTime(Timestamp::now()));
-        let post = PostParams::default();
-        if let Err(error) = self.limited(self.api.replace(NAME, &post, &given)).await {
-            tracing::warn!(%error, "cannot give the controllers' lease back");
+        // Twice: a renewal that was under way may have made it another version of one's own.
+        for _ in 0..2 {
+            let Some(held) = self.held.take() else { return };
+            let given = give_back(&held, MicroTime(Timestamp::now()));
+            let post = PostParams::default();
+            match self.limited(self.api.replace(NAME, &post, &given)).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if status.code == 409 => self.lost_or_own().await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot give the controllers' lease back");
+                    return;
+                }
+            }
         }
     }
 

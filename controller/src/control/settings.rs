@@ -33,16 +33,24 @@ impl Settings {
     pub fn new(host: &str) -> Self {
         Settings {
             identity: format!("{host}-{:08x}", fastrand::u32(..)),
-            lease: Duration::from_secs(15),
-            renew: Duration::from_secs(5),
+            lease: Duration::from_secs(10),
+            renew: Duration::from_secs(3),
             retry: Duration::from_secs(1),
             silence: Duration::from_secs(40),
             dead: Duration::from_secs(15),
             rejected: Duration::from_secs(5 * 60),
             writes: 64,
-            write: Duration::from_secs(4),
+            write: Duration::from_secs(3),
             tick: Duration::from_secs(1),
         }
+    }
+
+    /// How long it takes at most until another one leads when a leader dies, where the API answers each request
+    /// within `answer`. It may die right after a renewal, which the other sees when it looks next; and it looks
+    /// again only after the lease ended. Both looks are an answer late at most, and the claim is two requests.
+    #[must_use]
+    pub fn failover(&self, answer: Duration) -> Duration {
+        self.retry + answer + self.lease + self.retry + 3 * answer
     }
 
     /// For how long after it sent a renewal that succeeded a leader acts. Others count from when they saw the

@@ -54,7 +54,9 @@ impl Cluster {
             admin,
             url: url(server.address()),
             stop: server.stop(),
-            serving: tokio::spawn(server.run()),
+            serving: tokio::spawn(async move {
+                server.run().await;
+            }),
             directory,
         }
     }
@@ -85,9 +87,10 @@ impl Cluster {
             .await
             .unwrap();
         let mut settings = Settings {
-            lease: Duration::from_secs(3),
-            renew: Duration::from_millis(500),
+            lease: Duration::from_secs(6),
+            renew: Duration::from_secs(1),
             retry: Duration::from_millis(100),
+            write: Duration::from_millis(1900),
             tick: Duration::from_millis(100),
             ..Settings::new("test")
         };

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ impl History {
         let (count, seen) = watch::channel(0);
         let (api, kept) = (Api::<Volume>::all(client), Arc::clone(&states));
         let task = tokio::spawn(async move {
-            let mut events = pin!(watcher(api, watcher::Config::default()));
+            let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
             while let Some(event) = events.next().await {
                 match event.unwrap() {
                     watcher::Event::Apply(volume)

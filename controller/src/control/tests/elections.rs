@@ -21,7 +21,7 @@ fn held(by: &str, version: &str) -> Lease {
     lease
 }
 
-/// Not seen red yet; to be tried with: `Candidate::look` not noting when it saw a version first.
+/// Seen red with: `Candidate::look` counting on from the version that it saw first.
 #[test]
 fn a_lease_is_taken_when_it_was_seen_unchanged_for_its_length() {
     let begin = Instant::now();
@@ -52,6 +52,19 @@ fn a_change_of_hands_is_counted_and_a_renewal_is_not() {
     assert_eq!(transitions(&after), Some(2));
 }
 
+/// Within 15 s, however unfavourable the moment, as long as an API answers within half a second.
+///
+/// Seen red with: a lease of 20 s.
+#[test]
+fn a_new_leader_is_there_in_time() {
+    let settings = Settings::new("h");
+    let answer = Duration::from_millis(500);
+    assert!(settings.failover(answer) <= Duration::from_secs(15));
+    // What is written into a Lease are whole seconds.
+    assert_eq!(settings.lease.subsec_nanos(), 0);
+}
+
+/// Seen red with: `Settings::term` being the whole lease.
 #[test]
 fn a_leader_stops_before_others_begin() {
     let settings = Settings::new("h");
