@@ -204,6 +204,16 @@ pub fn set(conditions: &mut Vec<Condition>, mut new: Condition, now: &Time) {
     }
 }
 
+/// Adds `new`. Of two conditions of one type, which no list may have, one is made: the first says what comes
+/// first, and the second's message follows the first's.
+pub fn add(conditions: &mut Vec<Condition>, new: Condition) {
+    match conditions.iter_mut().find(|old| old.kind == new.kind) {
+        Some(old) if old.message == new.message => {}
+        Some(old) => old.message = format!("{}; {}", old.message, new.message),
+        None => conditions.push(new),
+    }
+}
+
 /// The condition of type `kind`, if there is one.
 #[must_use]
 pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
@@ -213,6 +223,25 @@ pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_conditions_of_a_type_become_one_that_says_both() {
+        let mut all = Vec::new();
+        for (kind, why, message) in [
+            (REFUSED, reason::STALE_GENERATION, "a"),
+            (READY, reason::WAITING, "b"),
+            (REFUSED, reason::INVALID_REQUEST, "c"),
+            (REFUSED, reason::INVALID_REQUEST, "a; c"),
+        ] {
+            add(&mut all, Condition::new(kind, Truth::True, why, message));
+        }
+        assert_eq!(all.len(), 2);
+        let refused = get(&all, REFUSED).unwrap();
+        assert_eq!(
+            (refused.reason.as_str(), refused.message.as_str()),
+            (reason::STALE_GENERATION, "a; c")
+        );
+    }
 
     #[test]
     fn only_another_status_is_a_transition() {

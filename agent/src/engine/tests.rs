@@ -172,6 +172,16 @@ impl World {
     fn check(&self) {
         let violations = self.sim.lock().violations.clone();
         assert!(violations.is_empty(), "{violations:#?}");
+        let statuses = self.engine.statuses();
+        let volumes = statuses
+            .volumes
+            .values()
+            .map(|(_, status)| &status.conditions);
+        let pools = statuses.pools.values().map(|status| &status.conditions);
+        for conditions in volumes.chain(pools) {
+            let types: BTreeSet<&str> = conditions.iter().map(|one| one.kind.as_str()).collect();
+            assert_eq!(types.len(), conditions.len(), "{conditions:#?}");
+        }
     }
 
     fn status(&self, volume: &str) -> Option<VolumeStatus> {

@@ -317,19 +317,16 @@ impl<'a> Planner<'a> {
             Err(problem) => problem.condition(condition::READY, Truth::False),
         });
         if let Some(problem) = &verdict.refused {
-            conditions.push(problem.condition(condition::REFUSED, Truth::True));
+            let said = problem.condition(condition::REFUSED, Truth::True);
+            condition::add(conditions, said);
         }
         if let Some(invalid) = self.requests.invalid_for("StoragePool", name) {
             let message = format!("{}: {}", invalid.file, invalid.error);
-            conditions.push(
-                Problem::new(reason::INVALID_REQUEST, message)
-                    .condition(condition::REFUSED, Truth::True),
-            );
+            let said = Problem::new(reason::INVALID_REQUEST, message);
+            condition::add(conditions, said.condition(condition::REFUSED, Truth::True));
         } else if let Some(message) = &self.requests.foreign {
-            conditions.push(
-                Problem::new(reason::FOREIGN_CLUSTER, message.clone())
-                    .condition(condition::REFUSED, Truth::True),
-            );
+            let said = Problem::new(reason::FOREIGN_CLUSTER, message.clone());
+            condition::add(conditions, said.condition(condition::REFUSED, Truth::True));
         } else if request.is_none()
             && self.requests.unreadable.is_none()
             && self.records.pools.contains_key(name)

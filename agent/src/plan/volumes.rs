@@ -187,12 +187,14 @@ impl<'a> Planner<'a> {
             conditions.push(said);
         }
         if let Some(refused) = &verdict.refused {
-            conditions.push(refused.condition(condition::REFUSED, Truth::True));
+            let said = refused.condition(condition::REFUSED, Truth::True);
+            condition::add(&mut conditions, said);
         }
         if let Some(invalid) = self.requests.invalid_for("Volume", name) {
             let message = format!("{}: {}", invalid.file, invalid.error);
             let said = Problem::new(reason::INVALID_REQUEST, message);
-            conditions.push(said.condition(condition::REFUSED, Truth::True));
+            let said = said.condition(condition::REFUSED, Truth::True);
+            condition::add(&mut conditions, said);
         } else if request.is_none() && self.requests.unreadable.is_none() {
             let message = "nobody asks for it any more; it is served as recorded";
             let said = Problem::new(reason::NO_REQUEST, message);
