@@ -9,6 +9,8 @@
 mod agent;
 #[path = "join/api.rs"]
 mod api;
+#[path = "join/together.rs"]
+mod together;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
@@ -19,13 +21,14 @@ use weir_agent::record::VolumeState;
 use weir_agent::sim::node::SimNode;
 use weir_api::condition::{self, Condition, Truth};
 use weir_api::crd::{StoragePool, Volume};
-use weir_api::names::VolumeId;
+use weir_api::names::{FINALIZER, VolumeId};
 use weir_api::volume::Phase;
 
 use agent::{Agent, NODE};
 use api::{StandaloneApi, until};
 
-const FINALIZER: &str = "weir.dev/data";
+/// As [`NODE`]'s agent has it; a kubelet's would be called as the node is.
+const LEASE: &str = "weir-node-1";
 
 fn id(number: u128) -> VolumeId {
     VolumeId(Uuid::from_u128(number))
@@ -71,7 +74,7 @@ impl World {
         let root = tempfile::tempdir().unwrap();
         let api = StandaloneApi::start(&root.path().join("api"), None).await;
         let node = SimNode::default();
-        let agent = Agent::start(&node, &api.kubeconfig(NODE));
+        let agent = Agent::start(&node, NODE, &api.kubeconfig(NODE));
         let pools: Api<StoragePool> = Api::all(api.client().await);
         pools.create(&PostParams::default(), &pool()).await.unwrap();
         World {
@@ -156,7 +159,8 @@ impl Drop for World {
     }
 }
 
-/// Not seen red yet; to be tried with: `patch` in the agent's `join/merge.rs` made to write every field (the version moves on).
+/// That a status is told once is kept twice over: it stays green with `patch` in the agent's `join/merge.rs` made to write
+/// every field (the API finds nothing new), and with `same` in `said` made `None` (`is_vain` in `join/tell.rs` holds).
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_is_made_told_once_and_deleted_in_order() {
     let world = World::new().await;
@@ -173,7 +177,7 @@ async fn what_is_asked_for_is_made_told_once_and_deleted_in_order() {
     let now = world.volumes().await.get("a").await.unwrap();
     assert_eq!(now.resource_version(), made.resource_version());
     let leases: Api<Lease> = Api::namespaced(world.api.client().await, "kube-node-lease");
-    let renewed = async || leases.get(NODE).await.ok()?.spec?.renew_time;
+    let renewed = async || leases.get(LEASE).await.ok()?.spec?.renew_time;
     until("the Lease is there", renewed).await;
 
     world.node.order(id(1));
@@ -192,7 +196,7 @@ async fn what_is_asked_for_is_made_told_once_and_deleted_in_order() {
     until("nothing is left of a", file_is_gone).await;
 }
 
-/// Not seen red yet; to be tried with: `recorded` in the agent's `plan/volumes.rs` made to delete a volume without a request.
+/// Seen red with: `recorded` in the agent's `plan/volumes.rs` made to delete a volume without a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_vanishes_orders_nothing() {
     let world = World::new().await;
@@ -210,7 +214,7 @@ async fn an_object_that_vanishes_orders_nothing() {
     assert!(!world.file_says("volume-a.json", condition::ORPHANED, None));
 }
 
-/// Not seen red yet; to be tried with: `unknown` in the agent's `join/cache.rs` made to say that all is known.
+/// Seen red with: `unknown` in the agent's `join/cache.rs` made to say that all is known.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_api_a_node_serves_what_it_records_and_calls_nothing_an_orphan() {
     let mut world = World::new().await;
@@ -218,7 +222,7 @@ async fn without_the_api_a_node_serves_what_it_records_and_calls_nothing_an_orph
     let address = world.api.address();
     world.api.stop().await;
     world.agent.stop();
-    world.agent = Agent::start(&world.node, &world.api.kubeconfig(NODE));
+    world.agent = Agent::start(&world.node, NODE, &world.api.kubeconfig(NODE));
     let looked = async || (world.agent.rounds() > 0).then_some(());
     until("the new agent looked", looked).await;
     for file in ["volume-a.json", "storagepool-fast.json"] {
@@ -232,7 +236,7 @@ async fn without_the_api_a_node_serves_what_it_records_and_calls_nothing_an_orph
     assert!(world.holds(1));
 }
 
-/// Not seen red yet; to be tried with: `heeded` in the agent's `cluster.rs` made to return what it is given.
+/// Seen red with: `heeded` in the agent's `cluster.rs` made to return what it is given.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_api_is_another_clusters_and_changes_nothing() {
     let mut world = World::new().await;
@@ -265,7 +269,7 @@ async fn an_emptied_api_is_another_clusters_and_changes_nothing() {
     until("the pool's object says why", is_told).await;
     assert_eq!(volumes.get("a").await.unwrap().status, None);
     let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
-    assert!(leases.get_opt(NODE).await.unwrap().is_none());
+    assert!(leases.get_opt(LEASE).await.unwrap().is_none());
     assert!(world.holds(1));
 
     world.replace_api("api").await;
@@ -275,7 +279,34 @@ async fn an_emptied_api_is_another_clusters_and_changes_nothing() {
     assert!(!world.file_says("volume-a.json", condition::ORPHANED, None));
 }
 
-/// Not seen red yet; to be tried with: `cannot_make` in the agent's `plan/reject.rs` made to return the problem.
+/// A controller that did not hear the agent says so of its pools; it is for the agent to say that they are
+/// Ready again, each time.
+///
+/// Seen red with: `is_vain` in the agent's `join/tell.rs` not looking at what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_was_called_silent_is_ready_again_each_time() {
+    let world = World::new().await;
+    world.make("a", 1).await;
+    let pools: Api<StoragePool> = Api::all(world.api.client().await);
+    let ready = async || {
+        let status = pools.get("fast").await.ok()?.status?;
+        let reason = Some(condition::reason::AS_ASKED);
+        says(&status.conditions, condition::READY, reason).then_some(())
+    };
+    for _ in 0..3 {
+        until("the pool is Ready", ready).await;
+        let conditions = json!([{
+            "type": "Ready", "status": "Unknown", "reason": "AgentSilent", "message": "not heard",
+        }]);
+        let silent = Patch::Merge(json!({"status": {"conditions": conditions}}));
+        let params = PatchParams::default();
+        pools.patch_status("fast", &params, &silent).await.unwrap();
+    }
+    until("the pool is Ready", ready).await;
+    assert!(world.holds(1));
+}
+
+/// Seen red with: `cannot_make` in the agent's `plan/reject.rs` made to return the problem.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_made_is_rejected_until_it_is_unbound() {
     let world = World::new().await;

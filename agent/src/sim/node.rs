@@ -21,23 +21,38 @@ const STATUS: &str = "/status";
 
 /// A node with empty disks `/dev/vdb` and `/dev/vdc` of 256 MiB each. Clones are the same node.
 #[derive(Clone)]
-pub struct SimNode(Sim);
+pub struct SimNode {
+    sim: Sim,
+    max_volumes: usize,
+}
 
 impl Default for SimNode {
     fn default() -> Self {
-        SimNode(Sim::new())
+        SimNode {
+            sim: Sim::new(),
+            max_volumes: 100,
+        }
     }
 }
 
 impl SimNode {
+    /// One whose agent serves so many volumes and no more, which nobody but the agent knows.
+    #[must_use]
+    pub fn with_at_most(volumes: usize) -> Self {
+        SimNode {
+            max_volumes: volumes,
+            ..SimNode::default()
+        }
+    }
+
     /// A new agent on this node, which follows an API; the one before it is to be gone.
     #[must_use]
     pub fn engine(&self, name: &NodeName) -> Engine {
-        let sim = &self.0;
+        let sim = &self.sim;
         let parts = Parts {
             node: Node {
                 name: name.clone(),
-                max_volumes: 100,
+                max_volumes: self.max_volumes,
                 boot: BootId(Uuid::from_u128(sim.boots())),
             },
             requests: None,
@@ -59,26 +74,26 @@ impl SimNode {
     /// Ends every zeroing. Says whether there was one.
     #[must_use]
     pub fn finish_zeroing(&self) -> bool {
-        self.0.finish_zeroing()
+        self.sim.finish_zeroing()
     }
 
     /// The LVs of all groups.
     #[must_use]
     pub fn lvs(&self) -> BTreeSet<String> {
-        let state = self.0.lock();
+        let state = self.sim.lock();
         let lvs = state.groups.values().flat_map(|group| group.lvs.keys());
         lvs.cloned().collect()
     }
 
     /// Says that a volume's deletion is ordered: the removal of any other one's data is a violation.
     pub fn order(&self, id: VolumeId) {
-        self.0.lock().ordered.insert(id);
+        self.sim.lock().ordered.insert(id);
     }
 
     /// What happened and must never happen.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
-        self.0.lock().violations.clone()
+        self.sim.lock().violations.clone()
     }
 
     /// What the node keeps.
@@ -93,11 +108,11 @@ impl SimNode {
     /// A status file.
     #[must_use]
     pub fn published(&self, file: &str) -> Option<Value> {
-        let bytes = self.0.fs.read(&Path::new(STATUS).join(file)).ok()?;
+        let bytes = self.sim.fs.read(&Path::new(STATUS).join(file)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
     fn store(&self) -> Store {
-        Store::new(Box::new(self.0.fs.clone()), RECORD.into())
+        Store::new(Box::new(self.sim.fs.clone()), RECORD.into())
     }
 }

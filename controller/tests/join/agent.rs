@@ -21,13 +21,13 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn start(node: &SimNode, kubeconfig: &Path) -> Self {
+    pub(crate) fn start(node: &SimNode, name: &str, kubeconfig: &Path) -> Self {
         let (wake, wakes) = mpsc::channel();
         let rounds = Arc::new(AtomicUsize::new(0));
         let (node, kubeconfig) = (node.clone(), PathBuf::from(kubeconfig));
+        let name: NodeName = name.parse().unwrap();
         let (waker, counted) = (wake.clone(), Arc::clone(&rounds));
         let run = move || {
-            let name: NodeName = NODE.parse().unwrap();
             let join = Join::start(kubeconfig, name.clone(), waker).unwrap();
             let mut engine = node.engine(&name);
             loop {

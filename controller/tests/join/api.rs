@@ -39,7 +39,9 @@ impl StandaloneApi {
         };
         let server = Server::start(settings).await.unwrap();
         let (address, stop) = (server.address(), server.stop());
-        let task = tokio::spawn(server.run());
+        let task = tokio::spawn(async move {
+            server.run().await;
+        });
         StandaloneApi {
             directory: directory.to_owned(),
             address,
@@ -71,6 +73,13 @@ impl StandaloneApi {
     pub(crate) fn kubeconfig(&self, node: &str) -> PathBuf {
         let path = self.directory.join(format!("{node}.kubeconfig"));
         fs::write(&path, self.text(&format!("agent:{node}"))).unwrap();
+        path
+    }
+
+    /// The kubeconfig of a controller.
+    pub(crate) fn controller_kubeconfig(&self) -> PathBuf {
+        let path = self.directory.join("a-controller.kubeconfig");
+        fs::write(&path, self.text("controller")).unwrap();
         path
     }
 
