@@ -176,7 +176,7 @@ mod tests {
         fields.into()
     }
 
-    /// Not seen red yet; to be tried with: `patch` made to insert every field.
+    /// Seen red with: `patch` made to insert every field.
     #[test]
     fn what_is_there_already_is_not_written() {
         let ours = ours(Phase::Ready, vec![ready(Truth::True, "a")]);
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(ours.patch(&there, &at(2)), None);
     }
 
-    /// Not seen red yet; to be tried with: the last arm of `merged`'s match left empty.
+    /// Seen red with: the last arm of `merged`'s match left empty.
     #[test]
     fn what_others_wrote_stays() {
         let there = json!({
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(conditions[0]["new"], 1);
     }
 
-    /// Not seen red yet; to be tried with: `same` in `said` made `None`.
+    /// Seen red with: `same` in `said` made `None`.
     #[test]
     fn only_another_status_is_a_transition() {
         let mut there = Value::Null;

@@ -22,7 +22,7 @@ fn is_ready(pool: &StoragePool, truth: Truth, reason: &str) -> bool {
     ready.is_some_and(|ready| ready.status == truth && ready.reason == reason)
 }
 
-/// Not seen red yet; to be tried with: `Leader::judge` taking an agent for heard, always.
+/// Seen red with: `Leader::judge` taking an agent for heard, always.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_whose_agent_is_silent_gets_nothing_until_it_is_heard() {
     let cluster = Cluster::start().await;

@@ -13,7 +13,7 @@ use super::agent::Agent;
 use super::cluster::{Cluster, GIB, conditions, gone, pool_of, scheduled, until};
 use super::history::{History, moves};
 
-/// Not seen red yet; to be tried with: `decide::volume` releasing a volume in every phase but Ready.
+/// Seen red with: `decide::volume` releasing a volume whatever its phase.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_is_bound_served_and_gone_only_after_its_data() {
     let cluster = Cluster::start().await;
@@ -61,7 +61,7 @@ async fn a_volume_that_was_never_bound_is_gone_at_once() {
     cluster.stop().await;
 }
 
-/// Not seen red yet; to be tried with: `Leader::leave_out` doing nothing (it comes back to the same pool for ever).
+/// Seen red with: `Leader::leave_out` doing nothing (it comes back to the same pool for ever).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_that_its_pool_refuses_goes_to_another() {
     let cluster = Cluster::start().await;

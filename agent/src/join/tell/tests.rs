@@ -72,7 +72,7 @@ fn a_status_is_written_once_with_the_version_it_was_made_from() {
     assert!(due_of(&state(written)).is_empty());
 }
 
-/// Not seen red yet; to be tried with: the filter on `known.id` in `found` removed.
+/// Seen red with: the filter on `known.id` in `found` removed.
 #[test]
 fn nothing_is_said_of_another_volume_of_the_same_name() {
     let mut state = state(Value::Null);
@@ -81,7 +81,7 @@ fn nothing_is_said_of_another_volume_of_the_same_name() {
     assert!(due_of(&state).is_empty());
 }
 
-/// Not seen red yet; to be tried with: the match on `foreign` in `due` made to go to `found`.
+/// Seen red with: the match on `foreign` in `due` made to go to `found`.
 #[test]
 fn in_another_clusters_api_only_its_pools_are_told_why() {
     let mut state = state(Value::Null);
@@ -105,7 +105,7 @@ fn an_object_that_cannot_be_served_is_told_why() {
     assert_eq!(patch["conditions"][1]["type"], "Refused");
 }
 
-/// Not seen red yet; to be tried with: `pauses` in `said` made `false`.
+/// Seen red with: `pauses` in `said` made `false`.
 #[test]
 fn what_is_said_again_and_what_failed_waits_and_what_is_vain_is_left() {
     let key = (Kind::Volume, "a".to_owned());

@@ -20,7 +20,7 @@ fn a_volume_that_nobody_bound_is_placed() {
 
 /// An answer that was lost may be a bind that is done later: only the same one is safe to repeat.
 ///
-/// Not seen red yet; to be tried with: `decide::volume` without the arm that compares versions.
+/// Seen red with: `decide::volume` without the arm that compares versions.
 #[test]
 fn what_is_under_way_is_repeated_and_never_decided_anew() {
     let held = |version: &str, is_written| Held {
@@ -51,7 +51,7 @@ fn a_bound_volume_has_the_finalizer_and_says_so() {
     assert_eq!(decide(&volume(told_already), None), Step::Nothing);
 }
 
-/// Not seen red yet; to be tried with: `decide::volume` releasing every volume that is deleted and has the finalizer.
+/// Seen red with: `decide::volume` releasing every volume that is deleted and has the finalizer.
 #[test]
 fn an_object_goes_only_when_its_data_is_gone_or_never_was() {
     let deleted = |pool: Option<&str>, status: serde_json::Value| {
@@ -104,7 +104,7 @@ fn a_rejected_volume_is_unbound_then_forgets_it_then_is_placed() {
 
 /// Data that is somewhere must not be followed by an empty volume elsewhere.
 ///
-/// Not seen red yet; to be tried with: `decide::volume` without the arm for volumes that have data and no pool.
+/// Seen red with: `decide::volume` without the arm for volumes that have data and no pool.
 #[test]
 fn a_volume_that_has_data_or_a_source_is_not_placed() {
     for json in [

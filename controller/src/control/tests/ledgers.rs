@@ -55,7 +55,7 @@ fn a_volume_counts_whichever_of_the_two_was_seen_first() {
     }
 }
 
-/// Not seen red yet; to be tried with: `Ledger::see_volume` never releasing the hold.
+/// Seen red with: `Ledger::see_volume` never releasing the hold.
 #[test]
 fn a_decision_counts_once_before_and_after_it_is_shown() {
     let mut ledger = Ledger::default();

@@ -104,7 +104,7 @@ proptest! {
 
     /// Asked alone, no pool that is chosen or compared is refused.
     ///
-    /// Not seen red yet; to be tried with: `refusal` without its last two lines' filter, i.e. `unwrap_or` some room.
+    /// Seen red with: `refusal` without its last two lines' filter, i.e. `unwrap_or` some room.
     #[test]
     fn no_pool_is_chosen_that_a_filter_refuses(pools in pools(), volume in volumes(), seed: u64) {
         let placement = place(&pools, &volume, &Holds::default(), seed);
@@ -130,7 +130,7 @@ proptest! {
         }
     }
 
-    /// Not seen red yet; to be tried with: `best` ordering by rank and then by index, and `mix` returning 0.
+    /// Seen red with: `best` ordering by rank and then by index, and `mix` returning 0.
     #[test]
     fn the_order_of_pools_decides_nothing(
         (pools, shuffled) in pools().prop_flat_map(|pools| (Just(pools.clone()), Just(pools).prop_shuffle())),
@@ -149,7 +149,7 @@ proptest! {
 
     /// Decisions one after the other, none of which any agent has seen: together they fit.
     ///
-    /// Not seen red yet; to be tried with: `Space::thick_room` not taking `held.unshown` and `held.thick` off.
+    /// Seen red with: `Space::thick_room` not taking `held.unshown` and `held.thick` off.
     #[test]
     fn a_row_of_placements_never_exceeds_what_there_is(
         pools in pools(),
