@@ -4,6 +4,10 @@
 //! These tests stand here because both sides meet in them: the agent's own code follows a server of this crate
 //! over TLS, as it would any. The agent is a dependency of these tests alone; no program of either crate depends on
 //! the other, and the same set-up is what tests of the controller's own work need.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
 
 #[path = "join/agent.rs"]
 mod agent;
