@@ -3,6 +3,8 @@
 //! Cost is program time per I/O, from the kernel's own statistics (`kernel.bpf_stats_enabled`), and I/O for each second
 //! with the probes and without them, in alternation. fio makes the I/O; a run in which the probes did not count
 //! exactly fio's I/Os, but for the ends that reach no program here (`untold.rs`), each of which it must know, fails. It is compared with libbpf-tools' `biolatency` on the same device in the same run.
+//!
+//! `WEIR_BENCH_PAIRS=0` leaves the alternation out, of which there are no figures then: the costs alone take half a minute.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -179,8 +181,13 @@ fn measured(dev: DevT, is_disk: bool) -> (Probes, Pins) {
     (probes, pins)
 }
 
-/// I/Os for each second, without programs and with those that are attached as long as a value lives.
+/// I/Os for each second, without programs and with those that are attached as long as a value lives. Null if there are to be no pairs.
 fn pairs<T>(count: usize, fio: &Fio, path: &Path, attach: impl Fn() -> T) -> serde_json::Value {
+    let most = std::env::var("WEIR_BENCH_PAIRS").map_or(count, |most| most.parse().unwrap());
+    let count = count.min(most);
+    if count == 0 {
+        return serde_json::Value::Null;
+    }
     let mut ratios = Vec::new();
     let mut without = Vec::new();
     for pair in 1..=count {
