@@ -11,8 +11,8 @@
 //! - Maps and links are pinned: counting goes on while no agent runs, and a new agent finds it.
 //! - A slot is given to somebody else only after its generation was raised, and after every program
 //!   that could have seen the old one has ended. An interval that ends later is dropped and counted.
-//! - The programs write histograms, counts and drops; the agent writes all else. No map element that
-//!   is in use has two kinds of writers.
+//! - The programs write histograms, counts and drops; the agent writes all else. No word of a map that
+//!   is in use has two kinds of writers, but for those of tables, which change by atomic operations.
 
 mod ageing;
 mod grace;
@@ -26,6 +26,7 @@ mod pins;
 mod plan;
 mod reading;
 mod resolve;
+mod shared;
 mod skips;
 mod slots;
 mod snapshot;

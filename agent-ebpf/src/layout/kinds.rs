@@ -37,27 +37,27 @@ impl Op {
     }
 }
 
-/// What the programs record per volume and operation. (See `agent-ebpf/README.md` for the stamps.)
+/// What the programs record per volume and operation. (See `agent-ebpf/README.md` for the stamps.) The first ones share a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Stage {
-    /// t5−t0 of an exported volume's request.
-    Total,
-    /// t1−t0 of it.
-    FabricWait,
     /// t2−t1, if there was a disk request.
     Queue,
     /// t3−t2, if there was one.
     Device,
     /// t4−t3; t4−t1 if there was no disk request.
     Dm,
-    /// t4−t1 of an exported volume's request.
-    Backend,
-    /// t5−t4 of it.
-    Response,
     /// t4−t1 of a bio of a volume that is used on its own node. The reader adds it to `total` and
     /// `backend`, which are the same interval there: recording it once halves the cost.
     Local,
+    /// t5−t0 of an exported volume's request.
+    Total,
+    /// t1−t0 of it.
+    FabricWait,
+    /// t4−t1 of it.
+    Backend,
+    /// t5−t4 of it.
+    Response,
     /// h1−h0 of a volume that this node uses over NVMe, whose [`Stage::Total`] is h2−h0.
     HostQueue,
 }
@@ -68,14 +68,14 @@ pub const STAGES: u32 = 9;
 impl Stage {
     /// All of them, in the order of their numbers.
     pub const ALL: [Stage; STAGES as usize] = [
-        Stage::Total,
-        Stage::FabricWait,
         Stage::Queue,
         Stage::Device,
         Stage::Dm,
+        Stage::Local,
+        Stage::Total,
+        Stage::FabricWait,
         Stage::Backend,
         Stage::Response,
-        Stage::Local,
         Stage::HostQueue,
     ];
 }

@@ -24,10 +24,11 @@ const STATUS_AGAIN: u8 = 12;
 #[btf_tracepoint(function = "block_bio_queue")]
 pub(crate) fn bio_queue(ctx: BtfTracePointContext) -> i32 {
     let bio = Typed::argument(ctx.arg(0));
-    if on_duty(Event::BioQueue, bio.address()) {
-        if let Some(device) = device(bio.pointer(BIO_BDEV).u32(BDEV_DEV)) {
-            queued(bio, bio.address(), &device);
-        }
+    let address = bio.address();
+    if on_duty(Event::BioQueue, address)
+        && let Some(device) = device(bio.pointer(BIO_BDEV).u32(BDEV_DEV))
+    {
+        queued(bio, address, &device);
     }
     0
 }
@@ -137,34 +138,37 @@ fn issued(now: u64) -> Span {
 fn completed(bio: u64, start: &Start, status: u8) {
     let end = now();
     let op = u32::from(start.op);
+    let ns = end.saturating_sub(start.at_ns);
     match start.kind {
         BIO_OF_BIO => return,
         BIO_OF_REQUEST => return starts::target_done(start.owner, bio, end),
-        BIO_OF_DISK => stamp_bio(
-            bio,
-            Span {
+        BIO_OF_DISK => {
+            let disk = Span {
                 first_ns: 0,
                 last_ns: end,
-            },
-        ),
+            };
+            stamp_bio(bio, disk);
+            if status != STATUS_AGAIN {
+                record::disk(start.place, op, Failure::of_block(status), ns);
+            }
+            return;
+        }
         BIO_OF_IMPORT | BIO_CARRIED => return carried::end_io(start, status, end),
-        _ if !record::volume_holds(start.place) => return record::lost(Loss::StaleSlot),
-        _ => record::ended(start.place, op),
+        _ => {}
     }
+    let Some(counted) = record::counted(start.place, op) else {
+        return record::lost(Loss::StaleSlot);
+    };
+    counted.ended();
     if status == STATUS_AGAIN {
         return;
     }
-    let failure = Failure::of_block(status);
-    let ns = end.saturating_sub(start.at_ns);
-    if start.kind == BIO_OF_DISK {
-        record::disk(start.place, op, failure, ns);
-    } else if let Some(failure) = failure {
-        record::failed(start.place, op, failure, ns);
-    } else {
-        record::volume(start.place, op, Stage::Local, ns);
-        record::size(start.place, op, start.bytes.into(), ns);
-        if start.divided == 1 {
-            record::parts(start.place, op, start.at_ns, start.disk, end);
-        }
+    if let Some(failure) = Failure::of_block(status) {
+        return record::failed(start.place, op, failure, ns);
+    }
+    counted.stage(Stage::Local, ns);
+    counted.size(op, start.bytes.into(), ns);
+    if start.divided == 1 {
+        counted.parts(start.at_ns, start.disk, end);
     }
 }

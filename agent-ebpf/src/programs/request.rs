@@ -32,8 +32,9 @@ const MINOR_BITS: u32 = 20;
 #[btf_tracepoint(function = "block_rq_issue")]
 pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    if on_duty(Event::RequestIssue, request.address()) {
-        issued(request);
+    let address = request.address();
+    if on_duty(Event::RequestIssue, address) {
+        issued(request, address);
     }
     0
 }
@@ -42,8 +43,9 @@ pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    if on_duty(Event::RequestRequeue, request.address()) && device_of(request).is_some() {
-        starts::requeued(request.address(), request.u64(RQ_STARTED));
+    let address = request.address();
+    if on_duty(Event::RequestRequeue, address) && device_of(request).is_some() {
+        starts::requeued(address, request.u64(RQ_STARTED));
     }
     0
 }
@@ -52,8 +54,9 @@ pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    if on_duty(Event::RequestComplete, request.address()) {
-        completed(request, ctx.arg(1), ctx.arg(2));
+    let address = request.address();
+    if on_duty(Event::RequestComplete, address) {
+        completed(request, address, ctx.arg(1), ctx.arg(2));
     }
     0
 }
@@ -70,8 +73,7 @@ fn device_of(request: Typed) -> Option<(Device, *mut u32)> {
 }
 
 #[inline(always)]
-fn completed(request: Typed, status: u8, bytes: u32) {
-    let address = request.address();
+fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
     let Some((device, timed)) = device_of(request) else {
         // Over NVMe a volume may be used through disks that are hidden behind the one that is known.
         if !starts::is_import(address) {
@@ -166,7 +168,7 @@ fn flushed(request: Typed, carries: bool, status: u8) {
 }
 
 #[inline(always)]
-fn issued(request: Typed) {
+fn issued(request: Typed, address: u64) {
     let Some((device, timed)) = device_of(request) else {
         return;
     };
@@ -181,7 +183,7 @@ fn issued(request: Typed) {
             op: op as u32,
             ..DiskStart::default()
         };
-        starts::request(request.address(), &start);
+        starts::request(address, &start);
         let disk = Span {
             first_ns: start.at_ns,
             last_ns: 0,

@@ -13,7 +13,7 @@ use weir_agent_ebpf::layout::{
 };
 
 use super::record;
-use super::tables::{Bios, Maps, Requests, Targets, find, put, take};
+use super::tables::{Bios, Maps, Requests, Targets, find, put, store, take};
 
 /// The value of a key.
 #[inline(always)]
@@ -51,7 +51,7 @@ pub(crate) fn bio(bio: u64, start: &Start) -> bool {
             record::start_lost(old.place, old.op.into());
         }
     }
-    *old = *start;
+    store(old, start);
     true
 }
 

@@ -8,8 +8,9 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use weir_agent_ebpf::layout::{Device, DiskStart, RequestStart, Start};
-use weir_agent_ebpf::table::{CLAIMED, Fill, Keys, Table, WAYS, other, set_of};
+use weir_agent_ebpf::table::{CLAIMED, Keys, Table, WAYS, other, set_of};
 
+use super::common;
 use super::record::add_to;
 
 /// User space maps the memory of tables.
@@ -31,8 +32,6 @@ static TARGETS: Array<RequestStart> = Array::with_max_entries(1, SHARED);
 static DEVICE_KEYS: Array<Keys> = Array::with_max_entries(1, SHARED);
 #[map]
 static DEVICES: Array<Device> = Array::with_max_entries(1, SHARED);
-#[map]
-static FILLS: Array<Fill> = Array::with_max_entries(1, SHARED);
 
 /// Sets of the table of devices, whose size is chosen when the maps are made.
 #[unsafe(no_mangle)]
@@ -96,12 +95,6 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The number of its value.
-    #[inline(always)]
-    pub(crate) fn index(&self) -> u32 {
-        self.index
-    }
-
     #[inline(always)]
     pub(crate) fn value<T: Maps>(&self) -> Option<*mut T::Value> {
         T::values().get_ptr_mut(self.index)
@@ -111,7 +104,7 @@ impl Place {
 /// Where a key stands, if it does.
 #[inline(always)]
 pub(crate) fn find<T: Maps>(key: u64) -> Option<Place> {
-    if matches!(T::TABLE, Table::Requests) && fill::<T>(|fill| fill.all) == 0 {
+    if matches!(T::TABLE, Table::Requests) && known::<T>(Counter::All) == 0 {
         return None;
     }
     if key == 0 {
@@ -122,7 +115,7 @@ pub(crate) fn find<T: Maps>(key: u64) -> Option<Place> {
     if let Some(place) = find_in::<T>(set, key, false) {
         return Some(place);
     }
-    if fill::<T>(|fill| fill.displaced) == 0 {
+    if known::<T>(Counter::Displaced) == 0 {
         return None;
     }
     find_in::<T>(other(set), key, true)
@@ -163,8 +156,7 @@ pub(crate) fn put<T: Maps>(key: u64, value: &T::Value) -> bool {
     let Some(room) = place.value::<T>() else {
         return false;
     };
-    // SAFETY: the verifier has checked the pointer; nobody looks at what has no key yet.
-    unsafe { *room = *value };
+    store(room, value);
     // The compiler must not move the value's stores behind the key's. (It has no fence for this target.)
     // SAFETY: no instruction.
     unsafe { asm!("", options(nostack, preserves_flags)) };
@@ -174,6 +166,16 @@ pub(crate) fn put<T: Maps>(key: u64, value: &T::Value) -> bool {
         count::<T>(Counter::All, 1);
     }
     true
+}
+
+/// Word by word, since the compiler makes a call of `memset` of what is 0, and here that is a function as slow as all the rest.
+#[inline(always)]
+pub(crate) fn store<V: Copy>(room: *mut V, value: &V) {
+    let (room, words) = (room.cast::<u64>(), (&raw const *value).cast::<u64>());
+    for word in 0..size_of::<V>() / size_of::<u64>() {
+        // SAFETY: the verifier has checked the pointer to a value, which consists of words; nobody looks at it yet.
+        unsafe { room.add(word).write_volatile(words.add(word).read()) };
+    }
 }
 
 /// Claims a place for a key, which stands there as taken until its value does.
@@ -229,27 +231,39 @@ fn exchange(key: *mut u64, old: u64, new: u64) -> bool {
     .1
 }
 
-#[inline(always)]
-fn fill<T: Maps>(of: impl FnOnce(&Fill) -> u64) -> u64 {
-    FILLS.get(T::TABLE as u32).map_or(0, of)
-}
-
-/// One of a table's [`Fill`].
+/// What is known of a table.
+#[derive(Clone, Copy)]
 enum Counter {
+    /// Keys that stand in the other set of their pair.
     Displaced,
+    /// All keys, which are counted of [`Requests`] alone.
     All,
 }
 
+/// Where it stands.
 #[inline(always)]
-fn count<T: Maps>(counter: Counter, change: u64) {
-    if let Some(fill) = FILLS.get_ptr_mut(T::TABLE as u32) {
-        // SAFETY: the verifier has checked the pointer.
-        let counter = unsafe {
-            match counter {
-                Counter::Displaced => &raw mut (*fill).displaced,
-                Counter::All => &raw mut (*fill).all,
-            }
-        };
+fn counter<T: Maps>(counter: Counter) -> Option<*mut u64> {
+    let common = common()?;
+    // SAFETY: the verifier has checked the pointer.
+    Some(unsafe {
+        match counter {
+            Counter::Displaced => (&raw mut (*common).displaced)
+                .cast::<u64>()
+                .add(T::TABLE as usize),
+            Counter::All => &raw mut (*common).requests,
+        }
+    })
+}
+
+#[inline(always)]
+fn known<T: Maps>(of: Counter) -> u64 {
+    // SAFETY: the verifier has checked the pointer.
+    counter::<T>(of).map_or(0, |counter| unsafe { counter.read_volatile() })
+}
+
+#[inline(always)]
+fn count<T: Maps>(of: Counter, change: u64) {
+    if let Some(counter) = counter::<T>(of) {
         add_to(counter, change);
     }
 }

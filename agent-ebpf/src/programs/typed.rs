@@ -5,12 +5,10 @@
 use core::arch::asm;
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray};
+use aya_ebpf::maps::PerCpuArray;
 use weir_agent_ebpf::kernel::placeholder;
 
-/// Holds its own address: see [`Typed::address`].
-#[map]
-static BASE: Array<u64> = Array::with_max_entries(1, 0);
+use super::common;
 
 /// See [`Typed::number`].
 #[map]
@@ -106,9 +104,11 @@ impl Typed {
     /// is a number, and so is what was stored in a map: the address of that very place.
     #[inline(always)]
     pub(crate) fn address(self) -> u64 {
-        let Some(base) = BASE.get_ptr_mut(0) else {
+        let Some(common) = common() else {
             return 0;
         };
+        // SAFETY: within it.
+        let base = unsafe { &raw mut (*common).address };
         let difference: u64;
         // SAFETY: arithmetic alone.
         unsafe {

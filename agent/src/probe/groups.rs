@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use weir_agent_ebpf::kernel::{self, Fact};
-use weir_agent_ebpf::layout::{COPIES, Gate};
+use weir_agent_ebpf::layout::COPIES;
 
 use super::ProbeError;
 use super::handover;
@@ -204,7 +205,7 @@ impl Groups {
         if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
             self.mapper = mapper::follow(maps, sysfs, types)?;
         }
-        handover::take_over(maps, object.number())?;
+        handover::take_over(&maps.shared, object.number());
         if pins.remove_links_but(object.number())? {
             tracing::info!("the programs of another build were replaced, the counters go on");
         }
@@ -244,7 +245,7 @@ impl Groups {
             return Ok(());
         }
         // Never taken back, since one day more than one copy is attached: it costs, and harms nothing.
-        set_gate(maps, Gate::NoteRequests, 1)?;
+        maps.shared.notes_requests().store(1, Ordering::SeqCst);
         for group in &lacking {
             let facts = group.facts_of(types, btf_dir);
             let attached = facts
@@ -337,14 +338,6 @@ impl Program {
         let (name, links) = (self.name, links.to_owned());
         (0..self.copies).map(move |copy| (copy, links.join(format!("{name}-{}", copy + 1))))
     }
-}
-
-pub(super) fn set_gate(maps: &mut Maps, gate: Gate, value: u64) -> Result<(), ProbeError> {
-    let index = gate as u32;
-    if maps.gate.get(index)? == value {
-        return Ok(());
-    }
-    maps.gate.set(index, &value)
 }
 
 /// What the kernel tells of every program.

@@ -7,10 +7,7 @@
 
 use std::path::Path;
 
-use weir_agent_ebpf::layout::{
-    Counts, Failure, Figure, Op, Place, SIZED_OPS, Size, Sized, Slot, Stage, Tally, per_failure,
-    per_op, per_size, volume_figure,
-};
+use weir_agent_ebpf::layout::{Failure, Figure, Op, Place, Slot, Tally, per_failure, per_op};
 use weir_agent_ebpf::table::key_of_device;
 
 use super::maps::{Elements, Maps};
@@ -148,20 +145,9 @@ fn write(slots: &mut Elements<Slot>, changes: &[(u32, Slot)]) -> Result<(), Prob
 
 fn clear_volume(maps: &mut Maps, slot: u32) -> Result<(), ProbeError> {
     for op in Op::ALL {
-        for stage in Stage::ALL {
-            let index = volume_figure(slot, op as u32, stage);
-            maps.clear(|maps| &mut maps.volume_figures, index)?;
-        }
         let index = per_op(slot, op as u32);
-        maps.counts.set(index, &Counts::default())?;
-        maps.aged.set(index, &0)?;
+        maps.clear_account(index)?;
         maps.throttled.set(index, &Tally::default())?;
-    }
-    for op in 0..SIZED_OPS {
-        for size in Size::ALL {
-            let index = per_size(slot, op, size);
-            maps.by_size.set(index, &Sized::default())?;
-        }
     }
     clear_failures(&mut maps.volume_failures, slot)
 }
