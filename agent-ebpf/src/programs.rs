@@ -21,7 +21,7 @@ use aya_ebpf::maps::Array;
 use weir_agent_ebpf::layout::{Common, Device, Meta};
 use weir_agent_ebpf::table::key_of_device;
 
-pub(crate) use duty::{notes_requests, on_duty};
+pub(crate) use duty::{notes_requests, on_duty, on_duty_for};
 use tables::{Devices, find};
 pub(crate) use weir_agent_ebpf::handover::Event;
 

@@ -3,7 +3,9 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use weir_agent_ebpf::handover::{Duty, EVENTS, Event, duty};
+use weir_agent_ebpf::layout::Common;
 
+use super::typed::Typed;
 use super::{common, facts};
 
 /// On each CPU what the programs of an object that is leaving handled of each kind, until those of the next one have seen it.
@@ -13,9 +15,18 @@ static NOTES: PerCpuArray<u64> = PerCpuArray::with_max_entries(EVENTS, 0);
 /// Whether this object's programs are the ones to handle an event. `about`: the address of what it is about.
 #[inline(always)]
 pub(crate) fn on_duty(event: Event, about: u64) -> bool {
-    let Some(common) = common() else {
-        return false;
-    };
+    common().is_some_and(|common| acts(common, event, about))
+}
+
+/// The same of an event that is about a typed pointer: its address, if so.
+#[inline(always)]
+pub(crate) fn on_duty_for(common: *mut Common, event: Event, about: Typed) -> Option<u64> {
+    let about = about.address(common);
+    acts(common, event, about).then_some(about)
+}
+
+#[inline(always)]
+fn acts(common: *mut Common, event: Event, about: u64) -> bool {
     // SAFETY: the verifier has checked the pointer.
     let gate = unsafe { (&raw const (*common).object).read_volatile() };
     gate == facts::OBJECT.load() || weir_hand_over(gate, event as u32, about) != 0

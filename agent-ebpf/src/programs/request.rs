@@ -11,7 +11,7 @@
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
-    DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, VOLUME_CARRIED,
+    Common, DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, VOLUME_CARRIED,
 };
 
 use super::carried::{self, BIOS};
@@ -22,7 +22,8 @@ use super::typed::{
     RQ_QUEUE, RQ_STARTED, Typed,
 };
 use super::{
-    Event, device_with_requests, is_first_copy, notes_requests, now, on_duty, record, starts,
+    Event, common, device_with_requests, is_first_copy, notes_requests, now, on_duty_for, record,
+    starts,
 };
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
@@ -32,9 +33,10 @@ const MINOR_BITS: u32 = 20;
 #[btf_tracepoint(function = "block_rq_issue")]
 pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    let address = request.address();
-    if on_duty(Event::RequestIssue, address) {
-        issued(request, address);
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::RequestIssue, request)
+    {
+        issued(common, request, address);
     }
     0
 }
@@ -43,8 +45,10 @@ pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    let address = request.address();
-    if on_duty(Event::RequestRequeue, address) && device_of(request).is_some() {
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::RequestRequeue, request)
+        && device_of(request).is_some()
+    {
         starts::requeued(address, request.u64(RQ_STARTED));
     }
     0
@@ -54,9 +58,10 @@ pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    let address = request.address();
-    if on_duty(Event::RequestComplete, address) {
-        completed(request, address, ctx.arg(1), ctx.arg(2));
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::RequestComplete, request)
+    {
+        completed(common, request, address, ctx.arg(1), ctx.arg(2));
     }
     0
 }
@@ -73,11 +78,11 @@ fn device_of(request: Typed) -> Option<(Device, *mut u32)> {
 }
 
 #[inline(always)]
-fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
+fn completed(common: *mut Common, request: Typed, address: u64, status: u8, bytes: u32) {
     let Some((device, timed)) = device_of(request) else {
         // Over NVMe a volume may be used through disks that are hidden behind the one that is known.
         if !starts::is_import(address) {
-            return flushed(request, true, status);
+            return flushed(common, request, true, status);
         }
         // Its last command failed; one that succeeds is completed before.
         if starts::take_request(address).is_some()
@@ -87,6 +92,7 @@ fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
         }
         return;
     };
+    let end = now();
     let carries = device.flags & VOLUME_CARRIED != 0;
     let op = op_of(request.u32(RQ_FLAGS), || Some(request.u32(RQ_LENGTH)));
     let noted = starts::issued_at(address);
@@ -98,12 +104,11 @@ fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
     }
     let first_ns = noted.unwrap_or(started);
     if bytes == 0 && noted.is_none() || first_ns == 0 {
-        return flushed(request, carries, status);
+        return flushed(common, request, carries, status);
     }
     if noted.is_none() && !is_first_copy() {
         return;
     }
-    let end = now();
     // A request may complete in parts; the last one covers what is left of it.
     let is_last = bytes >= request.u32(RQ_LENGTH);
     if is_last {
@@ -127,15 +132,15 @@ fn completed(request: Typed, address: u64, status: u8, bytes: u32) {
     };
     let ends = carries && is_last;
     let bio = request.pointer(RQ_BIO);
-    let address = bio.address();
+    let address = bio.address(common);
     if ends {
         let bytes = bio.u32(BIO_SIZE).into();
         if let Some(start) = starts::carried_whole(address, bytes, status, disk) {
             carried::end_io(&start, start.status, end);
-            return each_bio(bio.pointer(BIO_NEXT), disk, Some(status));
+            return each_bio(common, bio.pointer(BIO_NEXT), disk, Some(status));
         }
     }
-    each_bio(bio, disk, ends.then_some(status));
+    each_bio(common, bio, disk, ends.then_some(status));
 }
 
 /// Notes whether the kernel tells when a device's requests are issued.
@@ -151,7 +156,7 @@ fn set(timed: *mut u32, value: u32) {
 
 /// What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
 #[inline(always)]
-fn flushed(request: Typed, carries: bool, status: u8) {
+fn flushed(common: *mut Common, request: Typed, carries: bool, status: u8) {
     let bio = request.pointer(RQ_BIO);
     // No bio gives 0.
     let flags = bio.u32(BIO_OPF);
@@ -163,12 +168,12 @@ fn flushed(request: Typed, carries: bool, status: u8) {
             first_ns: 0,
             last_ns: end,
         };
-        each_bio(bio, disk, (carries && is_empty).then_some(status));
+        each_bio(common, bio, disk, (carries && is_empty).then_some(status));
     }
 }
 
 #[inline(always)]
-fn issued(request: Typed, address: u64) {
+fn issued(common: *mut Common, request: Typed, address: u64) {
     let Some((device, timed)) = device_of(request) else {
         return;
     };
@@ -188,23 +193,23 @@ fn issued(request: Typed, address: u64) {
             first_ns: start.at_ns,
             last_ns: 0,
         };
-        each_bio(request.pointer(RQ_BIO), disk, None);
+        each_bio(common, request.pointer(RQ_BIO), disk, None);
     }
 }
 
 /// Stamps all I/Os that a disk's request carries from this bio on, and ends that part of them that it is if `status` says how.
 #[inline(always)]
-fn each_bio(first: Typed, disk: Span, status: Option<u8>) {
+fn each_bio(common: *mut Common, first: Typed, disk: Span, status: Option<u8>) {
     let how = status.map_or(NOT_ENDED, u64::from);
     let mut bio = first;
-    let mut address = bio.address();
+    let mut address = bio.address(common);
     for _ in 0..BIOS {
         if address == 0 {
             return;
         }
         weir_part(address, disk.first_ns, disk.last_ns, how);
         bio = bio.pointer(BIO_NEXT);
-        address = bio.address();
+        address = bio.address(common);
     }
     if address != 0 {
         record::lost(Loss::LongRequest);

@@ -111,61 +111,102 @@ pub(crate) fn find<T: Maps>(key: u64) -> Option<Place> {
         // It stands for an empty place: a bio's `bi_private` may be no pointer at all.
         return None;
     }
-    let set = set_of(key, T::sets());
-    if let Some(place) = find_in::<T>(set, key, false) {
-        return Some(place);
-    }
-    if known::<T>(Counter::Displaced) == 0 {
-        return None;
-    }
-    find_in::<T>(other(set), key, true)
+    Set::home::<T>(key)?.find::<T>(key)
 }
 
-#[inline(always)]
-fn find_in<T: Maps>(set: u32, wanted: u64, is_displaced: bool) -> Option<Place> {
-    let keys = T::keys().get_ptr_mut(set)?.cast::<u64>();
-    for way in 0..WAYS {
-        // SAFETY: the verifier has checked the pointer to eight keys. Others write them meanwhile, whole.
-        let key = unsafe { keys.add(way as usize) };
-        // SAFETY: as above.
-        if unsafe { key.read_volatile() } == wanted {
-            return Some(Place {
-                key,
-                index: set * WAYS + way,
-                is_displaced,
-            });
-        }
-    }
-    None
+/// A set of a table, which a key belongs to.
+pub(crate) struct Set {
+    number: u32,
+    keys: *mut u64,
 }
 
-/// Puts a key that is not there, and its value; false if there is no room.
-#[inline(always)]
-pub(crate) fn put<T: Maps>(key: u64, value: &T::Value) -> bool {
-    let set = set_of(key, T::sets());
-    let mut place = claim_in::<T>(set, key, false);
-    if place.is_none() {
-        place = claim_in::<T>(other(set), key, true);
-        if place.is_some() {
-            count::<T>(Counter::Displaced, 1);
+impl Set {
+    /// The one that a key stands in, unless it is full.
+    #[inline(always)]
+    pub(crate) fn home<T: Maps>(key: u64) -> Option<Self> {
+        Set::of::<T>(set_of(key, T::sets()))
+    }
+
+    #[inline(always)]
+    fn of<T: Maps>(number: u32) -> Option<Self> {
+        let keys = T::keys().get_ptr_mut(number)?.cast::<u64>();
+        Some(Set { number, keys })
+    }
+
+    /// Where a key stands, if it does, of which this is the home. (Not 0.)
+    #[inline(always)]
+    pub(crate) fn find<T: Maps>(&self, key: u64) -> Option<Place> {
+        if let Some(place) = self.find_here(key, false) {
+            return Some(place);
         }
+        if known::<T>(Counter::Displaced) == 0 {
+            return None;
+        }
+        Set::of::<T>(other(self.number))?.find_here(key, true)
     }
-    let Some(place) = place else {
-        return false;
-    };
-    let Some(room) = place.value::<T>() else {
-        return false;
-    };
-    store(room, value);
-    // The compiler must not move the value's stores behind the key's. (It has no fence for this target.)
-    // SAFETY: no instruction.
-    unsafe { asm!("", options(nostack, preserves_flags)) };
-    // SAFETY: as above.
-    unsafe { place.key.write_volatile(key) };
-    if matches!(T::TABLE, Table::Requests) {
-        count::<T>(Counter::All, 1);
+
+    #[inline(always)]
+    fn find_here(&self, wanted: u64, is_displaced: bool) -> Option<Place> {
+        for way in 0..WAYS {
+            // SAFETY: the verifier has checked the pointer to eight keys. Others write them meanwhile, whole.
+            let key = unsafe { self.keys.add(way as usize) };
+            // SAFETY: as above.
+            if unsafe { key.read_volatile() } == wanted {
+                return Some(Place {
+                    key,
+                    index: self.number * WAYS + way,
+                    is_displaced,
+                });
+            }
+        }
+        None
     }
-    true
+
+    /// Puts a key that is not there, of which this is the home, and its value; false if there is no room.
+    #[inline(always)]
+    pub(crate) fn put<T: Maps>(&self, key: u64, value: &T::Value) -> bool {
+        let mut place = self.claim(key, false);
+        if place.is_none() {
+            place = Set::of::<T>(other(self.number)).and_then(|set| set.claim(key, true));
+            if place.is_some() {
+                count::<T>(Counter::Displaced, 1);
+            }
+        }
+        let Some(place) = place else {
+            return false;
+        };
+        let Some(room) = place.value::<T>() else {
+            return false;
+        };
+        store(room, value);
+        // The compiler must not move the value's stores behind the key's. (It has no fence for this target.)
+        // SAFETY: no instruction.
+        unsafe { asm!("", options(nostack, preserves_flags)) };
+        // SAFETY: as in `find_here`.
+        unsafe { place.key.write_volatile(key) };
+        if matches!(T::TABLE, Table::Requests) {
+            count::<T>(Counter::All, 1);
+        }
+        true
+    }
+
+    /// Claims a place for a key, which stands there as taken until its value does.
+    #[inline(always)]
+    fn claim(&self, wanted: u64, is_displaced: bool) -> Option<Place> {
+        for way in 0..WAYS {
+            // SAFETY: as in `find_here`.
+            let key = unsafe { self.keys.add(way as usize) };
+            // SAFETY: as above.
+            if unsafe { key.read_volatile() } == 0 && exchange(key, 0, wanted | CLAIMED) {
+                return Some(Place {
+                    key,
+                    index: self.number * WAYS + way,
+                    is_displaced,
+                });
+            }
+        }
+        None
+    }
 }
 
 /// Word by word, since the compiler makes a call of `memset` of what is 0, and here that is a function as slow as all the rest.
@@ -176,25 +217,6 @@ pub(crate) fn store<V: Copy>(room: *mut V, value: &V) {
         // SAFETY: the verifier has checked the pointer to a value, which consists of words; nobody looks at it yet.
         unsafe { room.add(word).write_volatile(words.add(word).read()) };
     }
-}
-
-/// Claims a place for a key, which stands there as taken until its value does.
-#[inline(always)]
-fn claim_in<T: Maps>(set: u32, wanted: u64, is_displaced: bool) -> Option<Place> {
-    let keys = T::keys().get_ptr_mut(set)?.cast::<u64>();
-    for way in 0..WAYS {
-        // SAFETY: as in `find_in`.
-        let key = unsafe { keys.add(way as usize) };
-        // SAFETY: as above.
-        if unsafe { key.read_volatile() } == 0 && exchange(key, 0, wanted | CLAIMED) {
-            return Some(Place {
-                key,
-                index: set * WAYS + way,
-                is_displaced,
-            });
-        }
-    }
-    None
 }
 
 /// Copies a value, then gives up its key. Only who gave it up may use the copy: the agent may age the entry out at the same
