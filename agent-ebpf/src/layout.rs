@@ -291,11 +291,14 @@ pub const fn ends_by_bytes(kind: u8) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Span {
-    /// t2: the first one issued.
+    /// t2: the first one issued; [`UNSEEN_NS`] if nobody noted when one of them was.
     pub first_ns: u64,
     /// t3: the last one completed.
     pub last_ns: u64,
 }
+
+/// A time that no clock tells any more: earlier than all that are noted.
+pub const UNSEEN_NS: u64 = 1;
 
 /// A bio in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

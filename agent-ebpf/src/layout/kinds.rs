@@ -101,10 +101,12 @@ pub enum Loss {
     /// A disk request held more bios than the programs look at; what lies behind the others may end up
     /// as [`Loss::Undivided`].
     LongRequest,
+    /// When a disk's request was issued, neither the kernel nor a program noted: it is in no figure of the disk.
+    IssueUnseen,
 }
 
 /// The number of [`Loss`] reasons.
-pub const LOSSES: u32 = 7;
+pub const LOSSES: u32 = 8;
 
 impl Loss {
     /// All of them, in the order of their numbers.
@@ -116,6 +118,7 @@ impl Loss {
         Loss::Unreadable,
         Loss::Undivided,
         Loss::LongRequest,
+        Loss::IssueUnseen,
     ];
 
     /// The value of the label `reason`.
@@ -129,6 +132,7 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::Undivided => "undivided",
             Loss::LongRequest => "long_request",
+            Loss::IssueUnseen => "issue_unseen",
         }
     }
 }

@@ -7,7 +7,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use weir_agent_ebpf::layout::{
     Account, Failure, Figure, Loss, Place, RawHistogram, SIZED_OPS, Size, Sized, Slot, Span, Stage,
-    Tally, peak, per_failure, per_op,
+    Tally, UNSEEN_NS, peak, per_failure, per_op,
 };
 use weir_agent_ebpf::scale::{BUCKETS, bucket_of};
 
@@ -107,7 +107,7 @@ impl Counted {
     pub(crate) fn disk_parts(self, queued: u64, disk: Span) -> bool {
         // The kernel's own time of issue may be that of the plug that the bio waited in.
         let first_ns = disk.first_ns.max(queued);
-        let makes_sense = first_ns <= disk.last_ns;
+        let makes_sense = disk.first_ns > UNSEEN_NS && first_ns <= disk.last_ns;
         if makes_sense {
             self.stage(Stage::Queue, first_ns - queued);
             self.stage(Stage::Device, disk.last_ns - first_ns);

@@ -6,12 +6,13 @@
 //!
 //! Where the kernel keeps statistics of a queue, as it does to throttle write-back, it notes itself when it issues a request
 //! (`blk_mq_start_request`, block/blk-mq.c): then nothing is done at that moment, unless several copies of a program see ends. From 6.9 on it takes that time once for all
-//! requests of a plug.
+//! requests of a plug. While that is so of every disk, the agent does not even attach the program. Should a kernel stop noting, then what is
+//! issued until the agent looks is in no figure of the disk ([`Loss::IssueUnseen`]), and what it carries is not divided.
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
-    Common, DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, VOLUME_CARRIED,
+    Common, DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, UNSEEN_NS, VOLUME_CARRIED,
 };
 
 use super::carried::{self, BIOS};
@@ -97,13 +98,13 @@ fn completed(common: *mut Common, request: Typed, address: u64, status: u8, byte
     let op = op_of(request.u32(RQ_FLAGS), || Some(request.u32(RQ_LENGTH)));
     let noted = starts::issued_at(address);
     let started = request.u64(RQ_STARTED);
-    // An I/O that the kernel notes no time of, whatever was true of the ones before it; and the second end of one that goes
-    // through the flush machinery, of which nothing is left.
+    // An I/O that the kernel notes no time of, whatever was true of the ones before it.
     if started == 0 && bytes != 0 && op.is_some() {
         set(timed, 0);
     }
     let first_ns = noted.unwrap_or(started);
-    if bytes == 0 && noted.is_none() || first_ns == 0 {
+    // The second end of what goes through the flush machinery, of which nothing is left; or no I/O.
+    if bytes == 0 && noted.is_none() || first_ns == 0 && op.is_none() {
         return flushed(common, request, carries, status);
     }
     if noted.is_none() && !is_first_copy() {
@@ -122,12 +123,16 @@ fn completed(common: *mut Common, request: Typed, address: u64, status: u8, byte
         if device.flags & DISK_REQUESTS != 0
             && let Some(op) = op
         {
-            let ns = end.saturating_sub(first_ns);
-            record::disk(device.disk, op as u32, Failure::of_block(status), ns);
+            if first_ns == 0 {
+                record::lost(Loss::IssueUnseen);
+            } else {
+                let ns = end.saturating_sub(first_ns);
+                record::disk(device.disk, op as u32, Failure::of_block(status), ns);
+            }
         }
     }
     let disk = Span {
-        first_ns,
+        first_ns: first_ns.max(UNSEEN_NS),
         last_ns: end,
     };
     let ends = carries && is_last;

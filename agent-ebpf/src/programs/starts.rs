@@ -240,14 +240,14 @@ pub(crate) fn take_bio(bio: u64, has_failed: impl FnOnce() -> bool) -> Option<(S
     Some((take::<Bios>(&place, bio)?, end))
 }
 
-/// Notes a disk's request. One that was put back and is issued again keeps its first start.
+/// Notes a disk's request, if there is room: else its end is counted ([`Loss::IssueUnseen`]). One that was put back and is issued again keeps its first start.
 #[inline(always)]
 pub(crate) fn request(request: u64, start: &DiskStart) {
     let Some((set, old)) = entry::<Requests>(request) else {
         return;
     };
     let Some(old) = old else {
-        insert::<Requests>(&set, request, start);
+        set.put::<Requests>(request, start);
         return;
     };
     // SAFETY: the verifier has checked the pointer; the request is only now being issued.
