@@ -38,6 +38,8 @@ struct Program {
     name: &'static str,
     hook: Hook,
     copies: usize,
+    /// False if it is detached while there is nothing for it to do: see [`Groups::follow_issues`].
+    always: bool,
 }
 
 /// The kernel skips a program on a CPU where the same program is not finished (see [`skips`]), and an
@@ -55,6 +57,7 @@ const fn program(name: &'static str, tracepoint: &'static str, copies: usize) ->
         name,
         hook: Hook::Tracepoint(tracepoint),
         copies,
+        always: true,
     }
 }
 
@@ -63,6 +66,7 @@ const fn typed(name: &'static str, tracepoint: &'static str, copies: usize) -> P
         name,
         hook: Hook::Typed(tracepoint),
         copies,
+        always: true,
     }
 }
 
@@ -82,7 +86,10 @@ const GROUPS: [Group; 5] = [
         programs: &[
             typed("rq_complete", "block_rq_complete", ENDS),
             typed("rq_requeue", "block_rq_requeue", ENDS),
-            typed("rq_issue", "block_rq_issue", BEGINNINGS),
+            Program {
+                always: false,
+                ..typed("rq_issue", "block_rq_issue", BEGINNINGS)
+            },
         ],
         facts: &[
             kernel::OPERATION,
@@ -119,6 +126,7 @@ const GROUPS: [Group; 5] = [
             name: "throttle",
             hook: Hook::Function("__blk_throtl_bio"),
             copies: BEGINNINGS,
+            always: true,
         }],
         facts: &[kernel::BIO],
         optional: None,
@@ -135,6 +143,14 @@ pub enum Copies {
     OnDemand,
     /// As often as it takes that none is skipped on kernels before 7.0.
     All,
+}
+
+/// What is to be attached besides what always is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) copies: Copies,
+    /// Whether requests of disks may have to be noted when they are issued, whatever the maps say so far.
+    pub(super) issues: bool,
 }
 
 /// The state of each group.
@@ -168,7 +184,7 @@ impl Groups {
         pins: &Pins,
         maps: &mut Maps,
         sysfs: &Path,
-        copies: Copies,
+        asked: Asked,
     ) -> Result<(), ProbeError> {
         let links = pins.links(object.number())?;
         let btf_dir = sysfs.join("kernel/btf");
@@ -184,7 +200,7 @@ impl Groups {
             *state = match group.facts_of(&mut types, &btf_dir) {
                 Ok((facts, off)) => {
                     self.optional_off.extend(off);
-                    match group.attach(object, &links, &facts, 0..1) {
+                    match group.attach(object, &links, &facts, 0..1, |_| true) {
                         Ok(()) => State::Attached,
                         Err(reason) => State::Off(reason),
                     }
@@ -201,7 +217,9 @@ impl Groups {
                 State::Untried | State::Attached => {}
             }
         }
-        self.attach_copies(object, &links, &mut types, &btf_dir, copies, maps)?;
+        self.attach_copies(object, &links, &mut types, &btf_dir, asked.copies, maps)?;
+        let needs_issues = asked.issues || maps.needs_issues();
+        self.follow_issues(object, &links, &mut types, &btf_dir, needs_issues);
         if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
             self.mapper = mapper::follow(maps, sysfs, types)?;
         }
@@ -211,6 +229,36 @@ impl Groups {
         }
         self.links = links;
         Ok(())
+    }
+
+    /// Attaches the programs that there is not always something to do for, or detaches them: a program costs every event half as much as
+    /// one that does something. One that can't be attached is tried again.
+    fn follow_issues(
+        &self,
+        object: &Object<'_>,
+        links: &Path,
+        types: &mut Option<Btf>,
+        btf_dir: &Path,
+        are_needed: bool,
+    ) {
+        for (group, state) in GROUPS.iter().zip(&self.states) {
+            let on_demand = group.programs.iter().filter(|program| !program.always);
+            let mut pins = on_demand.flat_map(|program| program.pins(links));
+            if !are_needed {
+                // What it is about to note now needs no note. What it noted is found when it ends.
+                pins.for_each(|(_, pin)| drop(std::fs::remove_file(pin)));
+            } else if matches!(state, State::Attached) && !pins.all(|(_, pin)| pin.exists()) {
+                let facts = group.facts_of(types, btf_dir);
+                let attached = facts
+                    .map_err(|state| state.reason().unwrap_or_default().to_owned())
+                    .and_then(|(facts, _)| {
+                        group.attach(object, links, &facts, 0..1, |program| !program.always)
+                    });
+                if let Err(reason) = attached {
+                    tracing::warn!(reason, "when disks' requests are issued is not noted");
+                }
+            }
+        }
     }
 
     /// Attaches the other copies of programs that see ends, if one was skipped. A copy that can't be attached is tried again.
@@ -246,11 +294,12 @@ impl Groups {
         }
         // Never taken back, since one day more than one copy is attached: it costs, and harms nothing.
         maps.shared.notes_requests().store(1, Ordering::SeqCst);
+        self.follow_issues(object, links, types, btf_dir, true);
         for group in &lacking {
             let facts = group.facts_of(types, btf_dir);
             let attached = facts
                 .map_err(|state| state.reason().unwrap_or_default().to_owned())
-                .and_then(|(facts, _)| group.attach(object, links, &facts, 1..ENDS));
+                .and_then(|(facts, _)| group.attach(object, links, &facts, 1..ENDS, |_| true));
             match attached {
                 Err(reason) => tracing::warn!(reason, "the kernel skips ends of I/Os"),
                 Ok(()) if is_skipped => {
@@ -397,11 +446,12 @@ impl Group {
         Ok((facts, missing))
     }
 
-    /// Whether each program is there at least once.
+    /// Whether each program that always is to be there is, at least once.
     fn is_attached(&self, links: &Path) -> bool {
         let mut first = self
             .programs
             .iter()
+            .filter(|program| program.always)
             .flat_map(|program| program.pins(links).take(1));
         first.all(|(_, pin)| pin.exists())
     }
@@ -413,6 +463,7 @@ impl Group {
         links: &Path,
         facts: &Facts,
         copies: Range<usize>,
+        which: impl Fn(&Program) -> bool,
     ) -> Result<(), String> {
         let mut new = Vec::new();
         let attach_all = || -> Result<(), String> {
@@ -421,7 +472,7 @@ impl Group {
                 let mut facts = facts.clone();
                 facts.insert("COPY", u32::try_from(copy + 1).unwrap_or_default());
                 let mut ebpf = object.load(&facts).map_err(|error| one_line(&error))?;
-                for program in self.programs {
+                for program in self.programs.iter().filter(|program| which(program)) {
                     let Some((_, pin)) = program.pins(links).nth(copy) else {
                         continue;
                     };

@@ -1,12 +1,13 @@
 //! The pinned maps, opened with their types.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use weir_agent_ebpf::layout::{
-    Account, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place, RawHistogram,
-    RequestStart, Slot, Start, Tally, maps,
+    Account, DISK_REQUESTS, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place,
+    RawHistogram, RequestStart, Slot, Start, Tally, VOLUME_CARRIED, maps,
 };
 use weir_agent_ebpf::table::{self, device_of_key, key_of_device};
 
@@ -14,6 +15,11 @@ use super::ProbeError;
 use super::shared::Shared;
 use super::tables::Table;
 use crate::histogram::Histogram;
+
+/// Whether requests to a device are looked at.
+pub(super) fn has_requests(device: &Device) -> bool {
+    device.flags & (DISK_REQUESTS | VOLUME_CARRIED) != 0
+}
 
 /// An array that names itself in errors.
 pub(super) struct Elements<V: Pod> {
@@ -154,6 +160,15 @@ impl Maps {
     pub(super) fn devices(&self) -> impl Iterator<Item = (u32, Device)> {
         let entries = self.devices.entries();
         entries.map(|(key, device)| (device_of_key(key), Device { timed: 0, ..device }))
+    }
+
+    /// Whether requests of disks have to be noted when they are issued: of some the kernel does not note it, or is not known to, or it
+    /// does not suffice.
+    pub(super) fn needs_issues(&self) -> bool {
+        let devices = self.devices.entries();
+        let mut with_requests = devices.filter(|(_, device)| has_requests(device));
+        self.shared.notes_requests().load(Ordering::SeqCst) != 0
+            || with_requests.any(|(_, device)| device.timed == 0)
     }
 
     /// Adds one, of which the kernel is not known to note when its requests are issued.
