@@ -60,7 +60,7 @@ pub enum Duty {
 #[inline(always)]
 pub const fn number(of: u64) -> u64 {
     // Never 0, which is nobody's.
-    of & !STEP | STEP + 1
+    of & !STEP | (STEP + 1)
 }
 
 /// The number while an object's programs are to be followed by others.

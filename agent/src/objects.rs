@@ -29,6 +29,7 @@ pub fn of_pool(node: &NodeName, pool: &PoolRecord) -> StoragePool {
                 thin_pool: pool
                     .thin_pool
                     .map(|capacity_bytes| ThinPool { capacity_bytes }),
+                stripes: None,
             },
         },
         portals: portals.map(|portal| portal.portal.clone()).collect(),
@@ -179,6 +180,7 @@ fn live_grants(
         let grant = Attachment {
             node_name,
             generation,
+            read_only: false,
         };
         grants.insert(nqn, grant);
     }

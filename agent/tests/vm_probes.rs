@@ -11,6 +11,7 @@
 #[path = "probes/batch.rs"]
 mod batch;
 #[path = "probes/bench.rs"]
+#[expect(dead_code, reason = "native tests use the rest")]
 mod bench;
 #[path = "probes/delays.rs"]
 mod delays;

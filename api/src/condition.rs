@@ -1,24 +1,37 @@
 //! Conditions: what an operator should know about an object, each with a reason a program can match.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One aspect of an object's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// The aspect; one of the constants below.
+    /// The aspect, one word in CamelCase.
     #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z]+$"))]
     pub kind: String,
     /// Whether it holds.
     pub status: Truth,
     /// One word in CamelCase that a program can match.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z]+$"))]
     pub reason: String,
     /// A sentence for a person: what is the case and what to do.
+    #[schemars(length(max = 4096))]
     pub message: String,
+    /// When `status` became what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<Time>,
+    /// The `metadata.generation` of the object that was looked at; an older one than the object's says
+    /// that this may be out of date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
 }
 
 /// A condition's three values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Truth {
     /// It holds.
     True,
@@ -47,6 +60,19 @@ pub const ORPHANS: &str = "Orphans";
 pub const OPENED_LOCALLY: &str = "OpenedLocally";
 /// What the spec asks for can't be done and was left as it is.
 pub const REFUSED: &str = "Refused";
+/// Exports of a pool answer on its portals, as seen from its own node.
+pub const DATA_PLANE_HEALTHY: &str = "DataPlaneHealthy";
+/// The controller hears a pool's latencies often enough to place by them.
+pub const TELEMETRY_FRESH: &str = "TelemetryFresh";
+/// Hosts of a pool's exports are told apart by name only: nothing authenticates them.
+pub const UNAUTHENTICATED: &str = "Unauthenticated";
+/// A pool was chosen for a volume.
+pub const PLACED: &str = "Placed";
+/// A volume's latency objective is kept.
+pub const LATENCY_MET: &str = "LatencyMet";
+/// A volume's space is not overwritten when it is given back, as its `wipe` asks for: whoever gets it
+/// next may be able to read what was there.
+pub const NOT_WIPED: &str = "NotWiped";
 
 /// Reasons a program can match; each is said with a message for a person.
 pub mod reason {
@@ -64,6 +90,16 @@ pub mod reason {
     pub const DELETED: &str = "Deleted";
     /// Something is waited for; the message says for what.
     pub const WAITING: &str = "Waiting";
+    /// The spec asks for what this version can't do.
+    pub const NOT_IMPLEMENTED: &str = "NotImplemented";
+    /// No pool passed every filter; the message counts them.
+    pub const NO_FIT: &str = "NoFit";
+    /// The pool's agent has not been heard for too long.
+    pub const AGENT_SILENT: &str = "AgentSilent";
+    /// The pool's node belongs to another cluster.
+    pub const FOREIGN_CLUSTER: &str = "ForeignCluster";
+    /// The object that is named does not exist.
+    pub const NOT_FOUND: &str = "NotFound";
     /// The LV is being zeroed.
     pub const ZEROING: &str = "Zeroing";
     /// The device is open, or holds data that is in use.
@@ -138,6 +174,52 @@ impl Condition {
             status,
             reason: reason.into(),
             message: message.into(),
+            last_transition_time: None,
+            observed_generation: None,
         }
+    }
+}
+
+/// Puts `new` in the place of the condition of its type. Its time of transition is `now` only where its
+/// status differs from what it was: a new message alone is no transition.
+pub fn set(conditions: &mut Vec<Condition>, mut new: Condition, now: &Time) {
+    let old = conditions.iter_mut().find(|old| old.kind == new.kind);
+    let since = old
+        .as_ref()
+        .filter(|old| old.status == new.status)
+        .and_then(|old| old.last_transition_time.clone());
+    new.last_transition_time = Some(since.unwrap_or_else(|| now.clone()));
+    match old {
+        Some(old) => *old = new,
+        None => conditions.push(new),
+    }
+}
+
+/// The condition of type `kind`, if there is one.
+#[must_use]
+pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.kind == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_status_is_a_transition() {
+        let at = |second| Time(k8s_openapi::jiff::Timestamp::constant(second, 0));
+        let mut all = Vec::new();
+        let ready = |status, message| Condition::new(READY, status, reason::WAITING, message);
+        set(&mut all, ready(Truth::False, "a"), &at(1));
+        set(&mut all, ready(Truth::False, "b"), &at(2));
+        let now = get(&all, READY).unwrap();
+        assert_eq!(
+            (now.message.as_str(), &now.last_transition_time),
+            ("b", &Some(at(1)))
+        );
+        set(&mut all, ready(Truth::True, "c"), &at(3));
+        assert_eq!(get(&all, READY).unwrap().last_transition_time, Some(at(3)));
+        assert_eq!(all.len(), 1);
+        assert_eq!(get(&all, ORPHANED), None);
     }
 }

@@ -49,6 +49,20 @@ impl<S, T> Object<S, T> {
         }
     }
 
+    /// The same object with what `change` makes of its spec.
+    pub(crate) fn try_map<R, E>(
+        self,
+        change: impl FnOnce(S) -> Result<R, E>,
+    ) -> Result<Object<R, T>, E> {
+        Ok(Object {
+            spec: change(self.spec)?,
+            api_version: self.api_version,
+            kind: self.kind,
+            metadata: self.metadata,
+            status: self.status,
+        })
+    }
+
     /// Whether its deletion was ordered.
     pub fn is_deleted(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()

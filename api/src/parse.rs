@@ -1,4 +1,5 @@
-//! YAML or JSON text to an object. An error names the field and nothing is accepted by half.
+//! YAML or JSON text to an object that an agent serves. An error names the field, and nothing is accepted
+//! by half: a field that nobody knows, and one that asks for what an agent can't do yet, are refused alike.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use thiserror::Error;
 use crate::names::{API_VERSION, NodeName, ObjectName};
 use crate::object::Object;
 use crate::pool::StoragePool;
+use crate::served::{self, NotServed};
 use crate::units::Bytes;
 use crate::volume::{Access, Volume};
 
@@ -72,8 +74,12 @@ pub fn parse(text: &str) -> Result<Request, ParseError> {
         });
     }
     match header.kind.as_str() {
-        "StoragePool" => typed(text).and_then(check_pool).map(Request::Pool),
-        "Volume" => typed(text).and_then(check_volume).map(Request::Volume),
+        "StoragePool" => asked(text, served::pool)
+            .and_then(check_pool)
+            .map(Request::Pool),
+        "Volume" => asked(text, served::volume)
+            .and_then(check_volume)
+            .map(Request::Volume),
         other => {
             let rule = format!("`{other}` is neither `StoragePool` nor `Volume`");
             Err(ParseError::Value {
@@ -116,12 +122,67 @@ pub fn print<S: Serialize + Clone, T>(object: &Object<S, T>) -> Result<String, S
     serde_yaml_ng::to_string(&object).map_err(|error| error.to_string())
 }
 
+/// An object that is asked for, as an agent serves it.
+fn asked<A: DeserializeOwned, S, T: DeserializeOwned>(
+    text: &str,
+    serve: fn(A) -> Result<S, NotServed>,
+) -> Result<Object<S, T>, ParseError> {
+    let object: Object<A, T> = strictly(text)?;
+    object.try_map(serve).map_err(|refused| ParseError::Value {
+        field: refused.field,
+        rule: refused.rule.to_owned(),
+    })
+}
+
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
     let yaml = serde_yaml_ng::Deserializer::from_str(text);
     serde_path_to_error::deserialize(yaml).map_err(|error| ParseError::Shape {
         field: error.path().to_string(),
         reason: error.into_inner().to_string(),
     })
+}
+
+/// Reads an object in whose spec no field is unknown. Types of the API ignore such fields, as clients of an
+/// API that is upgraded before them must; a person who wrote one is told. Metadata and status are others'
+/// work: what is new there is ignored here as well.
+fn strictly<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {
+    let mut unknown = None;
+    let mut track = serde_path_to_error::Track::new();
+    let yaml = serde_yaml_ng::Deserializer::from_str(text);
+    let yaml = serde_path_to_error::Deserializer::new(yaml, &mut track);
+    let read = serde_ignored::deserialize(yaml, |path| {
+        let path = dotted(&path);
+        if unknown.is_none() && path.starts_with("spec.") {
+            unknown = Some(path);
+        }
+    });
+    match (read, unknown) {
+        (Err(error), _) => Err(ParseError::Shape {
+            field: track.path().to_string(),
+            reason: error.to_string(),
+        }),
+        (Ok(_), Some(field)) => Err(ParseError::Shape {
+            field,
+            reason: "unknown field".to_owned(),
+        }),
+        (Ok(object), None) => Ok(object),
+    }
+}
+
+/// A path as `serde_path_to_error` writes it: `spec.portals[0].address`.
+fn dotted(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", dotted(parent)),
+        Path::Map { parent, key } => match dotted(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => dotted(parent),
+    }
 }
 
 fn check_pool(pool: StoragePool) -> Result<StoragePool, ParseError> {
@@ -147,7 +208,8 @@ fn check_pool(pool: StoragePool) -> Result<StoragePool, ParseError> {
             rule,
         });
     }
-    let wildcard = |address: IpAddr| address.is_unspecified();
+    // `::ffff:0.0.0.0` is a wildcard too.
+    let wildcard = |address: IpAddr| address.to_canonical().is_unspecified();
     if let Some(portal) = pool
         .spec
         .portals
@@ -341,6 +403,25 @@ spec:
             (POOL, "10.0.0.1", "0.0.0.0", "spec.portals.address"),
             (POOL, "10.0.0.1", "example.org", "spec.portals[0].address"),
             (POOL, "10.0.0.1", "'::'", "spec.portals.address"),
+            (POOL, "10.0.0.1", "'::ffff:0.0.0.0'", "spec.portals.address"),
+            (
+                POOL,
+                "10.0.0.1}",
+                "10.0.0.1, prt: 1}",
+                "spec.portals[0].prt",
+            ),
+            (
+                POOL,
+                "capacityBytes: 4096",
+                "capacityBytes: 4096, x: 1",
+                "spec.engine.kernel.thinPool.x",
+            ),
+            (
+                VOLUME,
+                "generation: 3",
+                "generation: 3, force: true",
+                "spec.attachments[0].force",
+            ),
             (POOL, "10.0.0.1}", "10.0.0.1, port: 0}", "spec.portals.port"),
             (
                 POOL,

@@ -1,10 +1,15 @@
 //! StoragePool: one volume group on one node, and the portals on which its volumes are exported.
+//!
+//! [`PoolSpec`] here is what an agent serves; what may be asked of Weir at all is
+//! [`crate::crd::StoragePoolSpec`], and [`crate::served`] leads from there to here.
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::latency::LatencySummary;
 use crate::names::{NodeName, VgName};
 use crate::object::Object;
 use crate::units::Bytes;
@@ -12,7 +17,7 @@ use crate::units::Bytes;
 /// A pool. The agent of `spec.nodeName` makes it and writes its status.
 pub type StoragePool = Object<PoolSpec, PoolStatus>;
 
-/// What a pool should be.
+/// What a pool should be, as an agent serves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolSpec {
@@ -30,7 +35,7 @@ pub struct PoolSpec {
     pub accept_volatile_write_cache: bool,
 }
 
-/// How a pool keeps its volumes: exactly one member.
+/// How a pool keeps its volumes, as an agent serves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolEngine {
@@ -39,14 +44,15 @@ pub struct PoolEngine {
 }
 
 /// A pool on LVM.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct KernelPool {
     /// The volume group's name.
     pub volume_group: VgName,
     /// Disks, as absolute paths. Given, and no volume group of that name: one is made from them.
     /// Empty: the volume group must exist.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::devices")]
     pub devices: Vec<String>,
     /// Make the volume group even though a device holds a signature (a file system, a partition
     /// table, another volume manager's label). That data is lost.
@@ -55,33 +61,42 @@ pub struct KernelPool {
     /// The thin pool that thin volumes are carved out of; without it, thin volumes are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thin_pool: Option<ThinPool>,
+    /// Over how many disks a striped volume lies; left out, over all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 64))]
+    pub stripes: Option<u8>,
 }
 
 /// A thin pool inside the volume group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ThinPool {
     /// Size of its data part; rounded up to whole extents.
+    #[schemars(schema_with = "crate::schema::some_bytes")]
     pub capacity_bytes: Bytes,
 }
 
 /// An address on which exports of a pool can be reached.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Portal {
     /// The NVMe transport.
     #[serde(default)]
     pub transport: Transport,
     /// An address of the node. A wildcard (`0.0.0.0`, `::`) is refused: it would export on every
     /// network the node has or will have.
+    #[schemars(schema_with = "crate::schema::address")]
     pub address: IpAddr,
     /// The port; NVMe-oF's own is 4420.
     #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
 }
 
 /// NVMe transports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// NVMe/TCP.
@@ -104,13 +119,73 @@ fn default_port() -> u16 {
 }
 
 /// What a pool is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PoolStatus {
-    /// Size of the volume group.
+    /// Its size.
     pub capacity_bytes: Bytes,
-    /// Extents that no LV uses.
+    /// What no volume uses.
     pub free_bytes: Bytes,
-    /// See [`crate::condition`].
+    /// What was promised to volumes, thin ones with their full size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocated_bytes: Option<Bytes>,
+    /// How full the thin pool is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thin: Option<ThinUsage>,
+    /// How many volumes it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<u32>,
+    /// How many things of Weir's it holds that nobody asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<u32>,
+    /// Its latency, lately.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencySummary>,
+    /// What its node's kernel can do of what Weir can use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::words")]
+    pub kernel_features: Vec<String>,
+    /// What runs on its node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Versions>,
+    /// What there is to know about it.
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// The `metadata.generation` this was written for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+}
+
+/// How full a thin pool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThinUsage {
+    /// Of its data, rounded up.
+    #[schemars(range(min = 0, max = 100))]
+    pub data_percent: u8,
+    /// Of its metadata, rounded up. Full metadata stops a pool as full data does.
+    #[schemars(range(min = 0, max = 100))]
+    pub metadata_percent: u8,
+}
+
+/// What runs on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Versions {
+    /// The agent.
+    #[schemars(length(max = 64))]
+    pub agent: String,
+    /// The kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub kernel: Option<String>,
+    /// The LVM tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub lvm: Option<String>,
+    /// SPDK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub spdk: Option<String>,
 }

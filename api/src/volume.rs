@@ -1,17 +1,25 @@
 //! Volume: one block device carved out of a pool, and the nodes that may use it.
+//!
+//! [`VolumeSpec`] here is what an agent serves: it has a pool, and asks for nothing that the agent can't
+//! do. What may be asked of Weir at all is [`crate::crd::VolumeSpec`]; [`crate::served`] leads from there
+//! to here, and names what an agent must refuse.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::crd::rules::rules;
+use crate::latency::LatencySummary;
 use crate::names::{Generation, NodeName, ObjectName, VolumeId};
 use crate::object::Object;
 use crate::pool::Portal;
-use crate::units::Bytes;
+use crate::units::{Bytes, Latency};
 
 /// A volume. The agent of its pool's node makes it and writes its status.
 pub type Volume = Object<VolumeSpec, VolumeStatus>;
 
-/// What a volume should be.
+/// What a volume should be, as an agent serves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VolumeSpec {
@@ -37,7 +45,7 @@ pub struct VolumeSpec {
 }
 
 /// How many nodes may use a volume at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Access {
     /// One. Its export is one subsystem, which is made anew for every grant.
     #[default]
@@ -48,7 +56,7 @@ pub enum Access {
 }
 
 /// When a volume takes its space.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provisioning {
     /// At creation: a linear LV, zeroed before its first use.
@@ -58,7 +66,7 @@ pub enum Provisioning {
     Thin,
 }
 
-/// What a new volume's data is.
+/// What a new volume's data is, as an agent serves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
@@ -68,40 +76,126 @@ pub struct Source {
 }
 
 /// A grant: this node may use the volume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&[
+    ("self.generation >= oldSelf.generation", "a generation never goes back", ".generation"),
+    (
+        "self.generation > oldSelf.generation || self.readOnly == oldSelf.readOnly",
+        "readOnly changes only with a new generation", ".readOnly",
+    ),
+])))]
 pub struct Attachment {
     /// Who.
     pub node_name: NodeName,
     /// Which grant; a new one for every grant.
     pub generation: Generation,
+    /// Whether it may only read. The node that uses the volume sees to it: a target can't.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    pub read_only: bool,
 }
 
 /// What a volume is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStatus {
     /// Where in its life it is.
+    #[serde(default)]
     pub phase: Phase,
+    /// The node of its pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<NodeName>,
     /// Its real size.
     #[serde(default)]
     pub capacity_bytes: Bytes,
     /// The block device on the pool's node, once a single-host volume may be used there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub device_path: Option<String>,
     /// How the attached node reaches a single-host volume, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetStatus>,
     /// Every attachment that is recorded, in the order of node names.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     pub attachments: Vec<AttachmentStatus>,
-    /// See [`crate::condition`].
+    /// Its latency on the storage node, lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencySummary>,
+    /// Why it is in the pool it is in, or in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<PlacementRecord>,
+    /// What there is to know about it.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// The `metadata.generation` this was written for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+}
+
+/// How a pool was chosen, in at most 4 KiB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementRecord {
+    /// The pool that was chosen, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_name: Option<ObjectName>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Time>,
+    /// What the sample was drawn with: the same seed and the same pools give the same choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// The pools that were compared, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub candidates: Vec<Candidate>,
+    /// The filters that left pools out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub filtered: Vec<Filtered>,
+}
+
+/// A pool that was compared with others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// Which.
+    pub pool_name: ObjectName,
+    /// What 99 of 100 I/Os would take no longer than, with this volume in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_p99: Option<Latency>,
+    /// I/Os that were outstanding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u32>,
+    /// Space that was left.
+    #[serde(default)]
+    pub free_bytes: Bytes,
+    /// Whether more was outstanding than in most pools.
+    #[serde(default)]
+    pub is_hot: bool,
+}
+
+/// A filter that left pools out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Filtered {
+    /// Which filter.
+    #[schemars(length(min = 1, max = 64))]
+    pub filter: String,
+    /// How many pools.
+    pub count: u32,
+    /// A few of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    pub examples: Vec<ObjectName>,
 }
 
 /// What a grant is worth now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttachmentStatus {
     /// Whose it is.
@@ -110,19 +204,22 @@ pub struct AttachmentStatus {
     pub generation: Generation,
     /// The block device, once the pool's own node may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub device_path: Option<String>,
     /// How another node reaches the volume, once it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetStatus>,
     /// What is waited for, if it can't be used yet or is about to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub message: Option<String>,
 }
 
 /// Where in its life a volume is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// Nothing was made yet; a condition says what it waits for.
+    #[default]
     Pending,
     /// The logical volume is being made or zeroed.
     Creating,
@@ -143,17 +240,21 @@ impl std::fmt::Display for Phase {
 }
 
 /// An export, as a host needs it to connect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetStatus {
     /// The subsystem's NQN.
+    #[schemars(length(max = 223))]
     pub nqn: String,
     /// The NQN of the one host that may connect.
+    #[schemars(length(max = 223))]
     pub host_nqn: String,
     /// The namespace's number.
+    #[schemars(range(min = 1))]
     pub nsid: u32,
     /// The namespace's UUID: the volume's id.
     pub uuid: VolumeId,
     /// Where it listens.
+    #[schemars(length(max = 8))]
     pub portals: Vec<Portal>,
 }

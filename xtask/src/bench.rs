@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: figures with their aims, measured in VMs unless they say otherwise.
 
 mod agent;
+pub(crate) mod api;
 mod nvmet;
 mod probes;
 mod scrape;
@@ -26,6 +27,8 @@ pub(crate) enum Bench {
     Nvmet,
     /// An idle agent with a thousand volumes: memory, CPU time, BPF maps
     Agent,
+    /// The standalone API with many volumes, a thousand watches and a thousand updates a second; on this machine
+    Api,
     /// A scrape of a thousand volumes: time and size; on this machine
     Scrape,
     /// The eBPF programs on this machine's kernel: time for each I/O beside biolatency's, I/Os for each second with them
@@ -130,13 +133,19 @@ impl Bench {
         match self {
             Bench::Nvmet => &[("nvmet", "nvmet")],
             Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
-            Bench::Scrape | Bench::Probes => &[],
+            Bench::Api | Bench::Scrape | Bench::Probes => &[],
         }
     }
 }
 
 /// Measures, prints the figures; a missed aim is a figure, not an error.
-pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -> Result<()> {
+pub(crate) fn run(
+    cache: &Cache,
+    bench: Bench,
+    volumes: u32,
+    kernel: Kernel,
+    output: Output,
+) -> Result<()> {
     let workspace = Workspace::open(cache)?;
     let figures = match bench {
         Bench::Nvmet => nvmet::run(&lab(cache, &workspace, bench, kernel)?.0)?,
@@ -144,6 +153,7 @@ pub(crate) fn run(cache: &Cache, bench: Bench, kernel: Kernel, output: Output) -
             let (lab, programs) = lab(cache, &workspace, bench, kernel)?;
             agent::run(&lab, &programs)?
         }
+        Bench::Api => api::run(&workspace, volumes)?,
         Bench::Scrape => scrape::run(&workspace)?,
         Bench::Probes => probes::run(cache, &workspace)?,
     };

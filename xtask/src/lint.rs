@@ -1,9 +1,11 @@
-//! `cargo xtask lint`: clippy without a warning, and the rules no compiler knows.
+//! `cargo xtask lint`: clippy without a warning, generated files up to date, and the rules no compiler
+//! knows.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::codegen;
 use crate::command::{Cmd, read_file};
 use crate::workspace::Workspace;
 
@@ -24,7 +26,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         .args(["clippy", "--workspace", "--test", "*"])
         .args(strict)
         .show()?;
-    let complaints = tidy(workspace.root())?;
+    let mut complaints = tidy(workspace.root())?;
+    complaints.extend(codegen::complaints(workspace.root())?);
     if complaints.is_empty() {
         return Ok(());
     }
@@ -55,7 +58,7 @@ fn tidy(root: &Path) -> Result<Vec<String>> {
 
 fn broken_rules(file: &Path, text: &str) -> Vec<String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let is_test = file.components().any(|part| part.as_os_str() == "tests");
+    let is_test = name == "tests.rs" || file.components().any(|part| part.as_os_str() == "tests");
     let code = text
         .split("\n#[cfg(test)]\nmod ")
         .next()
@@ -99,5 +102,7 @@ mod tests {
             "\n".repeat(LONGEST)
         );
         assert_eq!(rules("src/disk.rs", &tests), 0);
+        let long = format!("//! Disks.\n{}", "\n".repeat(LONGEST));
+        assert_eq!(rules("src/disk/tests.rs", &long), 0);
     }
 }

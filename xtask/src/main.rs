@@ -2,6 +2,7 @@
 
 mod bench;
 mod cache;
+mod codegen;
 mod command;
 mod demo;
 mod exposition;
@@ -11,6 +12,7 @@ mod lint;
 mod ordered;
 mod progress;
 mod scene;
+mod session;
 mod setup;
 mod test;
 mod vm;
@@ -18,7 +20,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cache::Cache;
@@ -36,14 +38,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, guest images
+    /// Bring everything the other commands need: packages, the eBPF toolchain, Prometheus, kubectl, guest images
     #[command(after_help = "Examples:\n  cargo xtask setup\n  cargo xtask setup --kernel all")]
     Setup {
         /// Guest kernels: 6.1, 6.12, 7.3 or all
         #[arg(long, default_value_t = Kernel::DEFAULT.to_string())]
         kernel: String,
     },
-    /// Build weir-agent, its probes embedded, weir and nvmet, optimised
+    /// Build weir-agent, its probes embedded, weir-controller, weir and nvmet, optimised
     Build,
     /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
@@ -80,6 +82,9 @@ enum Command {
     Bench {
         /// What to measure
         bench: bench::Bench,
+        /// How many volumes are in the API; only for `api`
+        #[arg(long, default_value_t = 100_000)]
+        volumes: u32,
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
         kernel: Kernel,
@@ -87,8 +92,22 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// clippy without a warning, and the rules no compiler knows
+    /// clippy without a warning, generated files up to date, and the rules no compiler knows
     Lint,
+    /// Write the files that are made from code: the definitions of Weir's objects in deploy/crds
+    #[command(after_help = "Examples:\n  cargo xtask codegen\n  cargo xtask codegen --check")]
+    Codegen {
+        /// Change nothing: fail if a file is not what the code makes
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write docs/standalone.md: a session with kubectl, as it really goes
+    #[command(after_help = "Examples:\n  cargo xtask session\n  cargo xtask session --check")]
+    Session {
+        /// Change nothing: fail if the page is not what happens now
+        #[arg(long)]
+        check: bool,
+    },
     /// Virtual machines
     #[command(subcommand)]
     Vm(VmCommand),
@@ -149,13 +168,15 @@ fn run(command: Command) -> Result<()> {
         Command::Setup { kernel } => {
             setup::bpf_tools(&cache)?;
             setup::prometheus(&cache)?;
+            setup::kubectl(&cache)?;
             setup::vms(&cache, &kernel.parse::<Kernels>()?.list(), Userland::Small)?;
             progress::say("everything is here");
             Ok(())
         }
         Command::Build => {
             let workspace = Workspace::open(&cache)?;
-            let packages = ["-p", "weir-agent", "-p", "weir-cli", "-p", "nvmet"];
+            let packages = ["weir-agent", "weir-controller", "weir-cli", "nvmet"];
+            let packages = packages.map(|name| format!("-p{name}"));
             workspace
                 .cargo()
                 .args(["build", "--release"])
@@ -163,7 +184,7 @@ fn run(command: Command) -> Result<()> {
                 .show()?;
             let release = workspace.target().join("release");
             progress::say(format!(
-                "built {0}/weir-agent, {0}/weir and {0}/nvmet",
+                "built {0}/weir-agent, {0}/weir-controller, {0}/weir and {0}/nvmet",
                 release.display()
             ));
             Ok(())
@@ -200,10 +221,23 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Bench {
             bench,
+            volumes,
             kernel,
             output,
-        } => bench::run(&cache, bench, kernel, output),
+        } => bench::run(&cache, bench, volumes, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
+        Command::Session { check } => {
+            let workspace = Workspace::open(&cache)?;
+            let controller = workspace.controller()?;
+            let kubectl = setup::kubectl(&cache)?;
+            let newest = kubectl.first().context("no kubectl is set up")?;
+            match check {
+                true => session::check(workspace.root(), &controller, newest),
+                false => session::write(workspace.root(), &controller, newest),
+            }
+        }
+        Command::Codegen { check: true } => codegen::check(workspace::root()?),
+        Command::Codegen { check: false } => codegen::write(workspace::root()?),
         Command::Vm(VmCommand::Shell { kernel, systemd }) => {
             vm::shell::interactive(&lab(&cache, kernel, userland(systemd), false)?)
         }

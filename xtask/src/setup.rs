@@ -2,13 +2,14 @@
 //!
 //! Each step is idempotent and says what it does; where something can't be had, the error names
 //! the remedy. Steps, in order: [`host`] programs, the toolchain for eBPF ([`rust_src`],
-//! [`bpf_linker`]), what reads the metrics ([`prometheus`]), what the probes are compared with ([`measuring`]), a [`guest`]
-//! image per kernel.
+//! [`bpf_linker`]), what reads the metrics ([`prometheus`]), what the probes are compared with ([`measuring`]), what people
+//! talk to the API with ([`kubectl`]), a [`guest`] image per kernel.
 
 pub(crate) mod apt;
 mod bpf_linker;
 pub(crate) mod guest;
 mod host;
+pub(crate) mod kubectl;
 mod measuring;
 mod prometheus;
 mod rust_src;
@@ -46,6 +47,12 @@ pub(crate) fn prometheus(cache: &Cache) -> Result<PathBuf> {
 pub(crate) fn measuring(cache: &Cache) -> Result<measuring::Measuring> {
     host::ensure(&host::BUILDING)?;
     measuring::ensure(cache)
+}
+
+/// Brings kubectl in the versions that tests know, the newest first.
+pub(crate) fn kubectl(cache: &Cache) -> Result<Vec<kubectl::Kubectl>> {
+    host::ensure(&host::BUILDING)?;
+    kubectl::ensure(cache)
 }
 
 /// Brings what VMs with these kernels and this userland need.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test there is, or one area of them.
 
 mod absence;
+mod api;
 mod crash;
 mod fence;
 mod flush;
@@ -16,6 +17,7 @@ mod power;
 pub(crate) mod program;
 mod report;
 mod results;
+pub(crate) use api::server;
 mod truth;
 
 use std::path::PathBuf;
@@ -44,6 +46,8 @@ pub(crate) enum Area {
     Native,
     /// What promtool and a Prometheus server make of the agent's metrics
     Metrics,
+    /// The standalone API: kubectl, the kube client, recorded answers, kills and power cuts
+    Api,
     /// The nvmet crate on a real kernel
     Nvmet,
     /// The eBPF programs under the kernel's target, in VMs, and what measures where they can't be
@@ -160,6 +164,9 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             .env("WEIR_PROMETHEUS", programs);
         report.case("metrics", || cargo.show());
     }
+    if runs(Area::Api) {
+        api::run(cache, &workspace, &mut report, wanted.scale);
+    }
     if Area::PAIR
         .into_iter()
         .chain([Area::Fence, Area::Crash, Area::Power, Area::Flush])
@@ -199,6 +206,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
     if let (Some(area), Some(source)) = (wanted.area, &source) {
         let kernels = match area {
             Area::Host => &[Kernel::DEFAULT][..],
+            Area::Api => &[],
             _ => &wanted.kernels,
         };
         let seed = wanted.scale.seed;

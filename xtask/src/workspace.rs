@@ -12,6 +12,12 @@ use crate::setup::{self, BpfTools};
 /// The target triple of eBPF objects.
 const BPF_TARGET: &str = "bpfel-unknown-none";
 
+/// The clone's directory.
+pub(crate) fn root() -> Result<&'static Path> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().context("xtask has no parent")
+}
+
 /// A clone, with what every cargo call in it must be given.
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -22,9 +28,7 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Opens the clone and builds its eBPF object, which the agent embeds.
     pub(crate) fn open(cache: &Cache) -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask has no parent")?;
+        let root = root()?;
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(dir) => root.join(dir),
             None => root.join("target"),
@@ -83,6 +87,13 @@ impl Workspace {
         Ok(names
             .map(|name| self.target.join("debug").join(name))
             .into())
+    }
+
+    /// Builds weir-controller as tests run it; its path.
+    pub(crate) fn controller(&self) -> Result<PathBuf> {
+        let build = ["build", "-p", "weir-controller", "--bin", "weir-controller"];
+        self.cargo().args(build).show()?;
+        Ok(self.target.join("debug/weir-controller"))
     }
 
     /// Builds optimised programs, each given with its package; returns their paths.

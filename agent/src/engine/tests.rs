@@ -282,6 +282,7 @@ fn attached(mut volume: Volume, node: &str, generation: Generation) -> Volume {
     volume.spec.attachments = vec![Attachment {
         node_name,
         generation,
+        read_only: false,
     }];
     volume
 }
@@ -292,6 +293,7 @@ fn shared(mut volume: Volume, grants: &[(&str, Generation)]) -> Volume {
     let grants = grants.iter().map(|(node, generation)| Attachment {
         node_name: node.parse().unwrap(),
         generation: *generation,
+        read_only: false,
     });
     volume.spec.attachments = grants.collect();
     volume

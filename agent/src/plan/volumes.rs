@@ -196,6 +196,7 @@ impl<'a> Planner<'a> {
             target: verdict.target.clone(),
             attachments: verdict.attachments.clone(),
             conditions,
+            ..VolumeStatus::default()
         }
     }
 }

@@ -22,7 +22,8 @@ fn rounds() -> u32 {
 
 /// Of each I/O that begins or ends just then: it is handled by exactly one of them, so none lacks and none is dropped as one that began twice.
 ///
-/// Seen red with: `acting == object` for `acting != object` in `handover::take_over`, which leaves out the steps in between.
+/// Seen red with: `acting == object` for `acting != object` in `handover::take_over`, which leaves out the steps in between: 7 drops in 200 rounds, so
+/// CI's 50 may miss it now and then; the steps themselves have a test of every moment (`weir_agent_ebpf::handover`).
 #[test]
 fn a_build_takes_over_under_load_and_no_io_is_counted_twice_or_lost() {
     let (pins, zram) = (Pins::new(), Zram::of(2 * DEPTH * BLOCK as u64));

@@ -50,7 +50,6 @@ fn under_restarts(path: &Path, wanted: &Wanted) -> (Snapshot, u64) {
         }
     });
     assert!(agents > 1, "{agents} agents");
-    println!("{agents} agents");
     let mut probes = start(agents);
     probes.sync(wanted).unwrap();
     // What is still thought to be in flight has lost its end.

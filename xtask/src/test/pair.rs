@@ -17,9 +17,9 @@ pub(crate) struct Pair {
 }
 
 /// Injected by `slow`.
-pub(crate) const READ_DELAY_MS: u64 = 50;
+pub(crate) const READ_DELAY_MS: u64 = 20;
 /// Injected by `slow`.
-pub(crate) const WRITE_DELAY_MS: u64 = 80;
+pub(crate) const WRITE_DELAY_MS: u64 = 50;
 
 impl Pair {
     pub(crate) fn boot(lab: &Lab) -> Result<Self> {

@@ -41,12 +41,15 @@ pub(crate) fn write(
     let old = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
     let date = Cmd::new("date").args(["-u", "+%Y-%m-%d"]).read()?;
     let kernels: Vec<_> = kernels.iter().map(ToString::to_string).collect();
+    let kernels = match kernels.is_empty() {
+        true => String::new(),
+        false => format!(" kernels {},", kernels.join(", ")),
+    };
     let title = format!("## {}\n", format!("{area:?}").to_lowercase());
     let section = format!(
-        "{title}\n`cargo xtask test {} --full`, commit {source}, {}, kernels {}, seed {seed}\n\n```\n{}\n```\n",
+        "{title}\n`cargo xtask test {} --full`, commit {source}, {},{kernels} seed {seed}\n\n```\n{}\n```\n",
         format!("{area:?}").to_lowercase(),
         date.trim(),
-        kernels.join(", "),
         report.lines().join("\n"),
     );
     let new = replace_section(&old, &title, &section);

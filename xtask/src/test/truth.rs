@@ -198,7 +198,8 @@ fn compare(
     }
 }
 
-/// fio's I/Os are all counted, exactly, and none was lost on the way.
+/// fio's I/Os are all counted, exactly, and none was lost on the way. Only where the kernel says that it skipped a program may as many
+/// lack: on 7.3, if one of more threads than there are CPUs was preempted in the middle of it (see ARCHITECTURE.md).
 ///
 /// Seen red with: one in 64 `total`s not added in `record::volume`.
 fn check_counts(
@@ -207,18 +208,30 @@ fn check_counts(
     before: &Exposition,
     after: &Exposition,
 ) -> Result<()> {
+    let of = |scrape: &Exposition| scrape.sum("weir_probe_skipped_total", &[]);
+    let skipped = of(after) - of(before);
+    if skipped > 0.0 {
+        eprintln!("weir: the kernel skipped {skipped} events");
+    }
     for (op, seen) in [("read", fio.read), ("write", fio.write)] {
         let weir = since(wish.name, op, before, after).count();
-        expect(&format!("Weir's count of {op}s"), &weir, &seen.ios)?;
+        #[expect(clippy::cast_precision_loss, reason = "a count of I/Os")]
+        let missing = seen.ios.checked_sub(weir).map(|missing| missing as f64);
+        ensure!(
+            missing.is_some_and(|missing| missing <= skipped),
+            "{weir} of {} {op}s were counted, and {skipped} events skipped",
+            seen.ios
+        );
     }
-    let in_flight = after.sum("weir_volume_io_in_flight", &[("volume", wish.name)]);
-    expect("I/Os in flight", &in_flight, &0.0)?;
-    let dropped = after.sum("weir_probe_dropped_total", &[]);
-    expect(
-        &format!("dropped I/Os {:?}", dropped_by(after)),
-        &dropped,
-        &0.0,
-    )?;
+    let of_volume = [("volume", wish.name)];
+    for (what, labels) in [
+        ("weir_volume_io_in_flight", &of_volume[..]),
+        ("weir_probe_dropped_total", &[]),
+    ] {
+        let more = after.sum(what, labels) - before.sum(what, labels);
+        let dropped = dropped_by(after);
+        ensure!(more <= skipped, "{more} more {what}; dropped: {dropped:?}");
+    }
     if wish.attached == LOCAL.attached {
         return Ok(());
     }

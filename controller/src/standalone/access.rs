@@ -1,0 +1,190 @@
+//! Who may do what: one table.
+//!
+//! A decision is a function of data. What a row grants only on a condition about the object itself is
+//! decided in two steps: [`decide`] says which condition, and [`Condition::holds`] is asked once the
+//! object is at hand.
+
+mod table;
+
+use std::fmt;
+
+use serde_json::Value;
+use weir_api::names::NodeName;
+
+use super::identity::Identity;
+
+pub use table::{PathRule, Rule, path_rules, rules};
+
+/// The namespace of the Leases by which nodes say that they are alive.
+pub const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes<'a> {
+    /// `get`, `list`, `watch`, `create`, …
+    pub verb: &'a str,
+    /// On what.
+    pub on: On<'a>,
+}
+
+/// On what something is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On<'a> {
+    /// On a path that is no resource, as `/version`.
+    Path(&'a str),
+    /// On a resource, or on one object.
+    Resource(Object<'a>),
+}
+
+/// A resource, or one object of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Object<'a> {
+    /// The API group; empty for the core's.
+    pub group: &'a str,
+    /// The plural.
+    pub resource: &'a str,
+    /// Empty: the object itself.
+    pub subresource: &'a str,
+    /// Empty: the cluster's, or every namespace.
+    pub namespace: &'a str,
+    /// Empty: not one object.
+    pub name: &'a str,
+}
+
+/// What must be true of an object for an agent to write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A StoragePool of its node.
+    PoolOfNode,
+    /// A Volume in a pool of its node.
+    VolumeOfNode,
+    /// The Lease of its node.
+    LeaseOfNode,
+    /// An Event that names its node as the one that reports.
+    EventOfNode,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may be done.
+    Allowed,
+    /// It may be done if this is true of the object.
+    If(Condition),
+    /// It may not be done.
+    Denied,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(who: &Identity, asked: &Attributes<'_>) -> Decision {
+    match asked.on {
+        On::Path(path) => {
+            let is_allowed = path_rules(who)
+                .iter()
+                .any(|rule| rule.allows(asked.verb, path));
+            if is_allowed {
+                Decision::Allowed
+            } else {
+                Decision::Denied
+            }
+        }
+        On::Resource(object) => {
+            let rule = rules(who)
+                .into_iter()
+                .find(|rule| rule.matches(asked.verb, &object));
+            match rule.map(|rule| rule.condition) {
+                None => Decision::Denied,
+                Some(None) => Decision::Allowed,
+                // The name alone decides; so that what exists is not told to whom it does not concern.
+                Some(Some(Condition::LeaseOfNode)) if !object.name.is_empty() => {
+                    let is_own = who.node().is_some_and(|node| {
+                        object.namespace == LEASE_NAMESPACE && object.name == node.as_str()
+                    });
+                    if is_own {
+                        Decision::Allowed
+                    } else {
+                        Decision::Denied
+                    }
+                }
+                Some(Some(condition)) => Decision::If(condition),
+            }
+        }
+    }
+}
+
+impl Identity {
+    /// The node that an identity stands for.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Agent(node) | Self::CsiNode(node) => Some(node),
+            _ => None,
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it is true of an object. `pool` is the StoragePool that a Volume names, if there is one.
+    #[must_use]
+    pub fn holds(self, node: &NodeName, object: &Value, pool: Option<&Value>) -> bool {
+        let is_node = |object: &Value, pointer: &str| {
+            object.pointer(pointer).and_then(Value::as_str) == Some(node.as_str())
+        };
+        match self {
+            Self::PoolOfNode => is_node(object, "/spec/nodeName"),
+            Self::VolumeOfNode => pool.is_some_and(|pool| is_node(pool, "/spec/nodeName")),
+            Self::LeaseOfNode => {
+                let namespace = object.pointer("/metadata/namespace");
+                is_node(object, "/metadata/name")
+                    && namespace.and_then(Value::as_str) == Some(LEASE_NAMESPACE)
+            }
+            Self::EventOfNode => is_node(object, "/reportingInstance"),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PoolOfNode => "spec.nodeName is not its node",
+            Self::VolumeOfNode => "spec.poolName is not a pool of its node",
+            Self::LeaseOfNode => "it is not the Lease of its node in kube-node-lease",
+            Self::EventOfNode => "reportingInstance is not its node",
+        })
+    }
+}
+
+/// The sentence of a refusal, as a real API server words it.
+#[must_use]
+pub fn refusal(who: &Identity, asked: &Attributes<'_>) -> String {
+    let (user, verb) = (who.user(), asked.verb);
+    match asked.on {
+        On::Path(path) => format!("User \"{user}\" cannot {verb} path \"{path}\""),
+        On::Resource(object) => {
+            let scope = match object.namespace {
+                "" => "at the cluster scope".to_owned(),
+                namespace => format!("in the namespace \"{namespace}\""),
+            };
+            format!(
+                "User \"{user}\" cannot {verb} resource \"{}\" in API group \"{}\" {scope}",
+                object.full_resource(),
+                object.group
+            )
+        }
+    }
+}
+
+impl Object<'_> {
+    /// The resource with its subresource, as `volumes/status`.
+    #[must_use]
+    pub fn full_resource(&self) -> String {
+        match self.subresource {
+            "" => self.resource.to_owned(),
+            sub => format!("{}/{sub}", self.resource),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Every identity, verb and resource.
+
+use serde_json::json;
+
+use super::*;
+
+const VERBS: [&str; 8] = [
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+];
+
+const RESOURCES: [(&str, &str, &str); 14] = [
+    ("weir.dev", "storagepools", ""),
+    ("weir.dev", "storagepools", "status"),
+    ("weir.dev", "volumes", ""),
+    ("weir.dev", "volumes", "status"),
+    ("weir.dev", "snapshots", ""),
+    ("weir.dev", "volumemigrations", "status"),
+    ("", "nodes", ""),
+    ("", "nodes", "status"),
+    ("", "namespaces", ""),
+    ("", "events", ""),
+    ("events.k8s.io", "events", ""),
+    ("coordination.k8s.io", "leases", ""),
+    ("", "pods", ""),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", ""),
+];
+
+/// One letter per verb of [`VERBS`]: its first in capitals if it is allowed, `?` on a condition, `-`.
+fn row(who: &Identity, (group, resource, subresource): (&str, &str, &str)) -> String {
+    let letters = ["G", "L", "W", "C", "U", "P", "D", "X"];
+    let of = |(verb, letter): (&&str, &'static str)| {
+        let object = Object {
+            group,
+            resource,
+            subresource,
+            ..Object::default()
+        };
+        let asked = Attributes {
+            verb,
+            on: On::Resource(object),
+        };
+        match decide(who, &asked) {
+            Decision::Allowed => letter,
+            Decision::If(_) => "?",
+            Decision::Denied => "-",
+        }
+    };
+    VERBS.iter().zip(letters).map(of).collect()
+}
+
+#[test]
+fn the_table_says_who_may_do_what() {
+    let agent = "agent:n1".parse::<Identity>().unwrap();
+    #[rustfmt::skip]
+    let expected: [(Identity, [&str; 14]); 6] = [
+        (Identity::Admin, ["GLWCUPDX"; 14]),
+        (Identity::Controller, [
+            "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLW-----", "--------",
+            "GLW-----", "GLWCUP--", "GLWCUP--", "GLWCUPDX", "--------", "---C----",
+        ]),
+        (agent, [
+            "GLW?----", "?---??--", "GLW-----", "?---??--", "--------", "--------", "GLW-----", "--------",
+            "--------", "---???--", "---???--", "?--???--", "--------", "---C----",
+        ]),
+        (Identity::CsiController, reserved()),
+        ("csi-node:n1".parse().unwrap(), reserved()),
+        (Identity::Anonymous, ["--------"; 14]),
+    ];
+    for (who, rows) in expected {
+        for (resource, expected) in RESOURCES.into_iter().zip(rows) {
+            assert_eq!(row(&who, resource), expected, "{who} {resource:?}");
+        }
+    }
+}
+
+fn reserved() -> [&'static str; 14] {
+    let mut rows = ["--------"; 14];
+    rows[13] = "---C----";
+    rows
+}
+
+#[test]
+fn strangers_may_ask_what_they_may_do_and_nothing_else() {
+    let stranger = Identity::Stranger("system:masters".to_owned());
+    for resource in RESOURCES {
+        let expected = if resource.1.starts_with("self") {
+            "---C----"
+        } else {
+            "--------"
+        };
+        assert_eq!(row(&stranger, resource), expected);
+    }
+}
+
+#[test]
+fn paths_are_open_by_row() {
+    let agent = "agent:n1".parse::<Identity>().unwrap();
+    let rows = [
+        ("/version", "get", "yyyy"),
+        ("/healthz", "get", "yyyy"),
+        ("/version", "post", "y---"),
+        ("/api", "get", "yyy-"),
+        ("/apis/weir.dev/v1alpha1", "get", "yyy-"),
+        ("/openapi/v3", "get", "yyy-"),
+        ("/apisx", "get", "y---"),
+        ("/metrics", "get", "y---"),
+        ("/", "get", "y---"),
+    ];
+    for (path, verb, expected) in rows {
+        let who = [
+            &Identity::Admin,
+            &Identity::Controller,
+            &agent,
+            &Identity::Anonymous,
+        ];
+        let asked = Attributes {
+            verb,
+            on: On::Path(path),
+        };
+        let found: String = who
+            .into_iter()
+            .map(|who| match decide(who, &asked) {
+                Decision::Allowed => 'y',
+                _ => '-',
+            })
+            .collect();
+        assert_eq!(found, expected, "{verb} {path}");
+    }
+}
+
+#[test]
+fn a_lease_is_its_nodes_by_name_alone() {
+    let agent = "agent:n1".parse::<Identity>().unwrap();
+    let rows = [
+        ("kube-node-lease", "n1", Decision::Allowed),
+        ("kube-node-lease", "n2", Decision::Denied),
+        ("kube-system", "n1", Decision::Denied),
+        ("", "n1", Decision::Denied),
+        ("kube-node-lease", "", Decision::If(Condition::LeaseOfNode)),
+    ];
+    for (namespace, name, expected) in rows {
+        let object = Object {
+            group: "coordination.k8s.io",
+            resource: "leases",
+            subresource: "",
+            namespace,
+            name,
+        };
+        let asked = Attributes {
+            verb: "update",
+            on: On::Resource(object),
+        };
+        assert_eq!(decide(&agent, &asked), expected, "{namespace}/{name}");
+    }
+}
+
+#[test]
+fn conditions_look_at_the_object() {
+    let node: NodeName = "n1".parse().unwrap();
+    let own = json!({"spec": {"nodeName": "n1"}});
+    let other = json!({"spec": {"nodeName": "n2"}});
+    let volume = json!({"spec": {"poolName": "p"}});
+    let lease =
+        |namespace: &str, name: &str| json!({"metadata": {"namespace": namespace, "name": name}});
+    let rows = [
+        (Condition::PoolOfNode, &own, None, true),
+        (Condition::PoolOfNode, &other, None, false),
+        (Condition::PoolOfNode, &json!({}), None, false),
+        (Condition::VolumeOfNode, &volume, Some(&own), true),
+        (Condition::VolumeOfNode, &volume, Some(&other), false),
+        (Condition::VolumeOfNode, &volume, None, false),
+        (
+            Condition::LeaseOfNode,
+            &lease("kube-node-lease", "n1"),
+            None,
+            true,
+        ),
+        (
+            Condition::LeaseOfNode,
+            &lease("kube-node-lease", "n2"),
+            None,
+            false,
+        ),
+        (Condition::LeaseOfNode, &lease("default", "n1"), None, false),
+        (
+            Condition::EventOfNode,
+            &json!({"reportingInstance": "n1"}),
+            None,
+            true,
+        ),
+        (
+            Condition::EventOfNode,
+            &json!({"reportingInstance": "n10"}),
+            None,
+            false,
+        ),
+        (
+            Condition::EventOfNode,
+            &json!({"reportingInstance": ["n1"]}),
+            None,
+            false,
+        ),
+        (
+            Condition::EventOfNode,
+            &json!({"source": {"host": "n1"}}),
+            None,
+            false,
+        ),
+    ];
+    for (condition, object, pool, expected) in rows {
+        assert_eq!(
+            condition.holds(&node, object, pool),
+            expected,
+            "{condition:?} {object}"
+        );
+    }
+}
+
+#[test]
+fn refusals_read_as_a_real_servers() {
+    let object = Object {
+        group: "weir.dev",
+        resource: "volumes",
+        subresource: "status",
+        ..Object::default()
+    };
+    let asked = Attributes {
+        verb: "patch",
+        on: On::Resource(object),
+    };
+    assert_eq!(
+        refusal(&Identity::Anonymous, &asked),
+        "User \"system:anonymous\" cannot patch resource \"volumes/status\" in API group \"weir.dev\" at the \
+         cluster scope"
+    );
+}

@@ -1,0 +1,69 @@
+//! The page: what is said, and what is done.
+
+use super::Part::{self, Meanwhile, Shell, Text};
+
+/// In order.
+pub(super) const PARTS: &[Part] = &[
+    Text(
+        "# The API on one machine\n\n\
+         `weir-controller --standalone DIR` serves the subset of the Kubernetes API that Weir's components, the `kube`\n\
+         client and `kubectl` use, out of one directory, with no cluster. Everything that it acknowledges is on disk.\n\n\
+         <!-- Written by `cargo xtask session`: each command was run, and its output is what it wrote, with stand-ins for\n\
+         times, ages and UIDs. Change it in xtask/src/session/page.rs. -->\n\n\
+         ```\n\
+         $ weir-controller --standalone /var/lib/weir &\n\
+         $ export KUBECONFIG=/var/lib/weir/admin.kubeconfig\n\
+         ```\n\n\
+         `weir-controller --help` tells how agents on other machines get a kubeconfig of their own. `kubectl` 1.20 and\n\
+         1.36 are tested; this is 1.36.\n\n\
+         ## A pool\n\n",
+    ),
+    Shell(
+        "kubectl get wpool\n\
+         kubectl apply -f deploy/samples/pool.yaml\n\
+         kubectl get wpool",
+    ),
+    Text(
+        "\nThe agent of its node makes the pool and says so in its status. Where no agent runs, somebody else can say it\n\
+         (who may write what is decided by the client's certificate):\n\n",
+    ),
+    Shell(
+        "kubectl wait --for=condition=Ready wpool/storage-1-fast --timeout=1s\n\
+         kubectl patch wpool storage-1-fast --subresource=status --type=merge -p '{\"status\":{\"capacityBytes\":1920383410176,\
+         \"freeBytes\":1812939048960,\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"Ok\",\
+         \"message\":\"\",\"lastTransitionTime\":\"2026-11-22T09:00:00Z\"}]}}'\n\
+         kubectl wait --for=condition=Ready wpool/storage-1-fast --timeout=30s\n\
+         kubectl get wpool -o wide",
+    ),
+    Text("\n## A volume, watched\n\n"),
+    Shell("kubectl apply -f deploy/samples/volume.yaml"),
+    Text("\nOne terminal watches; in another one, the volume is placed and becomes ready:\n\n"),
+    Meanwhile {
+        command: "kubectl get wvol -w",
+        others: "kubectl patch wvol pg-data --type=merge -p '{\"spec\":{\"poolName\":\"storage-1-fast\"}}'\n\
+                 kubectl patch wvol pg-data --subresource=status --type=merge -p \
+                 '{\"status\":{\"phase\":\"Ready\",\"nodeName\":\"storage-1\"}}'\n\
+                 kubectl wait --for=jsonpath='{.status.phase}'=Ready wvol/pg-data",
+        until: "Ready",
+    },
+    Text("\nIt is described as anything is:\n\n"),
+    Shell("kubectl describe wvol pg-data"),
+    Text("\nand each field is explained:\n\n"),
+    Shell("kubectl explain wvol.spec.placement.locality"),
+    Text(
+        "\n## Changes\n\nIt grows by being edited (`sed` is the editor here). It doesn't shrink, and is still what it was:\n\n",
+    ),
+    Shell(
+        "KUBE_EDITOR=\"sed -i 's/capacityBytes:.*/capacityBytes: 42949672960/'\" kubectl edit wvol pg-data\n\
+         kubectl get wvol pg-data\n\
+         kubectl patch wvol pg-data --type=merge -p '{\"spec\":{\"capacityBytes\":1}}'\n\
+         kubectl patch wvol pg-data --type=merge -p '{\"spec\":{\"engine\":\"tape\"}}'\n\
+         kubectl get wvol -l 'tier notin (slow)' --field-selector spec.poolName=storage-1-fast",
+    ),
+    Text("\n## The end\n\n"),
+    Shell(
+        "kubectl delete -f deploy/samples/volume.yaml\n\
+         kubectl delete wpool --all\n\
+         kubectl get weir",
+    ),
+];
