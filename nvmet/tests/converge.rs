@@ -203,13 +203,24 @@ proptest! {
 }
 
 /// What some kernel lacks is written whenever it is asked for, also where a new directory has it so
-/// already: then a kernel without it refuses.
+/// already: then a kernel without it refuses. And what a port says nothing of, the kernel chooses
+/// when it begins to listen: that it would choose what is asked for is not the planner's to know.
 fn is_caution(change: &Change) -> bool {
     let text = change.to_string();
-    ["resv_enable", "p2pmem", "attr_pi_enable", "param_pi_enable"]
-        .iter()
-        .any(|attribute| text.starts_with("echo -n 0 ") && text.ends_with(attribute))
-        || (text.starts_with("echo -n none ") && text.ends_with("addr_tsas"))
+    [
+        ("0", "resv_enable"),
+        ("0", "p2pmem"),
+        ("0", "attr_pi_enable"),
+        ("0", "param_pi_enable"),
+        ("none", "addr_tsas"),
+        ("16384", "param_inline_data_size"),
+        ("0", "param_inline_data_size"),
+        ("1024", "param_max_queue_size"),
+    ]
+    .iter()
+    .any(|(value, attribute)| {
+        text.starts_with(&format!("echo -n {value} ")) && text.ends_with(attribute)
+    })
 }
 
 fn kernel_log_stays_at(
