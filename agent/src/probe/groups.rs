@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use weir_agent_ebpf::kernel::{self, Fact};
-use weir_agent_ebpf::layout::{COPIES, Gate};
+use weir_agent_ebpf::layout::COPIES;
 
 use super::ProbeError;
 use super::handover;
@@ -37,6 +38,8 @@ struct Program {
     name: &'static str,
     hook: Hook,
     copies: usize,
+    /// False if it is detached while there is nothing for it to do: see [`Groups::follow_issues`].
+    always: bool,
 }
 
 /// The kernel skips a program on a CPU where the same program is not finished (see [`skips`]), and an
@@ -54,6 +57,7 @@ const fn program(name: &'static str, tracepoint: &'static str, copies: usize) ->
         name,
         hook: Hook::Tracepoint(tracepoint),
         copies,
+        always: true,
     }
 }
 
@@ -62,6 +66,7 @@ const fn typed(name: &'static str, tracepoint: &'static str, copies: usize) -> P
         name,
         hook: Hook::Typed(tracepoint),
         copies,
+        always: true,
     }
 }
 
@@ -81,7 +86,10 @@ const GROUPS: [Group; 5] = [
         programs: &[
             typed("rq_complete", "block_rq_complete", ENDS),
             typed("rq_requeue", "block_rq_requeue", ENDS),
-            typed("rq_issue", "block_rq_issue", BEGINNINGS),
+            Program {
+                always: false,
+                ..typed("rq_issue", "block_rq_issue", BEGINNINGS)
+            },
         ],
         facts: &[
             kernel::OPERATION,
@@ -118,6 +126,7 @@ const GROUPS: [Group; 5] = [
             name: "throttle",
             hook: Hook::Function("__blk_throtl_bio"),
             copies: BEGINNINGS,
+            always: true,
         }],
         facts: &[kernel::BIO],
         optional: None,
@@ -134,6 +143,14 @@ pub enum Copies {
     OnDemand,
     /// As often as it takes that none is skipped on kernels before 7.0.
     All,
+}
+
+/// What is to be attached besides what always is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) copies: Copies,
+    /// Whether requests of disks may have to be noted when they are issued, whatever the maps say so far.
+    pub(super) issues: bool,
 }
 
 /// The state of each group.
@@ -167,7 +184,7 @@ impl Groups {
         pins: &Pins,
         maps: &mut Maps,
         sysfs: &Path,
-        copies: Copies,
+        asked: Asked,
     ) -> Result<(), ProbeError> {
         let links = pins.links(object.number())?;
         let btf_dir = sysfs.join("kernel/btf");
@@ -183,7 +200,7 @@ impl Groups {
             *state = match group.facts_of(&mut types, &btf_dir) {
                 Ok((facts, off)) => {
                     self.optional_off.extend(off);
-                    match group.attach(object, &links, &facts, 0..1) {
+                    match group.attach(object, &links, &facts, 0..1, |_| true) {
                         Ok(()) => State::Attached,
                         Err(reason) => State::Off(reason),
                     }
@@ -200,16 +217,48 @@ impl Groups {
                 State::Untried | State::Attached => {}
             }
         }
-        self.attach_copies(object, &links, &mut types, &btf_dir, copies, maps)?;
+        self.attach_copies(object, &links, &mut types, &btf_dir, asked.copies, maps)?;
+        let needs_issues = asked.issues || maps.needs_issues();
+        self.follow_issues(object, &links, &mut types, &btf_dir, needs_issues);
         if self.mapper.is_due(|| mapper::is_loaded(sysfs)) {
             self.mapper = mapper::follow(maps, sysfs, types)?;
         }
-        handover::take_over(maps, object.number())?;
+        handover::take_over(&maps.shared, object.number());
         if pins.remove_links_but(object.number())? {
             tracing::info!("the programs of another build were replaced, the counters go on");
         }
         self.links = links;
         Ok(())
+    }
+
+    /// Attaches the programs that there is not always something to do for, or detaches them: a program costs every event half as much as
+    /// one that does something. One that can't be attached is tried again.
+    fn follow_issues(
+        &self,
+        object: &Object<'_>,
+        links: &Path,
+        types: &mut Option<Btf>,
+        btf_dir: &Path,
+        are_needed: bool,
+    ) {
+        for (group, state) in GROUPS.iter().zip(&self.states) {
+            let on_demand = group.programs.iter().filter(|program| !program.always);
+            let mut pins = on_demand.flat_map(|program| program.pins(links));
+            if !are_needed {
+                // What it is about to note now needs no note. What it noted is found when it ends.
+                pins.for_each(|(_, pin)| drop(std::fs::remove_file(pin)));
+            } else if matches!(state, State::Attached) && !pins.all(|(_, pin)| pin.exists()) {
+                let facts = group.facts_of(types, btf_dir);
+                let attached = facts
+                    .map_err(|state| state.reason().unwrap_or_default().to_owned())
+                    .and_then(|(facts, _)| {
+                        group.attach(object, links, &facts, 0..1, |program| !program.always)
+                    });
+                if let Err(reason) = attached {
+                    tracing::warn!(reason, "when disks' requests are issued is not noted");
+                }
+            }
+        }
     }
 
     /// Attaches the other copies of programs that see ends, if one was skipped. A copy that can't be attached is tried again.
@@ -244,12 +293,13 @@ impl Groups {
             return Ok(());
         }
         // Never taken back, since one day more than one copy is attached: it costs, and harms nothing.
-        set_gate(maps, Gate::NoteRequests, 1)?;
+        maps.shared.notes_requests().store(1, Ordering::SeqCst);
+        self.follow_issues(object, links, types, btf_dir, true);
         for group in &lacking {
             let facts = group.facts_of(types, btf_dir);
             let attached = facts
                 .map_err(|state| state.reason().unwrap_or_default().to_owned())
-                .and_then(|(facts, _)| group.attach(object, links, &facts, 1..ENDS));
+                .and_then(|(facts, _)| group.attach(object, links, &facts, 1..ENDS, |_| true));
             match attached {
                 Err(reason) => tracing::warn!(reason, "the kernel skips ends of I/Os"),
                 Ok(()) if is_skipped => {
@@ -339,14 +389,6 @@ impl Program {
     }
 }
 
-pub(super) fn set_gate(maps: &mut Maps, gate: Gate, value: u64) -> Result<(), ProbeError> {
-    let index = gate as u32;
-    if maps.gate.get(index)? == value {
-        return Ok(());
-    }
-    maps.gate.set(index, &value)
-}
-
 /// What the kernel tells of every program.
 fn misses(links: &Path) -> BTreeMap<&'static str, Misses> {
     let programs = GROUPS.iter().flat_map(|group| group.programs);
@@ -404,11 +446,12 @@ impl Group {
         Ok((facts, missing))
     }
 
-    /// Whether each program is there at least once.
+    /// Whether each program that always is to be there is, at least once.
     fn is_attached(&self, links: &Path) -> bool {
         let mut first = self
             .programs
             .iter()
+            .filter(|program| program.always)
             .flat_map(|program| program.pins(links).take(1));
         first.all(|(_, pin)| pin.exists())
     }
@@ -420,6 +463,7 @@ impl Group {
         links: &Path,
         facts: &Facts,
         copies: Range<usize>,
+        which: impl Fn(&Program) -> bool,
     ) -> Result<(), String> {
         let mut new = Vec::new();
         let attach_all = || -> Result<(), String> {
@@ -428,7 +472,7 @@ impl Group {
                 let mut facts = facts.clone();
                 facts.insert("COPY", u32::try_from(copy + 1).unwrap_or_default());
                 let mut ebpf = object.load(&facts).map_err(|error| one_line(&error))?;
-                for program in self.programs {
+                for program in self.programs.iter().filter(|program| which(program)) {
                     let Some((_, pin)) = program.pins(links).nth(copy) else {
                         continue;
                     };
