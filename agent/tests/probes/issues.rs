@@ -47,7 +47,9 @@ fn is_attached(pins: &Pins) -> bool {
 
 fn dropped(snapshot: &Snapshot, why: Loss) -> u64 {
     let mut dropped = snapshot.dropped.iter();
-    dropped.find(|(this, _)| *this == why).map_or(0, |(_, n)| *n)
+    dropped
+        .find(|(this, _)| *this == why)
+        .map_or(0, |(_, n)| *n)
 }
 
 fn of_disk(snapshot: &Snapshot) -> u64 {
@@ -92,7 +94,10 @@ fn what_notes_issues_is_there_while_it_is_needed_only() {
     let counted = total(&after, Op::Write).count() - total(&before, Op::Write).count();
     let missing = lacking(counted, IOS, &untold);
     let unseen = dropped(&after, Loss::IssueUnseen);
-    assert!(unseen >= counted && unseen <= counted + missing, "{after:?}");
+    assert!(
+        unseen >= counted && unseen <= counted + missing,
+        "{after:?}"
+    );
     assert_eq!(dropped(&after, Loss::Undivided), counted, "{after:?}");
     assert_eq!(of_disk(&after), of_disk(&before), "{after:?}");
     let divided = |snapshot: &Snapshot| stage(snapshot, Op::Write, Stage::Device).count();
