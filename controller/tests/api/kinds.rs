@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use weir_controller::standalone::server::Limits;
+use weir_controller::standalone::store::StoreLimits;
 
 use crate::client::{Client, MERGE, TABLE};
 use crate::server::{Running, volume};
@@ -142,6 +144,47 @@ async fn a_lease_is_won_by_one() {
         .expect(200);
     assert_eq!(everywhere["items"].as_array().unwrap().len(), 1);
     assert_eq!(everywhere["kind"], "LeaseList");
+    server.stop().await;
+}
+
+/// Seen red with: in `Server::run`, nobody who forgets.
+#[tokio::test]
+async fn an_event_that_nobody_writes_to_is_forgotten() {
+    let limits = Limits {
+        event_life: Duration::from_millis(1_500),
+        ..Limits::default()
+    };
+    let server = Running::start_with(limits, StoreLimits::default()).await;
+    let admin = server.admin();
+    let events = "/api/v1/namespaces/default/events";
+    for name in ["once", "often"] {
+        let about = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Volume", "name": "v"});
+        let event = json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "finalizers": ["weir.dev/x"]},
+            "involvedObject": about,
+            "reason": "Placed",
+        });
+        admin.post(events, &event).await.expect(201);
+    }
+    let selected = "watch=1&fieldSelector=metadata.name%3Donce";
+    let mut watch = admin.watch(&format!("{events}?{selected}")).await;
+    watch.expect("ADDED", "once").await;
+    let (once, often) = (format!("{events}/once"), format!("{events}/often"));
+    let begun = Instant::now();
+    for count in 2.. {
+        if admin.get(&once).await.code == 404 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is kept");
+        let again = json!({"count": count});
+        admin.patch(&often, MERGE, &again).await.expect(200);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() >= limits.event_life);
+    watch.expect("DELETED", "once").await;
+    admin.get(&often).await.expect(200);
     server.stop().await;
 }
 
