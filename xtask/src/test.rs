@@ -88,6 +88,15 @@ pub(crate) struct Scale {
     pub(crate) seed: u64,
 }
 
+impl Scale {
+    /// Whether the `number`th of `of` parts that CI has time for one of is the one that the seed tells. Different
+    /// `choice`s of one seed are independent.
+    fn is_due(self, choice: u32, number: u64, of: u64) -> bool {
+        let drawn = self.seed.rotate_right(8 * choice) % of;
+        self.full || drawn == number
+    }
+}
+
 /// What the command line asks for.
 pub(crate) struct Wanted {
     pub(crate) area: Option<Area>,
@@ -185,7 +194,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
                 on_pair(&lab, &mut report, wanted.scale, runs);
             }
             if runs(Area::Fence) {
-                fence::run(&lab, &mut report);
+                fence::run(&lab, &mut report, wanted.scale);
             }
             if runs(Area::Crash) {
                 crash::run(&lab, &mut report, wanted.scale);

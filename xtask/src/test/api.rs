@@ -146,12 +146,11 @@ fn tell(
     let Some(mut person) = person else {
         return;
     };
-    for case in story::steps() {
-        let applies = case.version.is_none_or(|only| only == version) && (is_ours || !case.ours);
-        if applies {
-            report.case(&format!("{place}kubectl {version}: {}", case.args), || {
-                person.does(&case)
-            });
-        }
-    }
+    let steps = story::steps();
+    let steps = steps
+        .into_iter()
+        .filter(|case| case.version.is_none_or(|only| only == version) && (is_ours || !case.ours));
+    let title = format!("{place}kubectl {version}");
+    let named = steps.map(|case| (format!("{title}: {}", case.args), case));
+    report.story(&title, named, |case| person.does(&case));
 }
