@@ -1,16 +1,48 @@
-//! `weir`: helpers for people who run Weir. It talks to the agent of the node it runs on.
+//! `weir`: helpers for people who run Weir. It talks to the API, and about orphans to the agent of the node it runs
+//! on.
+//!
+//! What it tells is a function of the objects that it read ([`status`], [`explain`], [`cordon`], [`drain`], on top of
+//! [`pool_state`] and [`volume_state`]); around that it only reads, prints, and sets one field.
 #![forbid(unsafe_code)]
 
+mod attachment_state;
+mod concern;
+mod condition_words;
+mod connect;
+mod elapsed;
+mod fetch;
+mod lease;
+mod node_facts;
 mod orphans;
+mod output;
+mod pool_state;
+mod remedy;
+#[cfg(test)]
+mod samples;
 mod socket;
+mod status;
+mod table;
+mod volume_state;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Helpers for people who run Weir.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version)]
+#[command(
+    name = "weir",
+    version,
+    after_help = "\
+Examples:
+  weir status                          # all of it on one screen
+  weir explain volume pg-data          # what it waits for
+  weir cordon node storage-1           # no new volumes there
+  weir orphans ls                      # on a storage node: what nobody asks for
+
+Each command's --help has its own. A link to this program named kubectl-weir, in the PATH, makes it `kubectl weir`."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -18,23 +50,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Everything on one screen: controller, agents, pools, volumes, what is wrong and what to do next
+    #[command(after_help = "\
+Examples:
+  weir status
+  weir status --kubeconfig /var/lib/weir/admin.kubeconfig
+  weir status -o json | jq '.wrong[] | {kind, reason, names, next}'
+
+It looks once. How long ago somebody was heard is by this machine's clock.")]
+    Status(status::Arguments),
     /// What is on this node and nobody asks for: list it, adopt it, or destroy it
+    #[command(after_help = "Example:\n  weir orphans ls")]
     Orphans(orphans::Arguments),
 }
 
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One object, for a program
-    Json,
-}
-
 fn main() -> ExitCode {
-    let Command::Orphans(arguments) = Cli::parse().command;
-    match orphans::run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(&Cli::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("weir: {error:#}");
             ExitCode::FAILURE
@@ -42,13 +74,42 @@ fn main() -> ExitCode {
     }
 }
 
+fn run(command: &Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Status(arguments) => wait_for(status::run(arguments))?,
+        Command::Orphans(arguments) => orphans::run(arguments),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs a command's requests, one after the other.
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    Ok(runtime.block_on(work))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn look(command: &clap::Command) {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.contains("Example"), "{}", command.get_name());
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
     }
 }
