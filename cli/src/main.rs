@@ -10,6 +10,7 @@ mod concern;
 mod condition_words;
 mod connect;
 mod elapsed;
+mod explain;
 mod fetch;
 mod lease;
 mod node_facts;
@@ -59,6 +60,9 @@ Examples:
 
 It looks once. How long ago somebody was heard is by this machine's clock.")]
     Status(status::Arguments),
+    /// What something waits for, and what to do next
+    #[command(after_help = "Example:\n  weir explain volume pg-data")]
+    Explain(explain::Arguments),
     /// What is on this node and nobody asks for: list it, adopt it, or destroy it
     #[command(after_help = "Example:\n  weir orphans ls")]
     Orphans(orphans::Arguments),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<ExitCode> {
     let done = match command {
         Command::Status(arguments) => wait_for(status::run(arguments))?,
+        Command::Explain(arguments) => wait_for(explain::run(arguments))?,
         Command::Orphans(arguments) => orphans::run(arguments),
     };
     done.map(|()| ExitCode::SUCCESS)
