@@ -9,6 +9,7 @@ mod attachment_state;
 mod concern;
 mod condition_words;
 mod connect;
+mod cordon;
 mod elapsed;
 mod explain;
 mod fetch;
@@ -23,12 +24,15 @@ mod samples;
 mod socket;
 mod status;
 mod table;
+mod target;
 mod volume_state;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
+
+use cordon::plan::Cordon;
 
 /// Helpers for people who run Weir.
 #[derive(Debug, Parser)]
@@ -63,6 +67,22 @@ It looks once. How long ago somebody was heard is by this machine's clock.")]
     /// What something waits for, and what to do next
     #[command(after_help = "Example:\n  weir explain volume pg-data")]
     Explain(explain::Arguments),
+    /// Put no new volumes into a pool, or into any pool of a node; those that are there stay
+    #[command(after_help = "\
+Examples:
+  weir cordon pool storage-1-fast
+  weir cordon node storage-1
+
+It sets spec.unschedulable of the pools; a pool that is made later on that node is not cordoned.")]
+    Cordon(cordon::Arguments),
+    /// Let new volumes into a pool again, or into all pools of a node
+    #[command(after_help = "\
+Examples:
+  weir uncordon pool storage-1-fast
+  weir uncordon node storage-1
+
+A node that `kubectl cordon` closed stays closed until `kubectl uncordon`.")]
+    Uncordon(cordon::Arguments),
     /// What is on this node and nobody asks for: list it, adopt it, or destroy it
     #[command(after_help = "Example:\n  weir orphans ls")]
     Orphans(orphans::Arguments),
@@ -82,6 +102,8 @@ fn run(command: &Command) -> Result<ExitCode> {
     let done = match command {
         Command::Status(arguments) => wait_for(status::run(arguments))?,
         Command::Explain(arguments) => wait_for(explain::run(arguments))?,
+        Command::Cordon(arguments) => wait_for(cordon::run(arguments, Cordon::On))?,
+        Command::Uncordon(arguments) => wait_for(cordon::run(arguments, Cordon::Off))?,
         Command::Orphans(arguments) => orphans::run(arguments),
     };
     done.map(|()| ExitCode::SUCCESS)
