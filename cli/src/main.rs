@@ -10,6 +10,7 @@ mod concern;
 mod condition_words;
 mod connect;
 mod cordon;
+mod drain;
 mod elapsed;
 mod explain;
 mod fetch;
@@ -83,6 +84,20 @@ Examples:
 
 A node that `kubectl cordon` closed stays closed until `kubectl uncordon`.")]
     Uncordon(cordon::Arguments),
+    /// Cordon a pool or a node, and list the volumes that are still there
+    #[command(after_help = "\
+Examples:
+  weir drain node storage-1
+  weir drain pool storage-1-fast -o json | jq -r '.volumes[].name'
+  until weir drain node storage-1 >/dev/null; do sleep 60; done
+
+This version can't move volumes: VolumeMigration answers NotImplemented. So a drain is a cordon and a list of what
+is still there, with what has to be done with each volume. It moves nothing and deletes nothing, ever: data goes only
+by an order of yours that names it (kubectl delete wvol NAME).
+
+Exit code: 0 when nothing is there any more, 3 while something is, 1 when that could not be found out. A volume that
+was placed at the very moment of the cordon may be seen by the next run only.")]
+    Drain(drain::Arguments),
     /// What is on this node and nobody asks for: list it, adopt it, or destroy it
     #[command(after_help = "Example:\n  weir orphans ls")]
     Orphans(orphans::Arguments),
@@ -104,6 +119,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Explain(arguments) => wait_for(explain::run(arguments))?,
         Command::Cordon(arguments) => wait_for(cordon::run(arguments, Cordon::On))?,
         Command::Uncordon(arguments) => wait_for(cordon::run(arguments, Cordon::Off))?,
+        Command::Drain(arguments) => return wait_for(drain::run(arguments))?,
         Command::Orphans(arguments) => orphans::run(arguments),
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -138,5 +154,25 @@ mod tests {
             command.get_subcommands().for_each(look);
         }
         look(&Cli::command());
+    }
+
+    #[test]
+    fn a_pool_or_a_node_is_named() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        for good in [
+            "weir cordon pool a",
+            "weir uncordon node a.b",
+            "weir drain node a -o json",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "weir cordon a",
+            "weir drain pool",
+            "weir cordon volume a",
+            "weir explain volume A_B",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 }
