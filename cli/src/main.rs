@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attachment_state;
+mod completion;
 mod concern;
 mod condition_words;
 mod connect;
@@ -15,6 +16,7 @@ mod elapsed;
 mod explain;
 mod fetch;
 mod lease;
+mod man;
 mod node_facts;
 mod orphans;
 mod output;
@@ -101,6 +103,18 @@ was placed at the very moment of the cordon may be seen by the next run only.")]
     /// What is on this node and nobody asks for: list it, adopt it, or destroy it
     #[command(after_help = "Example:\n  weir orphans ls")]
     Orphans(orphans::Arguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  weir completion bash > /etc/bash_completion.d/weir
+  weir completion zsh > ~/.zfunc/_weir")]
+    Completion(completion::Arguments),
+    /// Print the manual page, or write those of all commands
+    #[command(after_help = "\
+Examples:
+  weir man | man -l -
+  weir man /usr/local/share/man/man1")]
+    Man(man::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -121,6 +135,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Uncordon(arguments) => wait_for(cordon::run(arguments, Cordon::Off))?,
         Command::Drain(arguments) => return wait_for(drain::run(arguments))?,
         Command::Orphans(arguments) => orphans::run(arguments),
+        Command::Completion(arguments) => completion::run(arguments, Cli::command()),
+        Command::Man(arguments) => man::run(arguments, Cli::command()),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
