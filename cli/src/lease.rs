@@ -101,14 +101,14 @@ impl Agent {
         }
     }
 
-    /// In words, behind "agent".
+    /// In words, behind "the agent".
     pub(crate) fn words(&self) -> String {
         let ago = self.renewed_seconds_ago.unwrap_or_default();
         let ago = elapsed::words(Duration::from_secs(ago));
         match self.hearing {
-            Hearing::Heard => format!("heard {ago} ago"),
-            Hearing::Silent => format!("silent for {ago} by this machine's clock"),
-            Hearing::Never => "never heard".to_owned(),
+            Hearing::Heard => format!("was heard {ago} ago"),
+            Hearing::Silent => format!("is silent for {ago} by this machine's clock"),
+            Hearing::Never => "was never heard".to_owned(),
         }
     }
 }

@@ -94,7 +94,11 @@ fn pool_lines(pool: &PoolState) -> Vec<String> {
     let mut lines = vec![
         format!("{} on node {}: {ready}", pool.name, pool.node_name),
         format!("{} of {} free", pool.free_bytes, pool.capacity_bytes),
-        format!("agent on node {}: {}", pool.node_name, pool.agent.words()),
+        format!(
+            "the agent on node {} {}",
+            pool.node_name,
+            pool.agent.words()
+        ),
     ];
     if pool.is_cordoned || pool.is_node_cordoned {
         lines.push("cordoned: it takes no new volumes, and keeps those it has".to_owned());

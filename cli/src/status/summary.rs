@@ -6,9 +6,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
-use weir_api::condition::{self, Condition, READY};
+use weir_api::condition::{self, Condition, READY, reason};
 use weir_api::crd::{StoragePool, Volume};
-use weir_api::names::NodeName;
+use weir_api::names::{LEASE_NAMESPACE, NodeName};
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
@@ -170,7 +170,7 @@ impl Gathering {
             _ => ("VolumeMigration", "wmig"),
         };
         let next = match bad.reason.as_str() {
-            condition::reason::NOT_IMPLEMENTED => {
+            reason::NOT_IMPLEMENTED => {
                 format!("kubectl delete {short} {name}; nothing was done for it")
             }
             why => remedy::of_reason(
@@ -250,17 +250,29 @@ impl Gathering {
             .filter(|agent| agent.hearing != Hearing::Heard);
         for agent in silent.filter(|agent| !told.contains(agent.node_name.as_str())) {
             let node = &agent.node_name;
+            let next = match agent.hearing {
+                Hearing::Never => format!(
+                    "start an agent there: weir-agent run --node {node} --kubeconfig FILE, with a kubeconfig of its own"
+                ),
+                _ => format!(
+                    "on node {node}: see whether weir-agent runs, and whether the clocks agree; if the node is gone \
+                     for good: kubectl delete lease -n {LEASE_NAMESPACE} {}",
+                    node.agent_lease()
+                ),
+            };
             self.wrong.add(Concern {
                 weight: Weight::Warning,
                 kind: "Agent",
                 name: node.to_string(),
-                reason: "AgentSilent".to_owned(),
-                message: format!("the agent on node {node} is {}; its volumes may be served all the same", agent.words()),
-                next: format!(
-                    "on node {node}: see whether weir-agent runs, and whether the clocks agree; if the node is gone \
-                     for good: kubectl delete lease -n kube-node-lease {}",
-                    node.agent_lease()
+                reason: match agent.hearing {
+                    Hearing::Never => "AgentNeverHeard".to_owned(),
+                    _ => reason::AGENT_SILENT.to_owned(),
+                },
+                message: format!(
+                    "the agent on node {node} {}; its volumes may be served all the same",
+                    agent.words()
                 ),
+                next,
             });
         }
     }

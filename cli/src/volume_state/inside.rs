@@ -8,6 +8,7 @@ use super::{BY_ITSELF, Look, Wait};
 use crate::attachment_state::attachments;
 use crate::concern::Weight;
 use crate::condition_words::is_bad;
+use crate::lease::Hearing;
 use crate::pool_state::{NOT_TOLD, PoolState};
 
 /// It waits for nothing.
@@ -80,20 +81,7 @@ impl Look<'_> {
             return None;
         }
         let Some(ready) = self.condition(READY) else {
-            let message = format!(
-                "the agent on node {} has not begun with it yet",
-                pool.node_name
-            );
-            let next = format!(
-                "{BY_ITSELF}; if it stays, see weir-agent's log on node {}",
-                pool.node_name
-            );
-            return Some(Wait::new(
-                self.if_long(self.created()),
-                NOT_TOLD,
-                message,
-                next,
-            ));
+            return Some(self.not_begun(pool));
         };
         let since = ready.last_transition_time.as_ref().map(|time| time.0);
         let weight = match (self.status.phase, ready.reason.as_str()) {
@@ -103,6 +91,24 @@ impl Look<'_> {
             _ => Some(Weight::Error),
         };
         Some(self.of(weight, ready))
+    }
+
+    /// The agent has not said anything about it.
+    fn not_begun(&self, pool: &PoolState) -> Wait {
+        let node = &pool.node_name;
+        if pool.agent.hearing != Hearing::Heard {
+            let message = format!(
+                "the agent on node {node} has not begun with it, and {}",
+                pool.agent.words()
+            );
+            let next = format!(
+                "on node {node}: see whether weir-agent runs, and what its log says of the API"
+            );
+            return Wait::new(Some(Weight::Warning), NOT_TOLD, message, next);
+        }
+        let message = format!("the agent on node {node} has not begun with it yet");
+        let next = format!("{BY_ITSELF}; if it stays, see weir-agent's log on node {node}");
+        Wait::new(self.if_long(self.created()), NOT_TOLD, message, next)
     }
 
     /// The agent has not seen the newest spec.

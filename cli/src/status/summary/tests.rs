@@ -105,7 +105,8 @@ fn everything_that_is_wrong_is_said_once() {
             "StoragePool AgentSilent gone",
             "Volume NoLeader d",
             "Volume PoolNotFound c",
-            "Agent AgentSilent n3 user",
+            "Agent AgentNeverHeard n3",
+            "Agent AgentSilent user",
             "Volume AgentSilent a b",
         ]
     );
