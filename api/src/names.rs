@@ -309,6 +309,11 @@ pub fn host_id(host_nqn: &str) -> Uuid {
 /// The namespace of the Leases by which agents say that they are alive. Kubelets have theirs there too.
 pub const LEASE_NAMESPACE: &str = "kube-node-lease";
 
+/// The Lease whose holder is the controller that leads.
+pub const CONTROLLER_LEASE: &str = "weir-controller";
+/// The namespace of that Lease.
+pub const CONTROLLER_NAMESPACE: &str = "default";
+
 impl NodeName {
     /// The Lease of this node's agent. The node's own name is that of its kubelet's; what is too long for an
     /// object's name with the prefix is replaced by a hash.

@@ -19,9 +19,9 @@ pub use claim::{Candidate, Move, claim, give_back};
 use super::settings::Settings;
 
 /// The namespace of the lease.
-pub const NAMESPACE: &str = "default";
+pub const NAMESPACE: &str = weir_api::names::CONTROLLER_NAMESPACE;
 /// The lease.
-pub const NAME: &str = "weir-controller";
+pub const NAME: &str = weir_api::names::CONTROLLER_LEASE;
 
 /// How long a leader may act.
 #[derive(Clone, Debug)]

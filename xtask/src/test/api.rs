@@ -75,6 +75,14 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
     }
     let kubectl = report.need("api: kubectl", || setup::kubectl(cache));
     let program = report.need("api: weir-controller", || workspace.controller());
+    if let Some(program) = &program {
+        report.case("api: weir", || {
+            let cargo = workspace.cargo().env("WEIR_CONTROLLER", program);
+            cargo
+                .args(["test", "-p", "weir-cli", "--test", "cluster"])
+                .show()
+        });
+    }
     if let (Some(kubectl), Some(program)) = (&kubectl, &program) {
         for one in kubectl {
             let server = report.need(&format!("kubectl {}: a server", one.version), || {
