@@ -89,11 +89,14 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// Whether the `number`th of `of` parts that CI has time for one of is the one that the seed tells. Different
-    /// `choice`s of one seed are independent.
+    /// Which of `of` parts the seed tells, where CI has time for one. Different `choice`s of one seed are independent.
+    fn drawn(self, choice: u32, of: u64) -> u64 {
+        self.seed.rotate_right(8 * choice) % of
+    }
+
+    /// Whether the `number`th of `of` parts is run: all of them in full.
     fn is_due(self, choice: u32, number: u64, of: u64) -> bool {
-        let drawn = self.seed.rotate_right(8 * choice) % of;
-        self.full || drawn == number
+        self.full || self.drawn(choice, of) == number
     }
 }
 

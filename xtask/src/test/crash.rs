@@ -45,7 +45,7 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kills = if full { KILLS.1 } else { KILLS.0 };
     let (lives, part) = match full {
         true => (LIVES.1, "0/1".to_owned()),
-        false => (LIVES.0, format!("{}/{PARTS}", seed % PARTS)),
+        false => (LIVES.0, format!("{}/{PARTS}", scale.drawn(0, PARTS))),
     };
     let lives = format!("--lives {lives} --part {part}");
     let kill = format!("--seed {seed} --kills {kills}");
