@@ -190,7 +190,11 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Demo { kernel, output } => {
-            let lab = lab(&cache, kernel, Userland::Small, false)?;
+            let workspace = Workspace::open(&cache)?;
+            let payload = test::payload_for_control(&cache, &workspace)?;
+            setup::vms(&cache, &[kernel], Userland::Small)?;
+            let dir = workspace.for_vms()?;
+            let lab = vm::machine::Lab::new(&cache, kernel, Userland::Small, &payload, &dir)?;
             demo::run(&lab, output == Output::Json)
         }
         Command::Test {

@@ -297,7 +297,7 @@ fn payload(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The same with the control plane and a kubectl that runs in any guest: the oldest one, which needs no libraries.
-fn payload_for_control(cache: &Cache, workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn payload_for_control(cache: &Cache, workspace: &Workspace) -> Result<PathBuf> {
     let mut programs = workspace.programs()?;
     programs.push(workspace.controller()?);
     let kubectl = setup::kubectl(cache)?.pop();

@@ -24,11 +24,24 @@ pub(crate) enum Parts {
 /// A controller that serves its own API.
 pub(crate) struct ControlPlane<'a> {
     guest: &'a Guest,
+    /// Where other nodes reach it.
+    listen: String,
 }
 
 impl<'a> ControlPlane<'a> {
     pub(crate) fn new(guest: &'a Guest) -> Self {
-        ControlPlane { guest }
+        ControlPlane {
+            guest,
+            listen: "127.0.0.1:6443".to_owned(),
+        }
+    }
+
+    /// One that other nodes reach at an address of its node.
+    pub(crate) fn at(guest: &'a Guest, address: &str) -> Self {
+        ControlPlane {
+            guest,
+            listen: format!("{address}:6443"),
+        }
     }
 
     /// Starts it and waits until it answers.
@@ -38,7 +51,7 @@ impl<'a> ControlPlane<'a> {
             Parts::Both => "",
             Parts::Api => " --api-only",
         };
-        let command = format!("weir-controller --standalone {DIR}{options}");
+        let command = format!("{}{options}", self.command());
         self.guest.spawn(&command, LOG)?;
         let ready = format!("{} get --raw /readyz", kubectl());
         let answers = self.guest.wait_for(&ready, PATIENCE);
@@ -54,11 +67,28 @@ impl<'a> ControlPlane<'a> {
 
     /// Makes the kubeconfig of the storage node's agent.
     pub(crate) fn enrol(&self) -> Result<()> {
-        let command = format!(
-            "weir-controller --standalone {DIR} kubeconfig agent:{} >{AGENT_KUBECONFIG}",
-            storage::NODE
-        );
-        self.guest.sh(&command).map(drop)
+        self.enrol_node(storage::NODE, self.guest)
+    }
+
+    /// Makes the kubeconfig of a node's agent, and brings it there.
+    pub(crate) fn enrol_node(&self, node: &str, guest: &Guest) -> Result<()> {
+        let command = format!("{} kubeconfig agent:{node}", self.command());
+        let kubeconfig = self.guest.sh(&command)?;
+        guest.sh("mkdir -p /var/lib/weir")?;
+        guest.write(AGENT_KUBECONFIG, &kubeconfig)
+    }
+
+    fn command(&self) -> String {
+        format!(
+            "weir-controller --standalone {DIR} --listen {}",
+            self.listen
+        )
+    }
+
+    /// Runs `weir`, which must succeed; its standard output.
+    pub(crate) fn weir(&self, arguments: &str) -> Result<String> {
+        let weir = format!("KUBECONFIG={DIR}/admin.kubeconfig weir {arguments}");
+        self.guest.sh(&weir)
     }
 
     /// Runs kubectl, which must succeed; its standard output.

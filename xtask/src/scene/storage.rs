@@ -39,6 +39,7 @@ pub(crate) fn spec<'a>(disks: &'a [&'a Disk]) -> Spec<'a> {
 /// The agent of a storage node, as a person at its shell would handle it.
 pub(crate) struct Agent<'a> {
     guest: &'a Guest,
+    node: &'static str,
     /// Set before the agent's command line: an environment, a wrapper.
     prefix: &'static str,
     /// How often it attaches programs that see I/Os end.
@@ -82,10 +83,16 @@ impl<'a> Agent<'a> {
     pub(crate) fn new(guest: &'a Guest) -> Self {
         Agent {
             guest,
+            node: NODE,
             prefix: "",
             copies: "all",
             kubeconfig: None,
         }
+    }
+
+    /// The same on another node.
+    pub(crate) fn of(self, node: &'static str) -> Self {
+        Agent { node, ..self }
     }
 
     /// One that follows the API of a kubeconfig.
@@ -153,9 +160,9 @@ impl<'a> Agent<'a> {
             None => format!("--requests {REQUESTS}"),
         };
         let command = format!(
-            "{}weir-agent run --node {NODE} {source} --record {RECORD} \
+            "{}weir-agent run --node {} {source} --record {RECORD} \
              --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64 --probe-copies {}",
-            self.prefix, self.copies
+            self.prefix, self.node, self.copies
         );
         self.guest.spawn(&command, LOG)?;
         let answers = self.guest.wait_for(&get("/metrics"), PATIENCE);
