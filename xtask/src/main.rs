@@ -274,7 +274,7 @@ fn lab(cache: &Cache, kernel: Kernel, userland: Userland, tests: bool) -> Result
     let mut programs = workspace.programs()?;
     if tests {
         for test in test::program::PROGRAMS {
-            programs.push(workspace.test_program(test.package, test.name)?);
+            programs.push(workspace.test_program(test.name)?);
         }
     }
     vm::payload::make(&programs, &workspace.deploy(), &payload)?;

@@ -75,25 +75,33 @@ impl Workspace {
             .env("WEIR_BPF_OBJECT", &self.probes)
     }
 
+    /// A cargo call that runs an integration test.
+    ///
+    /// This one and those that build what tests run select the whole workspace, dev-dependencies included (an
+    /// example is one that needs them, whether there is any or not): cargo finds one set of features for all of
+    /// them then, and builds each crate once.
+    pub(crate) fn test(&self, name: &str) -> Cmd {
+        let test = ["test", "--workspace", "--test", name];
+        self.cargo().args(test)
+    }
+
     /// Builds the programs that go into guests; returns their paths.
     pub(crate) fn programs(&self) -> Result<Vec<PathBuf>> {
-        let packages = ["weir-agent", "weir-cli", "nvmet", "xtask"].map(|name| format!("-p{name}"));
-        self.cargo()
-            .arg("build")
-            .args(packages)
-            .arg("--bins")
-            .show()?;
         let names = ["weir-agent", "weir", "nvmet", "guest-io", "guest-crash"];
-        Ok(names
-            .map(|name| self.target.join("debug").join(name))
-            .into())
+        self.built(&names)
     }
 
     /// Builds weir-controller as tests run it; its path.
     pub(crate) fn controller(&self) -> Result<PathBuf> {
-        let build = ["build", "-p", "weir-controller", "--bin", "weir-controller"];
+        let built = self.built(&["weir-controller"])?.pop();
+        built.context("it was built")
+    }
+
+    fn built(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
+        let build = ["build", "--workspace", "--bins", "--examples"];
         self.cargo().args(build).show()?;
-        Ok(self.target.join("debug/weir-controller"))
+        let debug = self.target.join("debug");
+        Ok(names.iter().map(|name| debug.join(name)).collect())
     }
 
     /// Builds optimised programs, each given with its package; returns their paths.
@@ -111,12 +119,9 @@ impl Workspace {
     }
 
     /// Builds an integration test; a copy of its program under the test's own name.
-    pub(crate) fn test_program(&self, package: &str, test: &str) -> Result<PathBuf> {
-        let flags = ["--no-run", "--message-format=json"];
-        let cargo = self
-            .cargo()
-            .args(["test", "-q", "-p", package, "--test", test])
-            .args(flags);
+    pub(crate) fn test_program(&self, test: &str) -> Result<PathBuf> {
+        let flags = ["-q", "--no-run", "--message-format=json"];
+        let cargo = self.test(test).args(flags);
         let built = cargo.read()?;
         let mut messages = built
             .lines()

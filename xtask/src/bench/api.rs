@@ -50,7 +50,7 @@ pub(crate) fn check(workspace: &Workspace, volumes: u32) -> Result<String> {
 fn bench(workspace: &Workspace, volumes: u32) -> Cmd {
     workspace
         .cargo()
-        .args(["bench", "-q", "-p", "weir-controller", "--bench", "api"])
+        .args(["bench", "-q", "--workspace", "--bench", "api"])
         .env("WEIR_BENCH_VOLUMES", volumes.to_string())
 }
 

@@ -47,11 +47,7 @@ impl Counts {
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, scale: Scale) {
     let counts = Counts::of(scale);
     let seed = scale.seed.to_string();
-    let test = |name: &str| {
-        workspace
-            .cargo()
-            .args(["test", "-p", "weir-controller", "--test", name])
-    };
+    let test = |name: &str| workspace.test(name);
     report.case("api: kube client", || test("kube_client").show());
     report.case("api: recorded exchanges", || {
         test("replay").args(["--", "--nocapture"]).show()
@@ -77,10 +73,8 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
     let program = report.need("api: weir-controller", || workspace.controller());
     if let Some(program) = &program {
         report.case("api: weir", || {
-            let cargo = workspace.cargo().env("WEIR_CONTROLLER", program);
-            cargo
-                .args(["test", "-p", "weir-cli", "--test", "cluster"])
-                .show()
+            let test = workspace.test("cluster");
+            test.env("WEIR_CONTROLLER", program).show()
         });
     }
     if let (Some(kubectl), Some(program)) = (&kubectl, &program) {

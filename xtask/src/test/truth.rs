@@ -53,27 +53,30 @@ const ORIGIN: Wish<'_> = Wish {
     ..LOCAL
 };
 
-/// Those that fio compares, one after the other.
-const MEASURED: [&Wish<'_>; 4] = [&LOCAL, &REMOTE, &THIN, &ORIGIN];
+/// Those that fio compares besides [`LOCAL`], one after the other. CI has time for one of them, which the seed tells.
+const MEASURED: [&Wish<'_>; 3] = [&REMOTE, &THIN, &ORIGIN];
 
 /// Runs the cases on a pair whose agent doesn't run yet; leaves it running, without volumes of its
 /// own and without delay.
 pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
     let agent = pair.agent();
     let kernel = pair.kernel;
+    let due = (0..).zip(MEASURED);
+    let due = due.filter(|(number, _)| scale.is_due(4, *number, 3));
+    let measured: Vec<&Wish<'_>> = std::iter::once(&LOCAL)
+        .chain(due.map(|(_, wish)| wish))
+        .collect();
     let made = report.need(&format!("{kernel} truth: pool and volumes"), || {
         agent.start()?;
         agent.ask_pool(&["/dev/mapper/slow"], &pair.portal(), 256)?;
-        for wish in MEASURED {
+        for wish in &measured {
             agent.ask(wish)?;
         }
-        MEASURED
-            .map(|wish| agent.wait_ready(wish))
-            .into_iter()
-            .collect::<Result<Vec<_>>>()
+        let ready = measured.iter().map(|wish| agent.wait_ready(wish));
+        ready.collect::<Result<Vec<_>>>()
     });
     let Some(statuses) = made else { return };
-    for (wish, status) in MEASURED.into_iter().zip(&statuses) {
+    for (wish, status) in measured.iter().copied().zip(&statuses) {
         let name = format!("{kernel} truth: {}", wish.name);
         let seen = report.need(&name, || {
             let device = match wish.attached {
@@ -111,7 +114,7 @@ pub(crate) fn run(pair: &Pair, report: &mut Report, scale: Scale) {
         &format!("{kernel} truth: counts are exact on a busy node"),
         || busy::busy(pair, &agent, scale),
     );
-    for wish in MEASURED.into_iter().chain([&BUSY]) {
+    for wish in measured.iter().copied().chain([&BUSY]) {
         report.case(&format!("{kernel} truth: {} is deleted", wish.name), || {
             agent.delete(wish)
         });
