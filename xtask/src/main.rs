@@ -47,7 +47,7 @@ enum Command {
     },
     /// Build weir-agent, its probes embedded, weir-controller, weir and nvmet, optimised
     Build,
-    /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
+    /// Show the main job in three VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
     Demo {
         /// Guest kernel: 6.1, 6.12 or 7.3
