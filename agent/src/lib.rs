@@ -59,6 +59,7 @@ pub mod status;
 pub mod step;
 mod table;
 pub mod target;
+pub mod telemetry;
 pub mod wake;
 pub mod watch;
 pub mod zero;
