@@ -2,4 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod metrics;
 pub mod standalone;
+pub mod telemetry;
