@@ -1,7 +1,7 @@
 //! How the programs of one build hand over to those of another, without an event that both handle or none.
 //!
 //! A new build's programs are attached behind the old ones: the kernel calls them after these, for each event, on the same CPU. One number,
-//! at [`crate::layout::Gate::Object`], says whose act. It changes in steps, and the agent waits after each until no program runs that has seen the one
+//! at [`crate::layout::Common::object`], says whose act. It changes in steps, and the agent waits after each until no program runs that has seen the one
 //! before:
 //!
 //! 1. *leaving*: the old ones act, and leave a note on their CPU, which the new ones take away.

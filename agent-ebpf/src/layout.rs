@@ -4,16 +4,23 @@
 //! reaches the kernel uninitialised.
 
 mod kinds;
+mod starts;
 
 use crate::scale::BUCKETS;
+use crate::table::TABLES;
 
 pub use kinds::{
     COPIES, FAILURES, Failure, LOSSES, Loss, OPS, Op, SIZED_OPS, SIZES, STAGES, Size, Stage,
 };
+pub use starts::{
+    BIO_CARRIED, BIO_HELD_BACK, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST,
+    BIO_OF_VOLUME, DiskStart, IMPORT, REQUEUED, RequestStart, Span, Start, UNSEEN_NS,
+    ends_by_bytes, is_io_of_volume,
+};
 
 /// Raised whenever the layout or the meaning of a pinned map changes; part of the pins' path, so that
 /// an agent never reads maps of another layout.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The most pool disks that one node measures.
 pub const MAX_DISKS: u32 = 64;
@@ -38,7 +45,7 @@ impl RawHistogram {
     };
 }
 
-/// A series of intervals, for example one stage of one operation of one volume. It keeps its histogram
+/// A series of intervals, for example one operation of one disk. It keeps its histogram
 /// when its slot is given to somebody else, who begins with empty buckets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -53,8 +60,7 @@ pub struct Figure {
     pub reserved: u32,
 }
 
-/// I/Os of one volume and operation that began and ended. Written by the programs only; what user space ages
-/// out stands in [`maps::AGED`], and is neither in flight nor ended.
+/// I/Os of one volume and operation that began and ended. Written by atomic operations only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counts {
@@ -63,6 +69,8 @@ pub struct Counts {
     /// Of these, those that ended in any way: well, with an error, unseen, or refused for now (`REQ_NOWAIT`,
     /// `BLK_STS_AGAIN`), so that their submitter tries again.
     pub ended: u64,
+    /// Of these, those that user space gave up, which are neither in flight nor ended. The one word that it adds to.
+    pub aged: u64,
     /// The most that were in flight at once in an even and in an odd window: see [`peak`].
     pub peaks: [u64; 2],
 }
@@ -113,6 +121,73 @@ pub struct Sized {
     pub total: Tally,
     /// The bytes that they moved.
     pub bytes: u64,
+}
+
+/// All that is counted of one operation of a volume, so that what one I/O changes shares few cache lines: counts and small sizes one,
+/// what its time is divided into another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Account {
+    /// Of each [`Stage`]: as [`Figure::histogram`].
+    pub histograms: [u32; STAGES as usize],
+    /// Always 0.
+    pub reserved: u32,
+    /// Of each [`Stage`]: as [`Figure::sum_ns`].
+    pub sums_ns: [u64; STAGES as usize],
+    /// Of each [`Stage`]: as [`Figure::unbucketed`].
+    pub unbucketed: [u64; STAGES as usize],
+    /// Always 0.
+    pub reserved_too: u64,
+    /// What began and ended.
+    pub counts: Counts,
+    /// Those that ended well, by [`Size`]: of one of the first [`SIZED_OPS`].
+    pub sizes: [Sized; SIZES as usize],
+    /// Always 0.
+    pub reserved_still: [u64; 4],
+}
+
+impl Account {
+    /// A stage's intervals.
+    #[must_use]
+    pub const fn figure(&self, stage: Stage) -> Figure {
+        let stage = stage as usize;
+        Figure {
+            sum_ns: self.sums_ns[stage],
+            unbucketed: self.unbucketed[stage],
+            histogram: self.histograms[stage],
+            reserved: 0,
+        }
+    }
+
+    /// Nothing counted. Its histograms stay.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Account {
+            histograms: self.histograms,
+            ..Account::default()
+        }
+    }
+}
+
+/// What the programs look at for nearly every event, in one cache line, and one word that is written often in another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Common {
+    /// The object whose programs are to act: see [`crate::handover`].
+    pub object: u64,
+    /// Not 0 if each request of a disk is noted when it is issued, whatever the kernel notes: so that several copies of the program
+    /// that sees its end end it once.
+    pub notes_requests: u64,
+    /// Its own address, for programs' arithmetic.
+    pub address: u64,
+    /// Keys of each [`crate::table::Table`] that stand in the other set of their pair. Written by atomic additions.
+    pub displaced: [u64; TABLES as usize],
+    /// Always 0.
+    pub reserved: u64,
+    /// Keys of [`crate::table::Table::Requests`], which most often is empty. Written by atomic additions.
+    pub requests: u64,
+    /// Always 0.
+    pub reserved_too: [u64; 7],
 }
 
 /// A slot and the generation in which it was given: a slot number alone is reused.
@@ -174,6 +249,8 @@ pub struct Device {
     pub disk: Place,
     /// `VOLUME_…` and `DISK_…` bits.
     pub flags: u32,
+    /// 1 if the kernel itself notes when the device's requests are issued. Written by the programs.
+    pub timed: u32,
 }
 
 /// An initiator of one volume, as the target knows it. Aligned so that clearing it takes 29 stores.
@@ -184,114 +261,6 @@ pub struct HostKey {
     pub volume: Place,
     /// The host NQN, padded with NULs.
     pub nqn: [u8; NQN_BYTES],
-}
-
-/// What an entry of [`maps::BIOS`] stands for: an I/O of a volume.
-pub const BIO_OF_VOLUME: u8 = 0;
-/// A bio of a request of the target.
-pub const BIO_OF_REQUEST: u8 = 1;
-/// An I/O of a disk without requests.
-pub const BIO_OF_DISK: u8 = 2;
-/// A bio that is chained to one of [`BIO_OF_VOLUME`].
-pub const BIO_OF_BIO: u8 = 3;
-/// An I/O of a volume that this node uses over NVMe.
-pub const BIO_OF_IMPORT: u8 = 4;
-/// A bio that a cgroup's limit may hold back: it is queued later.
-pub const BIO_HELD_BACK: u8 = 5;
-/// An I/O of a volume that is used on its own node and whose device has requests.
-pub const BIO_CARRIED: u8 = 6;
-
-/// Whether an entry of [`maps::BIOS`] is an I/O of a volume's, which has begun in its [`Counts`], and no part of one.
-#[must_use]
-#[inline(always)]
-pub const fn is_io_of_volume(kind: u8) -> bool {
-    matches!(kind, BIO_OF_VOLUME) || ends_by_bytes(kind)
-}
-
-/// Whether an entry of [`maps::BIOS`] is an I/O that requests carry: the kernel traces no end of it, so it ends with the
-/// last of its bytes.
-#[must_use]
-#[inline(always)]
-pub const fn ends_by_bytes(kind: u8) -> bool {
-    matches!(kind, BIO_OF_IMPORT | BIO_CARRIED)
-}
-
-/// The disk requests of one I/O of a volume. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Span {
-    /// t2: the first one issued.
-    pub first_ns: u64,
-    /// t3: the last one completed.
-    pub last_ns: u64,
-}
-
-/// A bio in flight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Start {
-    /// When it was queued, `CLOCK_MONOTONIC` in nanoseconds.
-    pub at_ns: u64,
-    /// Its disk requests, if it is a [`BIO_OF_VOLUME`]; its NVMe commands (h1, h2), if it is a [`BIO_OF_IMPORT`].
-    pub disk: Span,
-    /// The target's request that a [`BIO_OF_REQUEST`] belongs to, or the bio that a [`BIO_OF_BIO`] does.
-    /// Of one that [`ends_by_bytes`]: the bytes that no request has completed yet.
-    pub owner: u64,
-    /// Its volume or disk.
-    pub place: Place,
-    /// How many bytes it reads or writes.
-    pub bytes: u32,
-    /// An [`Op`].
-    pub op: u8,
-    /// `BIO_…`.
-    pub kind: u8,
-    /// 1 if the time between t1 and t4 is divided.
-    pub divided: u8,
-    /// How a part of it ended, as a `blk_status_t`: 0 is well. Of one that [`ends_by_bytes`].
-    pub status: u8,
-}
-
-/// A disk's request in flight of which the kernel does not note when it was issued, or that was issued more than once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct DiskStart {
-    /// When it was first issued, `CLOCK_MONOTONIC` in nanoseconds.
-    pub at_ns: u64,
-    /// Its disk, or [`Place::NONE`].
-    pub place: Place,
-    /// An [`Op`].
-    pub op: u32,
-    /// [`REQUEUED`], [`IMPORT`] or 0.
-    pub state: u32,
-}
-
-/// A disk's request that was put back into its queue.
-pub const REQUEUED: u32 = 1;
-/// A request to an NVMe disk through which this node uses volumes: noted so that it is completed once.
-pub const IMPORT: u32 = 2;
-
-/// A request of the NVMe target in flight. Times are `CLOCK_MONOTONIC` in nanoseconds, 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct RequestStart {
-    /// t0: `nvmet_req_init`.
-    pub init_ns: u64,
-    /// t1: its first bio queued on the volume's device.
-    pub queued_ns: u64,
-    /// Its disk requests.
-    pub disk: Span,
-    /// t4: its first bio completed, which the others are chained to.
-    pub done_ns: u64,
-    /// That bio.
-    pub bio: u64,
-    /// Its volume.
-    pub volume: Place,
-    /// Its initiator, or [`Place::NONE`].
-    pub initiator: Place,
-    /// An [`Op`].
-    pub op: u32,
-    /// 1 if the time between t1 and t4 is divided.
-    pub divided: u32,
 }
 
 /// Where device mapper keeps, beside each bio that it makes, the one that it made it from: a structure
@@ -314,20 +283,6 @@ pub struct Mapper {
     pub original: u32,
 }
 
-/// What the agent tells the programs, in [`maps::GATE`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Gate {
-    /// The object whose programs are to act: see [`crate::handover`].
-    Object,
-    /// Not 0 if each request of a disk is noted when it is issued, whatever the kernel notes: so that several copies of the program
-    /// that sees its end end it once.
-    NoteRequests,
-}
-
-/// The number of [`Gate`]s.
-pub const GATES: u32 = 2;
-
 /// Facts about the pins themselves, in the one element of [`maps::META`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -344,14 +299,12 @@ pub struct Meta {
 pub mod maps {
     /// `[Meta; 1]`, written by user space only.
     pub const META: &str = "META";
-    /// `u64` at each [`super::Gate`].
-    pub const GATE: &str = "GATE";
+    /// `[Common; 1]`
+    pub const COMMON: &str = "COMMON";
     /// [`crate::table::Keys`] of [`DEVICES`], written by user space only.
     pub const DEVICE_KEYS: &str = "DEVICE_KEYS";
     /// `dev_t` → [`super::Device`]: a [`crate::table`].
     pub const DEVICES: &str = "DEVICES";
-    /// `u32` for each element of [`DEVICES`]: 1 if the kernel notes when the device's requests are issued.
-    pub const TIMED: &str = "TIMED";
     /// [`super::Slot`] of each volume.
     pub const VOLUMES: &str = "VOLUMES";
     /// [`super::Slot`] of each disk.
@@ -360,8 +313,8 @@ pub mod maps {
     pub const INITIATORS: &str = "INITIATORS";
     /// [`super::HostKey`] → [`super::Place`] of the initiator.
     pub const HOSTS: &str = "HOSTS";
-    /// [`super::Figure`] at [`super::volume_figure`].
-    pub const VOLUME_FIGURES: &str = "VOLUME_FIGURES";
+    /// [`super::Account`] of a volume at `slot * OPS + op`.
+    pub const ACCOUNTS: &str = "ACCOUNTS";
     /// [`super::Figure`] at `slot * OPS + op`.
     pub const DISK_FIGURES: &str = "DISK_FIGURES";
     /// [`super::Figure`] at `slot * OPS + op`.
@@ -372,18 +325,12 @@ pub mod maps {
     pub const GIVEN: &str = "GIVEN";
     /// `[Mapper; 1]`, written by user space only.
     pub const MAPPER: &str = "MAPPER";
-    /// [`super::Counts`] at `slot * OPS + op`.
-    pub const COUNTS: &str = "COUNTS";
     /// [`super::Tally`] of a volume at [`super::per_failure`].
     pub const VOLUME_FAILURES: &str = "VOLUME_FAILURES";
     /// [`super::Tally`] of a disk at [`super::per_failure`].
     pub const DISK_FAILURES: &str = "DISK_FAILURES";
-    /// [`super::Sized`] at [`super::per_size`].
-    pub const BY_SIZE: &str = "BY_SIZE";
     /// [`super::Tally`] at `slot * OPS + op`: of I/Os that a cgroup's limit may hold back, before they are queued.
     pub const THROTTLED: &str = "THROTTLED";
-    /// `u64` at `slot * OPS + op`: aged out, written by user space only.
-    pub const AGED: &str = "AGED";
     /// Per CPU: `u64` at each [`super::Loss`].
     pub const DROPPED: &str = "DROPPED";
     /// [`crate::table::Keys`] of [`BIOS`].
@@ -398,24 +345,13 @@ pub mod maps {
     pub const TARGET_KEYS: &str = "TARGET_KEYS";
     /// `struct nvmet_req` pointer → [`super::RequestStart`]: a [`crate::table`].
     pub const TARGETS: &str = "TARGETS";
-    /// [`crate::table::Fill`] of each [`crate::table::Table`].
-    pub const FILLS: &str = "FILLS";
     /// Per CPU: `u64` at each [`crate::handover::Event`].
     pub const NOTES: &str = "NOTES";
-    /// `[u64; 1]`: its own address, for programs' arithmetic.
-    pub const BASE: &str = "BASE";
     /// Per CPU: room for a number. Pinned like the rest.
     pub const NUMBER: &str = "NUMBER";
     /// Per CPU: room for one [`super::HostKey`], which is too big for the stack. Not worth a pin, but
     /// pinned like the rest.
     pub const SCRATCH: &str = "SCRATCH";
-}
-
-/// The index of a volume's figure.
-#[must_use]
-#[inline(always)]
-pub const fn volume_figure(slot: u32, op: u32, stage: Stage) -> u32 {
-    (slot * OPS + op) * STAGES + stage as u32
 }
 
 /// The index of a slot's element for one operation.
@@ -432,19 +368,12 @@ pub const fn per_failure(slot: u32, op: u32, failure: Failure) -> u32 {
     per_op(slot, op) * FAILURES + failure as u32
 }
 
-/// The index of a slot's element for one operation, which must be one of the first [`SIZED_OPS`], and a size.
-#[must_use]
-#[inline(always)]
-pub const fn per_size(slot: u32, op: u32, size: Size) -> u32 {
-    (slot * SIZED_OPS + op) * SIZES + size as u32
-}
-
 #[cfg(feature = "user")]
 mod plain {
     //! aya's permission to copy these to and from maps.
     use super::{
-        Counts, Device, DiskStart, Figure, HostKey, Mapper, Meta, Place, RawHistogram,
-        RequestStart, Sized, Slot, Start, Tally,
+        Account, Common, Device, DiskStart, Figure, HostKey, Mapper, Meta, Place, RawHistogram,
+        RequestStart, Slot, Start, Tally,
     };
 
     macro_rules! plain_data {
@@ -458,7 +387,8 @@ mod plain {
     unsafe impl aya::Pod for crate::table::Keys {}
 
     plain_data!(
-        Counts,
+        Account,
+        Common,
         Device,
         DiskStart,
         Figure,
@@ -468,7 +398,6 @@ mod plain {
         Place,
         RawHistogram,
         RequestStart,
-        Sized,
         Slot,
         Start,
         Tally
@@ -478,6 +407,7 @@ mod plain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::mem::offset_of;
 
     #[test]
     fn no_layout_has_padding() {
@@ -485,29 +415,33 @@ mod tests {
         assert_eq!(size_of::<Figure>(), 2 * 8 + 2 * 4);
         assert_eq!(size_of::<Mapper>(), 6 * 4);
         assert_eq!(size_of::<DiskStart>(), 8 + 8 + 4 + 2 * 2);
-        assert_eq!(size_of::<Counts>(), 4 * 8);
+        assert_eq!(size_of::<Counts>(), 5 * 8);
+        assert_eq!(size_of::<Account>(), 6 * 64);
+        assert_eq!(size_of::<Common>(), 2 * 64);
         assert_eq!(size_of::<Tally>(), 2 * 8);
         assert_eq!(size_of::<Sized>(), 3 * 8);
         assert_eq!(size_of::<Place>(), 2 * 4);
         assert_eq!(size_of::<Slot>(), 16 + 4 * 4);
-        assert_eq!(size_of::<Device>(), 2 * 8 + 4);
+        assert_eq!(size_of::<Device>(), 2 * 8 + 2 * 4);
         assert_eq!(size_of::<HostKey>(), 8 + NQN_BYTES);
         assert_eq!(size_of::<Start>(), 4 * 8 + 8 + 4 + 4);
         assert_eq!(size_of::<RequestStart>(), 6 * 8 + 2 * 8 + 2 * 4);
         assert_eq!(size_of::<Meta>(), 2 * 4 + 8);
     }
 
+    /// What an I/O of 4 KiB changes that is used on its own node.
     #[test]
-    fn no_two_volumes_share_a_figure() {
-        let mut next = 0;
-        for slot in 0..3 {
-            for op in Op::ALL {
-                for stage in Stage::ALL {
-                    assert_eq!(volume_figure(slot, op as u32, stage), next);
-                    next += 1;
-                }
-            }
-        }
+    fn what_one_io_changes_lies_in_two_cache_lines() {
+        let line = |offset: usize| offset / 64;
+        let [queue, dm] = [Stage::Queue, Stage::Dm].map(|stage| {
+            let sums = offset_of!(Account, sums_ns);
+            line(sums + stage as usize * size_of::<u64>())
+        });
+        let histograms = line(offset_of!(Account, histograms));
+        assert_eq!([queue, dm, histograms], [0; 3]);
+        let counts = line(offset_of!(Account, counts));
+        let sizes = offset_of!(Account, sizes);
+        assert_eq!(counts, line(sizes + size_of::<Sized>() - 1));
     }
 
     #[test]

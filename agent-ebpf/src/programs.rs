@@ -14,19 +14,19 @@ pub(crate) mod tables;
 pub(crate) mod target;
 pub(crate) mod typed;
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use weir_agent_ebpf::layout::{Device, Meta};
+use weir_agent_ebpf::layout::{Common, Device, Meta};
 use weir_agent_ebpf::table::key_of_device;
 
-pub(crate) use duty::{notes_requests, on_duty};
+pub(crate) use duty::{notes_requests, on_duty, on_duty_for};
 use tables::{Devices, find};
 pub(crate) use weir_agent_ebpf::handover::Event;
 
-/// For each element of the table of devices, whether the kernel itself notes when the device's requests are issued.
 #[map]
-static TIMED: Array<u32> = Array::with_max_entries(1, 0);
+static COMMON: Array<Common> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 // The agent's own, declared here so that every map is made in one place. No program uses it.
 #[map]
@@ -47,21 +47,24 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
+/// What all programs look at. Always there, which the verifier wants to see.
+#[inline(always)]
+pub(crate) fn common() -> Option<*mut Common> {
+    COMMON.get_ptr_mut(0)
+}
+
 /// What a device number stands for, if it is registered.
 #[inline(always)]
 pub(crate) fn device(dev: u32) -> Option<Device> {
-    let value = find::<Devices>(key_of_device(dev))?.value::<Devices>()?;
-    // SAFETY: the verifier has checked the pointer. The agent never gives a place to another device without waiting in
-    // between until no program runs any more that could have found it.
-    Some(unsafe { *value })
+    device_with_requests(dev).map(|(device, _)| device)
 }
 
 /// The same, and where it is noted that the kernel itself tells when the device's requests are issued.
 #[inline(always)]
 pub(crate) fn device_with_requests(dev: u32) -> Option<(Device, *mut u32)> {
-    let place = find::<Devices>(key_of_device(dev))?;
-    let value = place.value::<Devices>()?;
-    let timed = TIMED.get_ptr_mut(place.index())?;
-    // SAFETY: as above.
-    Some((unsafe { *value }, timed))
+    let value = find::<Devices>(key_of_device(dev))?.value::<Devices>()?;
+    // SAFETY: the verifier has checked the pointer. The agent never gives a place to another device without waiting in
+    // between until no program runs any more that could have found it.
+    let (device, timed) = unsafe { (*value, &raw mut (*value).timed) };
+    Some((device, timed))
 }

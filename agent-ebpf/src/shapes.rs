@@ -2,11 +2,10 @@
 
 use crate::handover::EVENTS;
 use crate::layout::{
-    Counts, Device, DiskStart, FAILURES, Figure, GATES, HostKey, LOSSES, MAX_DISKS, Mapper, Meta,
-    OPS, Place, RawHistogram, RequestStart, SIZED_OPS, SIZES, STAGES, Sized, Slot, Start, Tally,
-    maps,
+    Account, Common, Device, DiskStart, FAILURES, Figure, HostKey, LOSSES, MAX_DISKS, Mapper, Meta,
+    OPS, Place, RawHistogram, RequestStart, Slot, Start, Tally, maps,
 };
-use crate::table::{Fill, Keys, TABLES, WAYS, sets};
+use crate::table::{Keys, WAYS, sets};
 
 /// A map as it is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub struct MapShape {
 }
 
 /// The number of maps.
-pub const MAPS: usize = 33;
+pub const MAPS: usize = 27;
 
 /// Initiators for `max_volumes` volumes: one each, and a quarter more for volumes with several hosts
 /// and for handovers.
@@ -109,26 +108,22 @@ pub const fn shapes(room: Room) -> [MapShape; MAPS] {
     let (start_sets, device_sets) = (room.start_sets(), room.device_sets());
     [
         array::<Meta>(maps::META, 1),
-        array::<u64>(maps::GATE, GATES),
+        array::<Common>(maps::COMMON, 1),
         per_cpu::<u64>(maps::NOTES, EVENTS),
         array::<Keys>(maps::DEVICE_KEYS, device_sets),
         array::<Device>(maps::DEVICES, device_sets * WAYS),
-        array::<u32>(maps::TIMED, device_sets * WAYS),
         array::<Slot>(maps::VOLUMES, max_volumes),
         array::<Slot>(maps::DISKS, MAX_DISKS),
         array::<Slot>(maps::INITIATORS, initiators),
         hash::<HostKey, Place>(maps::HOSTS, initiators),
-        array::<Figure>(maps::VOLUME_FIGURES, max_volumes * OPS * STAGES),
+        array::<Account>(maps::ACCOUNTS, max_volumes * OPS),
         array::<Figure>(maps::DISK_FIGURES, MAX_DISKS * OPS),
         array::<Figure>(maps::HOST_FIGURES, initiators * OPS),
         array::<RawHistogram>(maps::HISTOGRAMS, max_histograms(max_volumes)),
         array::<u32>(maps::GIVEN, 1),
         array::<Mapper>(maps::MAPPER, 1),
-        array::<Counts>(maps::COUNTS, max_volumes * OPS),
-        array::<u64>(maps::AGED, max_volumes * OPS),
         array::<Tally>(maps::VOLUME_FAILURES, max_volumes * OPS * FAILURES),
         array::<Tally>(maps::DISK_FAILURES, MAX_DISKS * OPS * FAILURES),
-        array::<Sized>(maps::BY_SIZE, max_volumes * SIZED_OPS * SIZES),
         array::<Tally>(maps::THROTTLED, max_volumes * OPS),
         per_cpu::<u64>(maps::DROPPED, LOSSES),
         array::<Keys>(maps::BIO_KEYS, start_sets),
@@ -137,8 +132,6 @@ pub const fn shapes(room: Room) -> [MapShape; MAPS] {
         array::<DiskStart>(maps::REQUESTS, start_sets * WAYS),
         array::<Keys>(maps::TARGET_KEYS, start_sets),
         array::<RequestStart>(maps::TARGETS, start_sets * WAYS),
-        array::<Fill>(maps::FILLS, TABLES),
-        array::<u64>(maps::BASE, 1),
         per_cpu::<u64>(maps::NUMBER, 1),
         per_cpu::<HostKey>(maps::SCRATCH, 1),
     ]

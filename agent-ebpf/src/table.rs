@@ -34,18 +34,6 @@ pub enum Table {
 /// The number of tables.
 pub const TABLES: u32 = 4;
 
-/// What is known of a table at a glance. Written by atomic additions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Fill {
-    /// Keys that stand in the other set of their pair.
-    pub displaced: u64,
-    /// All keys; kept for [`Table::Requests`] alone, which most often is empty.
-    pub all: u64,
-    /// Always 0: so much that no two tables share a cache line.
-    pub reserved: [u64; 6],
-}
-
 /// How many sets a table has that is to hold so many keys with room to spare: a power of two.
 #[must_use]
 pub const fn sets(keys: u32) -> u32 {

@@ -3,6 +3,8 @@
 //! Cost is program time per I/O, from the kernel's own statistics (`kernel.bpf_stats_enabled`), and I/O for each second
 //! with the probes and without them, in alternation. fio makes the I/O; a run in which the probes did not count
 //! exactly fio's I/Os, but for the ends that reach no program here (`untold.rs`), each of which it must know, fails. It is compared with libbpf-tools' `biolatency` on the same device in the same run.
+//!
+//! `WEIR_BENCH_PAIRS=0` leaves the alternation out, of which there are no figures then: the costs alone take half a minute.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -33,6 +35,7 @@ mod traced;
 mod untold;
 
 use std::path::Path;
+use std::time::Duration;
 
 use weir_agent::probe::{DevT, Op, Probes, Wanted};
 
@@ -67,9 +70,11 @@ fn main() {
     eprintln!("an empty program: {empty_ns:.0} ns for each of {empty_runs:.1} runs per I/O");
 
     let loop_iops = pairs(PAIRS, &fio, &disk_device.path(), || {
-        measured(disk_device.dev(), true)
+        measured(&fio, &disk_device.path(), disk_device.dev(), true)
     });
-    let zram_iops = pairs(PAIRS, &fio, &zram.path(), || measured(zram.dev(), false));
+    let zram_iops = pairs(PAIRS, &fio, &zram.path(), || {
+        measured(&fio, &zram.path(), zram.dev(), false)
+    });
     // What no program could do better than: those that do nothing, where ours are.
     let empty = |tracepoints: &'static [&str]| {
         move || {
@@ -129,15 +134,15 @@ fn probes(fio: &Fio, path: &Path, dev: DevT, is_disk: bool) -> (Costs, u64) {
     let _enabled = Enabled::new();
     let pins = Pins::new();
     let others = statistics::ids();
-    let mut probes = pins.start();
-    probes.sync(&wanted(dev, is_disk)).unwrap();
+    let probes = settled(&pins, fio, path, &wanted(dev, is_disk));
+    let earlier = total(&probes.read().unwrap(), Op::Read).count();
     let ours = &statistics::ids() - &others;
     let (before, untold) = (Costs::of(&ours), Untold::watch());
     let ios = fio.read(path, SECONDS).ios;
     let costs = Costs::of(&ours).since(&before, ios);
     let untold = untold.count();
     let snapshot = probes.read().unwrap();
-    let counted = total(&snapshot, Op::Read).count();
+    let counted = total(&snapshot, Op::Read).count() - earlier;
     let lost = in_flight(&snapshot) + drops(&snapshot);
     eprintln!("probes: {counted} of {ios} I/Os counted, {untold} ends reached no program: {costs}");
     if is_disk {
@@ -158,6 +163,16 @@ fn wanted(dev: DevT, is_disk: bool) -> Wanted {
     }
 }
 
+/// Probes that have seen a second of I/O, and looked after themselves since, as an agent does every half minute: then no more programs are
+/// attached than the device needs.
+fn settled(pins: &Pins, fio: &Fio, path: &Path, wanted: &Wanted) -> Probes {
+    let mut probes = pins.start();
+    probes.sync(wanted).unwrap();
+    fio.read(path, 1);
+    probes.tend(Duration::from_secs(600)).unwrap();
+    probes
+}
+
 /// What a program that does nothing costs each time it runs, and how often it runs for an I/O.
 fn empty_program(fio: &Fio, path: &Path) -> (f64, f64) {
     let _enabled = Enabled::new();
@@ -172,15 +187,19 @@ fn empty_program(fio: &Fio, path: &Path) -> (f64, f64) {
 }
 
 /// Probes that measure a device. (Its pins go last.)
-fn measured(dev: DevT, is_disk: bool) -> (Probes, Pins) {
+fn measured(fio: &Fio, path: &Path, dev: DevT, is_disk: bool) -> (Probes, Pins) {
     let pins = Pins::new();
-    let mut probes = pins.start();
-    probes.sync(&wanted(dev, is_disk)).unwrap();
+    let probes = settled(&pins, fio, path, &wanted(dev, is_disk));
     (probes, pins)
 }
 
-/// I/Os for each second, without programs and with those that are attached as long as a value lives.
+/// I/Os for each second, without programs and with those that are attached as long as a value lives. Null if there are to be no pairs.
 fn pairs<T>(count: usize, fio: &Fio, path: &Path, attach: impl Fn() -> T) -> serde_json::Value {
+    let most = std::env::var("WEIR_BENCH_PAIRS").map_or(count, |most| most.parse().unwrap());
+    let count = count.min(most);
+    if count == 0 {
+        return serde_json::Value::Null;
+    }
     let mut ratios = Vec::new();
     let mut without = Vec::new();
     for pair in 1..=count {

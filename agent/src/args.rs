@@ -52,7 +52,15 @@ A volume in it, for node app-1 (a new generation each time it is attached):
 
 Removing a file orders nothing: the object goes on as an orphan. To delete an object and its data,
 set metadata.deletionTimestamp in its file. Write a file under another name (one that begins with a
-dot) and rename it, so that it is never read by half.")]
+dot) and rename it, so that it is never read by half.
+
+In a cluster, or with weir-controller's own API, the same objects are applied there, and their status is told there:
+
+  weir-controller --standalone /var/lib/weir kubeconfig agent:storage-1 > storage-1.kubeconfig
+  weir-agent run --node storage-1 --kubeconfig storage-1.kubeconfig
+
+An object that vanishes there is an orphan too. An API of another cluster than that which owns the node's pools
+is not heeded.")]
     Run(Run),
     /// Show the objects that the agent published, for people or as JSON.
     #[command(after_help = "Example:\n\n  weir-agent status -o json | jq '.items[].status.phase'")]
@@ -110,6 +118,9 @@ pub struct Run {
     /// Directory with one YAML or JSON file per object that is asked for.
     #[arg(long, value_name = "DIR", default_value = "/etc/weir/requests")]
     pub requests: PathBuf,
+    /// Follow a cluster's API, with the credentials in this kubeconfig, instead of request files.
+    #[arg(long, value_name = "FILE", conflicts_with = "requests")]
+    pub kubeconfig: Option<PathBuf>,
     /// Directory for the durable record of what this node serves. Made if absent.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
     pub record: PathBuf,
@@ -186,6 +197,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn requests_come_from_files_or_from_an_api() {
+        let parse = |words: &str| Cli::try_parse_from(words.split(' '));
+        assert!(parse("weir-agent run --node a --kubeconfig k").is_ok());
+        assert!(parse("weir-agent run --node a --requests r").is_ok());
+        assert!(parse("weir-agent run --node a --requests r --kubeconfig k").is_err());
     }
 
     /// The examples in the help are requests that the agent accepts.

@@ -163,7 +163,7 @@ fn all_names(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-#[cfg(test)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only unit tests use all of it"))]
 pub(crate) mod fake;
 
 #[cfg(test)]

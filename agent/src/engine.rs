@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use crate::cluster::heeded;
 use crate::cmd::Runner;
 use crate::disk::Disks;
 use crate::dm::{Dm, Mapped};
@@ -20,6 +21,7 @@ use crate::measure::Measure;
 use crate::plan::{Node, Plan, plan};
 use crate::record::{RecordError, Records, Store};
 use crate::requests::Requests;
+use crate::statuses::Statuses;
 use crate::step::Subject;
 use crate::target::Exports;
 use crate::zero::Zeroing;
@@ -28,8 +30,9 @@ use crate::zero::Zeroing;
 pub struct Parts {
     /// This node.
     pub node: Node,
-    /// Where requests are; an order to adopt writes one there.
-    pub requests: PathBuf,
+    /// Where requests are; an order to adopt writes one there. None: they come from an API, to which only
+    /// people and controllers write.
+    pub requests: Option<PathBuf>,
     /// Where status is published.
     pub status: PathBuf,
     /// Where status files and requests are.
@@ -53,6 +56,7 @@ pub struct Engine {
     parts: Parts,
     gauges: Arc<Mutex<Gauges>>,
     published: BTreeMap<String, Vec<u8>>,
+    statuses: Statuses,
     /// Failures of the last round, so that the same one is not logged again and again.
     told: BTreeMap<Subject, String>,
     /// See [`Engine::rests_on`].
@@ -79,6 +83,7 @@ impl Engine {
             parts,
             gauges,
             published: BTreeMap::new(),
+            statuses: Statuses::default(),
             told: BTreeMap::new(),
             rests_on: None,
         }
@@ -93,6 +98,7 @@ impl Engine {
         self.rests_on = None;
         for _ in 0..MOST_PLANS {
             let (records, plan) = self.look(requests)?;
+            let requests = &*heeded(requests, &records);
             let work: Vec<_> = plan
                 .work
                 .iter()
@@ -116,8 +122,14 @@ impl Engine {
         }
         tracing::error!("plans don't come to an end");
         let (records, plan) = self.look(requests)?;
-        self.report(requests, &records, plan, &failures);
+        self.report(&heeded(requests, &records), &records, plan, &failures);
         Ok(Round::Failed)
+    }
+
+    /// What the last round that came to its end found, for whoever tells it on.
+    #[must_use]
+    pub fn statuses(&self) -> &Statuses {
+        &self.statuses
     }
 
     /// The disks of all pools, if the last round found that nothing is to be done or waited for that
@@ -142,6 +154,7 @@ impl Engine {
     fn look(&mut self, requests: &Requests) -> Result<(Records, Looked), RecordError> {
         fail_point::enter("look");
         let records = self.parts.store.load()?;
+        let requests = &*heeded(requests, &records);
         let observed = self.observe(requests, &records, false);
         let plan = plan(&self.parts.node, requests, &records, &observed);
         Ok((records, Looked { plan, observed }))

@@ -187,6 +187,7 @@ fn state(volume: &VolumeRecord) -> &'static str {
         (VolumeState::Ready, true, true) => "Revoked",
         (VolumeState::Ready, true, false) => "Ready",
         (VolumeState::Deleting, ..) => "Deleting",
+        (VolumeState::Rejected, ..) => "Rejected",
     }
 }
 

@@ -21,8 +21,8 @@ pub struct Seen(u64);
 /// Where to glance.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// The request directory.
-    pub requests: PathBuf,
+    /// The request directory, if requests come from one.
+    pub requests: Option<PathBuf>,
     /// The record's directory.
     pub record: PathBuf,
     /// `/sys`
@@ -51,7 +51,8 @@ impl Places {
     fn hash(&self, disks: &BTreeSet<String>, mapped: &[Mapped]) -> io::Result<u64> {
         let mut hasher = DefaultHasher::new();
         mapped.hash(&mut hasher);
-        watch::look(&self.requests).hash(&mut hasher);
+        let requests = self.requests.as_deref();
+        requests.map(watch::look).hash(&mut hasher);
         hash_files(&self.record, &mut hasher)?;
         for disk in disks {
             hash_disk(Path::new(disk), &mut hasher)?;
@@ -197,7 +198,7 @@ mod tests {
         disk[HEADER + 4..][..MAGIC.len()].copy_from_slice(MAGIC);
         fs::write(at("disk"), disk).unwrap();
         let places = Places {
-            requests: at("requests"),
+            requests: Some(at("requests")),
             record: at("record"),
             sysfs: at("sys"),
             target: at("target"),

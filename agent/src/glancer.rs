@@ -83,7 +83,7 @@ mod tests {
         let pipe = at("disk");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let places = Places {
-            requests: at("requests"),
+            requests: Some(at("requests")),
             record: at("record"),
             sysfs: root.path().to_owned(),
             target: at("target"),

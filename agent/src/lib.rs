@@ -6,7 +6,8 @@
 //! applied by the [`engine`] through [`lvm`], [`target`] and [`disk`]; the result is published as
 //! status files, gauges, and the list of what is to be measured ([`measure`]). Zeroing has threads of
 //! its own ([`zero`]), and so has HTTP: [`serve`] answers a scrape from what the [`probe`]s counted
-//! until that moment.
+//! until that moment. With a kubeconfig a cluster's API takes the place of request files, and is told every
+//! status: [`join`] follows it on a thread of its own, so that nothing here ever waits for it.
 //!
 //! Invariants:
 //! - absence is never an order: see [`plan`];
@@ -16,13 +17,13 @@
 pub mod args;
 pub mod btf;
 pub mod check;
+pub mod cluster;
 pub mod cmd;
 pub mod disk;
 pub mod dm;
 pub mod durable;
 pub mod engine;
 pub mod fail_point;
-#[cfg(test)]
 mod fuse;
 #[cfg(test)]
 #[path = "../../nvmet/tests/support/fuzz.rs"]
@@ -32,6 +33,7 @@ pub mod glance;
 pub mod glancer;
 pub mod histogram;
 mod imports;
+pub mod join;
 pub mod ladder;
 pub mod local;
 pub mod lvm;
@@ -53,9 +55,12 @@ pub mod run;
 pub mod serve;
 pub mod shutdown;
 pub mod signatures;
-#[cfg(test)]
-mod sim;
+#[doc(hidden)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only unit tests use all of it"))]
+pub mod sim;
+pub mod source;
 pub mod status;
+pub mod statuses;
 pub mod step;
 mod table;
 pub mod target;

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -18,13 +18,15 @@ use weir_agent::check::{self, facts};
 use weir_agent::cmd::Host;
 use weir_agent::disk::HostDisks;
 use weir_agent::durable::HostFs;
-use weir_agent::gauges::{GaugeCollector, Gauges};
+use weir_agent::gauges::GaugeCollector;
+use weir_agent::join::Join;
 use weir_agent::measure::{self, SharedProbes};
 use weir_agent::orders::Orderer;
 use weir_agent::probe::{ProbeConfig, Room};
 use weir_agent::record::{BootId, Store};
 use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
+use weir_agent::source::Source;
 use weir_agent::target::{Exports, KernelTarget, is_nvmet_loaded};
 use weir_agent::{fail_point, local, orders, recover, run, serve, status};
 use weir_api::names::Generation;
@@ -65,23 +67,29 @@ fn agent(args: &Run) -> anyhow::Result<()> {
         ..ProbeConfig::default()
     })?;
     let gauges = Arc::default();
-    serve_metrics(args, &probes, Arc::clone(&gauges))?;
+    let registry = Registry::new();
+    registry.register(Box::new(GaugeCollector::new(Arc::clone(&gauges))?))?;
+    let source = match &args.kubeconfig {
+        None => Source::files(args.requests.clone()),
+        Some(kubeconfig) => {
+            let wake = channel.0.clone();
+            let join = Join::start(kubeconfig.clone(), args.node.clone(), wake)
+                .context("cannot start to follow the API")?;
+            registry.register(Box::new(join.collector()?))?;
+            Source::Api(join)
+        }
+    };
+    serve_metrics(args, &probes, registry)?;
     let (orderer, orders) = orders::channel(channel.0.clone());
     let socket = &args.socket;
     let listener = local::listen(socket)
         .with_context(|| format!("cannot listen on `{}` (--socket)", socket.display()))?;
     serve_orders(listener, orderer)?;
-    run::run(args, Box::new(probes), gauges, channel, &orders).context("cannot start")
+    run::run(args, Box::new(probes), gauges, channel, source, &orders).context("cannot start")
 }
 
 /// Answers scrapes on a thread of its own: they must not wait for a slow lvm, nor it for them.
-fn serve_metrics(
-    args: &Run,
-    probes: &SharedProbes,
-    gauges: Arc<Mutex<Gauges>>,
-) -> anyhow::Result<()> {
-    let registry = Registry::new();
-    registry.register(Box::new(GaugeCollector::new(gauges)?))?;
+fn serve_metrics(args: &Run, probes: &SharedProbes, registry: Registry) -> anyhow::Result<()> {
     let probes = probes.clone();
     let router = serve::router(registry, move || probes.read());
     let listener = TcpListener::bind(args.listen)

@@ -82,6 +82,7 @@ pub fn pool_from_tags(name: &ObjectName, view: &GroupView) -> Option<PoolRecord>
         accept_volatile_write_cache: false,
         // What of it is exported still was granted in this boot: configfs begins empty.
         boot: None,
+        cluster: None,
     })
 }
 
@@ -129,6 +130,7 @@ pub fn volume_from_tags(
         unclean_stop: false,
         revoked: false,
         adopting: None,
+        rejection: None,
     })
 }
 

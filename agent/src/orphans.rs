@@ -128,7 +128,7 @@ impl<'a> Sight<'a> {
     }
 
     fn volumes(&self, items: &mut Vec<Orphan>) {
-        for volume in self.records.volumes.values() {
+        for volume in self.records.held() {
             if self.is_asked_for(volume.id) {
                 continue;
             }
@@ -335,6 +335,12 @@ impl<'a> Sight<'a> {
             ));
         }
         if let Some(volume) = self.records.volumes.get(&id) {
+            if volume.state == VolumeState::Rejected {
+                let name = &volume.name;
+                return Err(format!(
+                    "volume `{name}` was rejected: nothing of it is here"
+                ));
+            }
             return Ok(volume.clone());
         }
         let mut lvs = self.marked_lvs().filter(|marked| marked.id == id);

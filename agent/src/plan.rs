@@ -20,6 +20,7 @@ mod marks;
 mod multihost;
 mod pools;
 mod ports;
+mod reject;
 mod thin;
 mod volumes;
 
@@ -75,7 +76,7 @@ pub fn plan(node: &Node, requests: &Requests, records: &Records, observed: &Obse
         observed,
         plan: Plan::default(),
         free: free_space(observed),
-        volume_count: records.volumes.len() + records.broken_volumes.len(),
+        volume_count: records.held().count() + records.broken_volumes.len(),
         taken_groups: BTreeSet::new(),
         taken_ports: ports::taken(records, observed),
         planned_ports: BTreeSet::new(),

@@ -11,8 +11,8 @@
 //! - Maps and links are pinned: counting goes on while no agent runs, and a new agent finds it.
 //! - A slot is given to somebody else only after its generation was raised, and after every program
 //!   that could have seen the old one has ended. An interval that ends later is dropped and counted.
-//! - The programs write histograms, counts and drops; the agent writes all else. No map element that
-//!   is in use has two kinds of writers.
+//! - The programs write histograms, counts and drops; the agent writes all else. No word of a map that
+//!   is in use has two kinds of writers, but for those of tables, which change by atomic operations.
 
 mod ageing;
 mod grace;
@@ -26,6 +26,7 @@ mod pins;
 mod plan;
 mod reading;
 mod resolve;
+mod shared;
 mod skips;
 mod slots;
 mod snapshot;
@@ -41,6 +42,8 @@ use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use weir_agent_ebpf::layout::Place;
 use weir_api::names::VolumeId;
+
+use groups::Asked;
 
 pub use groups::Copies;
 pub use object::{EMBEDDED, LoadError};
@@ -212,7 +215,7 @@ impl Probes {
             maps,
             room,
         };
-        probes.attach()?;
+        probes.attach(false)?;
         Ok(probes)
     }
 
@@ -228,13 +231,12 @@ impl Probes {
     /// # Errors
     /// If a map can't be read or written; the next call converges.
     pub fn sync(&mut self, wanted: &Wanted) -> Result<(), ProbeError> {
-        self.attach()?;
-        self.measured = sync::sync(
-            &mut self.maps,
-            &self.config.sysfs,
-            wanted,
-            self.groups.lacks(),
-        )?;
+        self.attach(false)?;
+        let planned = sync::plan_sync(&self.maps, &self.config.sysfs, wanted, self.groups.lacks())?;
+        if planned.brings_requests() {
+            self.attach(true)?;
+        }
+        self.measured = planned.carry_out(&mut self.maps)?;
         Ok(())
     }
 
@@ -246,14 +248,15 @@ impl Probes {
         reading::read(&self.maps, &self.measured, self.room, &self.groups)
     }
 
-    /// Attaches more copies of programs that the kernel skipped ([`Copies::OnDemand`]). Then gives up starts older than `limit`, whose
+    /// Attaches more copies of programs that the kernel skipped ([`Copies::OnDemand`]), and the one that notes when disks' requests are issued
+    /// while that is needed only. Then gives up starts older than `limit`, whose
     /// completion was lost, so that in-flight counts fall back to the truth. Returns how many. An I/O that takes longer than
     /// `limit` is never counted.
     ///
     /// # Errors
     /// If a map can't be read or written.
     pub fn tend(&mut self, limit: Duration) -> Result<u64, ProbeError> {
-        self.attach()?;
+        self.attach(false)?;
         ageing::age(&mut self.maps, limit)
     }
 
@@ -266,7 +269,8 @@ impl Probes {
         pins::remove_all(bpffs)
     }
 
-    fn attach(&mut self) -> Result<(), ProbeError> {
+    /// `brings_requests`: a device will come whose requests may have to be noted when they are issued.
+    fn attach(&mut self, brings_requests: bool) -> Result<(), ProbeError> {
         let object = object::Object {
             bytes: self.config.object,
             maps: self.pins.maps(),
@@ -278,7 +282,10 @@ impl Probes {
             &self.pins,
             &mut self.maps,
             &self.config.sysfs,
-            self.config.copies,
+            Asked {
+                copies: self.config.copies,
+                issues: brings_requests,
+            },
         )
     }
 }

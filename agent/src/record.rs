@@ -23,6 +23,7 @@ use weir_api::pool::Portal;
 use weir_api::units::Bytes;
 use weir_api::volume::{Access, Attachment, Provisioning};
 
+use crate::cluster::ClusterId;
 use crate::durable::{self, Fs};
 pub use format::VERSION;
 use format::{CURRENT, Kind};
@@ -59,6 +60,10 @@ pub struct PoolRecord {
     /// The boot of the node in which its grants are good.
     #[serde(default)]
     pub boot: Option<BootRecord>,
+    /// The cluster that owns it, from the first time on that a cluster's API asked for it: no other one's
+    /// is heeded on this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterId>,
 }
 
 /// A boot of the node, in which a pool was served.
@@ -149,6 +154,19 @@ pub struct VolumeRecord {
     /// The UUID of the LV that is becoming this volume, until it has its tags and its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopting: Option<String>,
+    /// Why it was rejected, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<Rejection>,
+}
+
+/// Why a volume can't be made in the pool that was chosen for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rejection {
+    /// One word, a condition's reason.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
 }
 
 /// Where in its life a recorded volume is.
@@ -160,6 +178,9 @@ pub enum VolumeState {
     Ready,
     /// Its deletion was ordered.
     Deleting,
+    /// It can't be made here, and nothing of it was or will be, until its object named no pool, or another
+    /// one, for a while: whoever chose the pool may have been told already, and have chosen again.
+    Rejected,
 }
 
 /// A record file that is there and can't be used.
@@ -380,6 +401,12 @@ impl Records {
         }
     }
 
+    /// The volumes that this node holds or is to hold: a rejected one is none.
+    pub fn held(&self) -> impl Iterator<Item = &VolumeRecord> {
+        let all = self.volumes.values();
+        all.filter(|volume| volume.state != VolumeState::Rejected)
+    }
+
     /// Every broken file.
     pub fn broken(&self) -> impl Iterator<Item = &Broken> {
         let named = self
@@ -425,6 +452,7 @@ mod tests {
             unclean_stop: false,
             revoked: false,
             adopting: None,
+            rejection: None,
         }
     }
 
@@ -465,7 +493,7 @@ mod tests {
         let good = serde_json::to_string(&volume()).unwrap();
         let rows = [
             (String::new(), "EOF"),
-            (good.replace("\"version\":2", "\"version\":9"), "version 9"),
+            (good.replace("\"version\":3", "\"version\":9"), "version 9"),
             (good[..good.len() / 2].to_owned(), "EOF"),
             (good.replace("\"revoked\"", "\"revokd\""), "revokd"),
             (good.replace("Ready", "Redy"), "Redy"),

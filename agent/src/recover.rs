@@ -129,7 +129,7 @@ pub fn plan(
         }
         recovery.volumes_of(wish, name, view, records, target);
     }
-    let recorded = records.volumes.values().chain(&recovery.volumes);
+    let recorded = records.held().chain(&recovery.volumes);
     let asked = |volume: &&VolumeRecord| {
         let mut asked = requests.volumes.values();
         asked.any(|request| request.spec.id == volume.id)

@@ -9,9 +9,11 @@ use weir_api::parse::{Request, parse, peek};
 use weir_api::pool::StoragePool;
 use weir_api::volume::Volume;
 
+use crate::cluster::ClusterId;
 use crate::durable::Fs;
 
-/// Every request. An object that is not in it is not asked for, which is no order to remove it.
+/// Every request, from files or from a cluster's API. An object that is not in it is not asked for, which is
+/// no order to remove it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requests {
     /// Pools, of other nodes too.
@@ -20,14 +22,19 @@ pub struct Requests {
     pub volumes: BTreeMap<ObjectName, Volume>,
     /// Files that are no request.
     pub invalid: Vec<Invalid>,
-    /// Why the directory could not be read.
+    /// Why not all of them are known: whatever is not among them may be asked for all the same, and is no
+    /// orphan.
     pub unreadable: Option<String>,
+    /// The cluster whose API they are from.
+    pub cluster: Option<ClusterId>,
+    /// Why they are not heeded: they are another cluster's. [`Requests::unreadable`] says so too then.
+    pub foreign: Option<String>,
 }
 
-/// A file that is no request.
+/// A file, or an object of the API, that is no request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// Its name.
+    /// Its name; of an object, kind and name as its status file has them.
     pub file: String,
     /// Kind and name of the object it is about, if that could be read.
     pub object: Option<(String, ObjectName)>,

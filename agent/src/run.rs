@@ -18,14 +18,14 @@ use crate::gauges::Gauges;
 use crate::glance::{self, Places};
 use crate::glancer::Glancer;
 use crate::measure::Measure;
-use crate::notice::Notice;
 use crate::orders::Orders;
 use crate::plan::Node;
 use crate::prepare::prepare;
 use crate::record::{BootId, Store};
+use crate::source::Source;
 use crate::target::{KernelTarget, is_nvmet_loaded};
 use crate::wake::Wake;
-use crate::watch::{self, SETTLE, Seen, look};
+use crate::watch::{SETTLE, Seen};
 use crate::zero::ZeroThreads;
 
 /// How often it is asked whether the request directory changed.
@@ -66,6 +66,7 @@ pub fn run(
     measure: Box<dyn Measure>,
     gauges: Arc<Mutex<Gauges>>,
     (wake, wakes): (Sender<Wake>, Receiver<Wake>),
+    mut source: Source,
     orders: &Orders,
 ) -> io::Result<()> {
     for dir in [&args.record, &args.status] {
@@ -83,7 +84,7 @@ pub fn run(
             max_volumes: usize::try_from(args.max_volumes).unwrap_or(usize::MAX),
             boot: BootId::of_kernel(Path::new("/proc"))?,
         },
-        requests: args.requests.clone(),
+        requests: source.dir().cloned(),
         status: args.status.clone(),
         fs: Box::new(HostFs),
         store: Store::new(Box::new(HostFs), args.record.clone()),
@@ -100,12 +101,11 @@ pub fn run(
     let resync = Duration::from_secs(args.resync.into());
     let mut pause = BACK_OFF.min(resync);
     let mut glancer = Glancer::start(Places {
-        requests: args.requests.clone(),
+        requests: source.dir().cloned(),
         record: args.record.clone(),
         sysfs: "/sys".into(),
         target: args.configfs.join("nvmet"),
     })?;
-    let mut notice = Notice::of(&args.requests);
     let mut rest = Rest::default();
     let mut woken = None;
     loop {
@@ -118,13 +118,16 @@ pub fn run(
         if woken.is_none() && rest.goes_on(glance, started) {
             engine.count_glance();
         } else {
-            let mut read = watch::read(&args.requests);
             for (order, reply) in orders.try_iter() {
+                let now = source.read_now();
                 // Whoever asked may have gone: the order stands.
-                let _gone = reply.send(engine.answer(&order, &read.requests));
-                read = watch::read(&args.requests);
+                let _gone = reply.send(engine.answer(&order, &now.requests));
             }
+            let read = source.read();
             let round = engine.round(&read.requests);
+            if round.is_ok() {
+                source.tell(engine.statuses());
+            }
             let is_settled = matches!(round, Ok(Round::Settled));
             if is_settled {
                 pause = BACK_OFF.min(resync);
@@ -143,7 +146,7 @@ pub fn run(
                 requests: read.seen,
             };
         }
-        woken = wait(&mut notice, &args.requests, &rest.requests, until, &wakes);
+        woken = wait(&mut source, &rest.requests, until, &wakes);
         if woken == Some(Wake::Stop) {
             return Ok(());
         }
@@ -175,13 +178,7 @@ impl Rest {
 }
 
 /// Waits for a change of the requests, a wake-up, or `until`.
-fn wait(
-    notice: &mut Notice,
-    requests: &Path,
-    seen: &Seen,
-    until: Instant,
-    wakes: &Receiver<Wake>,
-) -> Option<Wake> {
+fn wait(source: &mut Source, seen: &Seen, until: Instant, wakes: &Receiver<Wake>) -> Option<Wake> {
     loop {
         let now = Instant::now();
         if now >= until {
@@ -190,11 +187,7 @@ fn wait(
         match wakes.recv_timeout(POLL.min(until - now)) {
             // One look serves all that happened until now.
             Ok(wake) => return Some(wakes.try_iter().fold(wake, Wake::max)),
-            Err(RecvTimeoutError::Timeout)
-                if notice.may_have_changed() && look(requests) != *seen =>
-            {
-                return None;
-            }
+            Err(RecvTimeoutError::Timeout) if source.has_changed(seen) => return None,
             Err(RecvTimeoutError::Timeout) => {}
             // Cannot happen: the engine's own zeroing holds a sender.
             Err(RecvTimeoutError::Disconnected) => return Some(Wake::Stop),

@@ -5,6 +5,8 @@
 pub enum Wake {
     /// A zeroing ended.
     Zeroed,
+    /// Something else is asked for than before.
+    Asked,
     /// An order came in on the local socket.
     Ordered,
     /// SIGTERM or SIGINT: stop, leaving every export in place.

@@ -28,6 +28,8 @@ mod hostile;
 #[path = "probes/io.rs"]
 #[expect(dead_code, reason = "others use the rest")]
 mod io;
+#[path = "probes/issues.rs"]
+mod issues;
 #[path = "probes/loss.rs"]
 mod loss;
 #[path = "probes/traced.rs"]

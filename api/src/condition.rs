@@ -60,6 +60,9 @@ pub const ORPHANS: &str = "Orphans";
 pub const OPENED_LOCALLY: &str = "OpenedLocally";
 /// What the spec asks for can't be done and was left as it is.
 pub const REFUSED: &str = "Refused";
+/// The agent of the volume's pool can't make it there, made nothing, and has recorded so: once the volume
+/// names no pool any more, another one may be chosen.
+pub const REJECTED: &str = "Rejected";
 /// Exports of a pool answer on its portals, as seen from its own node.
 pub const DATA_PLANE_HEALTHY: &str = "DataPlaneHealthy";
 /// The controller hears a pool's latencies often enough to place by them.
@@ -67,7 +70,7 @@ pub const TELEMETRY_FRESH: &str = "TelemetryFresh";
 /// Hosts of a pool's exports are told apart by name only: nothing authenticates them.
 pub const UNAUTHENTICATED: &str = "Unauthenticated";
 /// A pool was chosen for a volume.
-pub const PLACED: &str = "Placed";
+pub const SCHEDULED: &str = "Scheduled";
 /// A volume's latency objective is kept.
 pub const LATENCY_MET: &str = "LatencyMet";
 /// A volume's space is not overwritten when it is given back, as its `wipe` asks for: whoever gets it
@@ -93,7 +96,13 @@ pub mod reason {
     /// The spec asks for what this version can't do.
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";
     /// No pool passed every filter; the message counts them.
-    pub const NO_FIT: &str = "NoFit";
+    pub const NO_POOL_FITS: &str = "NoPoolFits";
+    /// A pool was chosen.
+    pub const BOUND: &str = "Bound";
+    /// The volume is in no pool any longer; another is looked for.
+    pub const UNBOUND: &str = "Unbound";
+    /// The pool's node is out of service, as its Node object says.
+    pub const NODE_DEAD: &str = "NodeDead";
     /// The pool's agent has not been heard for too long.
     pub const AGENT_SILENT: &str = "AgentSilent";
     /// The pool's node belongs to another cluster.
@@ -195,6 +204,16 @@ pub fn set(conditions: &mut Vec<Condition>, mut new: Condition, now: &Time) {
     }
 }
 
+/// Adds `new`. Of two conditions of one type, which no list may have, one is made: the first says what comes
+/// first, and the second's message follows the first's.
+pub fn add(conditions: &mut Vec<Condition>, new: Condition) {
+    match conditions.iter_mut().find(|old| old.kind == new.kind) {
+        Some(old) if old.message == new.message => {}
+        Some(old) => old.message = format!("{}; {}", old.message, new.message),
+        None => conditions.push(new),
+    }
+}
+
 /// The condition of type `kind`, if there is one.
 #[must_use]
 pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
@@ -204,6 +223,25 @@ pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_conditions_of_a_type_become_one_that_says_both() {
+        let mut all = Vec::new();
+        for (kind, why, message) in [
+            (REFUSED, reason::STALE_GENERATION, "a"),
+            (READY, reason::WAITING, "b"),
+            (REFUSED, reason::INVALID_REQUEST, "c"),
+            (REFUSED, reason::INVALID_REQUEST, "a; c"),
+        ] {
+            add(&mut all, Condition::new(kind, Truth::True, why, message));
+        }
+        assert_eq!(all.len(), 2);
+        let refused = get(&all, REFUSED).unwrap();
+        assert_eq!(
+            (refused.reason.as_str(), refused.message.as_str()),
+            (reason::STALE_GENERATION, "a; c")
+        );
+    }
 
     #[test]
     fn only_another_status_is_a_transition() {

@@ -14,11 +14,17 @@ use uuid::Uuid;
 /// API group and version of every object.
 pub const API_VERSION: &str = "weir.dev/v1alpha1";
 
+/// The finalizer of a Volume that was bound to a pool: the object stays until its data is gone.
+pub const FINALIZER: &str = "weir.dev/data";
+
 /// The first part of every NQN of Weir's: the year and month of its naming authority.
 pub const NQN_PREFIX: &str = "nqn.2026-11.dev.weir:";
 
 /// The model number that a volume's subsystem reports.
 pub const MODEL: &str = "Weir";
+
+/// The longest name that is a DNS subdomain.
+const LONGEST_SUBDOMAIN: usize = 253;
 
 /// A node name longer than this is replaced by a hash of it in NQNs, which are limited to 223 bytes.
 const LONGEST_NODE_IN_NQN: usize = 100;
@@ -194,7 +200,7 @@ impl FromStr for ObjectName {
 impl FromStr for NodeName {
     type Err = NameError;
     fn from_str(name: &str) -> Result<Self, NameError> {
-        if name.len() <= 253 && name.split('.').all(is_dns_label) {
+        if name.len() <= LONGEST_SUBDOMAIN && name.split('.').all(is_dns_label) {
             return Ok(NodeName(name.to_owned()));
         }
         Err(NameError::Malformed {
@@ -300,6 +306,27 @@ pub fn host_id(host_nqn: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, host_nqn.as_bytes())
 }
 
+/// The namespace of the Leases by which agents say that they are alive. Kubelets have theirs there too.
+pub const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// The Lease whose holder is the controller that leads.
+pub const CONTROLLER_LEASE: &str = "weir-controller";
+/// The namespace of that Lease.
+pub const CONTROLLER_NAMESPACE: &str = "default";
+
+impl NodeName {
+    /// The Lease of this node's agent. The node's own name is that of its kubelet's; what is too long for an
+    /// object's name with the prefix is replaced by a hash.
+    #[must_use]
+    pub fn agent_lease(&self) -> String {
+        let whole = format!("weir-{}", self.0);
+        if whole.len() <= LONGEST_SUBDOMAIN {
+            return whole;
+        }
+        format!("weir-{}", hex_of_hash(self.0.as_bytes(), 40))
+    }
+}
+
 fn is_dns_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=63).contains(&label.len())
@@ -369,6 +396,22 @@ mod tests {
         let nqn = host_nqn(&long.parse().unwrap(), Generation(u64::MAX));
         assert!(nqn.len() <= 223, "{nqn}");
         assert!(!nqn.contains("aaa"));
+    }
+
+    #[test]
+    fn an_agents_lease_is_not_its_kubelets_and_has_a_name_that_an_api_takes() {
+        let node = |name: &str| name.parse::<NodeName>().unwrap();
+        assert_eq!(node("app-1.example").agent_lease(), "weir-app-1.example");
+        let long = [
+            "a".repeat(63),
+            "b".repeat(63),
+            "c".repeat(63),
+            "d".repeat(61),
+        ]
+        .join(".");
+        let lease = node(&long).agent_lease();
+        assert!(lease.parse::<NodeName>().is_ok(), "{lease}");
+        assert!(!lease.contains("aaa"));
     }
 
     #[test]

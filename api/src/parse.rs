@@ -6,12 +6,14 @@ use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
+use crate::crd;
 use crate::names::{API_VERSION, NodeName, ObjectName};
 use crate::object::Object;
 use crate::pool::StoragePool;
-use crate::served::{self, NotServed};
+use crate::served::{self, NotServed, Placing};
 use crate::units::Bytes;
 use crate::volume::{Access, Volume};
 
@@ -74,10 +76,10 @@ pub fn parse(text: &str) -> Result<Request, ParseError> {
         });
     }
     match header.kind.as_str() {
-        "StoragePool" => asked(text, served::pool)
+        "StoragePool" => asked(text, |spec| served::pool(spec, Placing::Nobody))
             .and_then(check_pool)
             .map(Request::Pool),
-        "Volume" => asked(text, served::volume)
+        "Volume" => asked(text, |spec| served::volume(spec, Placing::Nobody))
             .and_then(check_volume)
             .map(Request::Volume),
         other => {
@@ -128,10 +130,42 @@ fn asked<A: DeserializeOwned, S, T: DeserializeOwned>(
     serve: fn(A) -> Result<S, NotServed>,
 ) -> Result<Object<S, T>, ParseError> {
     let object: Object<A, T> = strictly(text)?;
-    object.try_map(serve).map_err(|refused| ParseError::Value {
+    object.try_map(serve).map_err(refused)
+}
+
+/// A pool as an API has it. Fields that nobody knows are ignored, as clients of an API that was upgraded
+/// before them must; what an agent can't do is refused by name.
+///
+/// # Errors
+/// Names the first field that is not as the schema wants it, or asks for what an agent can't do.
+pub fn pool_of_api(object: Value) -> Result<StoragePool, ParseError> {
+    let object: Object<crd::StoragePoolSpec, _> = shaped(object)?;
+    let served = object.try_map(|spec| served::pool(spec, Placing::Controller));
+    served.map_err(refused).and_then(check_pool)
+}
+
+/// A volume as an API has it; see [`pool_of_api`].
+///
+/// # Errors
+/// Names the first field that is not as the schema wants it, or asks for what an agent can't do.
+pub fn volume_of_api(object: Value) -> Result<Volume, ParseError> {
+    let object: Object<crd::VolumeSpec, _> = shaped(object)?;
+    let served = object.try_map(|spec| served::volume(spec, Placing::Controller));
+    served.map_err(refused).and_then(check_volume)
+}
+
+fn shaped<T: DeserializeOwned>(object: Value) -> Result<T, ParseError> {
+    serde_path_to_error::deserialize(object).map_err(|error| ParseError::Shape {
+        field: error.path().to_string(),
+        reason: error.into_inner().to_string(),
+    })
+}
+
+fn refused(refused: NotServed) -> ParseError {
+    ParseError::Value {
         field: refused.field,
         rule: refused.rule.to_owned(),
-    })
+    }
 }
 
 fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ParseError> {

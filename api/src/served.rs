@@ -21,13 +21,22 @@ pub struct NotServed {
     pub rule: &'static str,
 }
 
+/// Who chooses pools: what is asked of the choice is theirs, and refused where there is nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// Nobody: a person wrote the pool's name, into a file.
+    Nobody,
+    /// The controller, before the agent sees the object.
+    Controller,
+}
+
 const NOT_YET: &str = "this version does not serve it yet";
 
 /// A pool as an agent serves it.
 ///
 /// # Errors
 /// Names the first field that asks for what an agent can't do.
-pub fn pool(spec: crd::StoragePoolSpec) -> Result<PoolSpec, NotServed> {
+pub fn pool(spec: crd::StoragePoolSpec, placing: Placing) -> Result<PoolSpec, NotServed> {
     let crd::StoragePoolSpec {
         node_name,
         engine: crd::PoolEngine { kernel, spdk },
@@ -51,20 +60,17 @@ pub fn pool(spec: crd::StoragePoolSpec) -> Result<PoolSpec, NotServed> {
     )?;
     // These are for placement, which an agent has no part in: it would accept what they forbid.
     let for_placement = "placement's, which there is none of yet";
-    refuse("spec.unschedulable", unschedulable, for_placement)?;
-    refuse(
-        "spec.reservedBytes",
-        reserved_bytes != Bytes(0),
-        for_placement,
-    )?;
-    refuse("spec.maxVolumes", max_volumes.is_some(), for_placement)?;
-    refuse(
-        "spec.maxRemoteVolumes",
-        max_remote_volumes.is_some(),
-        for_placement,
-    )?;
     let ratio = overprovision_ratio != Ratio::default();
-    refuse("spec.overprovisionRatio", ratio, for_placement)?;
+    let asked = [
+        ("spec.unschedulable", unschedulable),
+        ("spec.reservedBytes", reserved_bytes != Bytes(0)),
+        ("spec.maxVolumes", max_volumes.is_some()),
+        ("spec.maxRemoteVolumes", max_remote_volumes.is_some()),
+        ("spec.overprovisionRatio", ratio),
+    ];
+    for (field, is_asked) in asked {
+        refuse(field, is_asked && placing == Placing::Nobody, for_placement)?;
+    }
     Ok(PoolSpec {
         node_name,
         engine: PoolEngine { kernel },
@@ -77,7 +83,7 @@ pub fn pool(spec: crd::StoragePoolSpec) -> Result<PoolSpec, NotServed> {
 ///
 /// # Errors
 /// Names the first field that asks for what an agent can't do.
-pub fn volume(spec: crd::VolumeSpec) -> Result<VolumeSpec, NotServed> {
+pub fn volume(spec: crd::VolumeSpec, placing: Placing) -> Result<VolumeSpec, NotServed> {
     let crd::VolumeSpec {
         id,
         capacity_bytes,
@@ -97,7 +103,9 @@ pub fn volume(spec: crd::VolumeSpec) -> Result<VolumeSpec, NotServed> {
         field: "spec.poolName",
         rule: "is missing, and nobody chooses a pool yet",
     })?;
-    let kernel = engine == crd::Engine::Kernel;
+    let is_placed = placing == Placing::Controller;
+    // `any` was settled by the choice of a pool.
+    let kernel = engine == crd::Engine::Kernel || is_placed && engine == crd::Engine::Any;
     refuse("spec.engine", !kernel, "only `kernel` is served yet")?;
     let linear = layout == crd::Layout::Linear;
     refuse("spec.layout", !linear, "only `linear` is served yet")?;
@@ -106,7 +114,7 @@ pub fn volume(spec: crd::VolumeSpec) -> Result<VolumeSpec, NotServed> {
         wipe != crd::Wipe::Zero,
         "only `zero` is served yet",
     )?;
-    refuse("spec.placement", placement.is_some(), NOT_YET)?;
+    refuse("spec.placement", placement.is_some() && !is_placed, NOT_YET)?;
     refuse("spec.latency", latency.is_some(), NOT_YET)?;
     refuse("spec.qos", qos.is_some(), NOT_YET)?;
     let read_only = attachments.iter().any(|attachment| attachment.read_only);

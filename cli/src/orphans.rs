@@ -9,8 +9,9 @@ use uuid::Uuid;
 use weir_api::names::{ObjectName, VgName, VolumeId};
 use weir_api::orphan::{ADOPT, Adopt, Done, LIST, Orphan, Orphans, REMOVE, Remove, SOCKET};
 
-use crate::Output;
+use crate::output::{Output, print};
 use crate::socket;
+use crate::table::table;
 
 /// `weir orphans`
 #[derive(Debug, Args)]
@@ -107,7 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Ls => {
             let orphans: Orphans = socket::get(path, LIST)?;
             let text = match output {
-                Output::Text => table(&orphans.items),
+                Output::Text => listed(&orphans.items),
                 Output::Json => format!("{}\n", serde_json::to_string_pretty(&orphans)?),
             };
             print(&text)
@@ -136,7 +137,7 @@ fn confirm(id: VolumeId, found: &[&Orphan]) -> Result<()> {
         "nobody can be asked here: give --yes to destroy {id}"
     );
     let found: Vec<Orphan> = found.iter().map(|&orphan| orphan.clone()).collect();
-    eprint!("{}", table(&found));
+    eprint!("{}", listed(&found));
     let text = id.to_string();
     let word = text.split('-').next().unwrap_or_default();
     eprint!("All data of volume {id} will be lost. Type {word} to go on: ");
@@ -160,13 +161,7 @@ fn done(output: Output, done: &Done) -> Result<()> {
     })
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout();
-    out.write_all(text.as_bytes()).context("cannot print")
-}
-
-fn table(orphans: &[Orphan]) -> String {
-    let head = ["KIND", "NAME", "ID", "PLACE", "SIZE", "OPEN", "WHAT TO DO"].map(str::to_owned);
+fn listed(orphans: &[Orphan]) -> String {
     let row = |orphan: &Orphan| {
         let name = orphan.name.as_ref().map(ToString::to_string);
         let id = orphan.id.as_ref().map(ToString::to_string);
@@ -183,23 +178,9 @@ fn table(orphans: &[Orphan]) -> String {
     if orphans.is_empty() {
         return "no orphans\n".to_owned();
     }
-    let rows: Vec<_> = std::iter::once(head)
-        .chain(orphans.iter().map(row))
-        .collect();
-    let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    let head = ["KIND", "NAME", "ID", "PLACE", "SIZE", "OPEN", "WHAT TO DO"];
+    let rows: Vec<_> = orphans.iter().map(row).collect();
+    table(head, &rows)
 }
 
 #[cfg(test)]

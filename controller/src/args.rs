@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::standalone::identity::Identity;
 
@@ -12,6 +12,7 @@ use crate::standalone::identity::Identity;
 #[command(
     name = "weir-controller",
     version,
+    group(ArgGroup::new("api").required(true).args(["standalone", "kubeconfig"])),
     after_help = "\
 Examples:
 
@@ -26,13 +27,23 @@ For agents on other hosts: an address that they reach, and a kubeconfig for each
   weir-controller --standalone /var/lib/weir --listen 10.0.0.1:6443
   weir-controller --standalone /var/lib/weir --listen 10.0.0.1:6443 kubeconfig agent:storage-1
 
+The controller of a cluster, or a second one of a standalone API: one leads, the others wait.
+
+  weir-controller --kubeconfig /etc/weir/controller.kubeconfig
+
 SIGTERM stops the server; what it acknowledged is durable before and after. Whoever reads the directory may do
 everything: it is kept closed to others."
 )]
 pub struct Cli {
     /// Serve the API from this directory: objects, certificates and kubeconfigs are kept there.
     #[arg(long, value_name = "DIR")]
-    pub standalone: PathBuf,
+    pub standalone: Option<PathBuf>,
+    /// Be the controller of the API that this kubeconfig names.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// With --standalone: serve the API, and leave placement to a controller elsewhere.
+    #[arg(long, requires = "standalone", conflicts_with = "kubeconfig")]
+    pub api_only: bool,
     /// Listen on this address.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6443")]
     pub listen: SocketAddr,
@@ -83,6 +94,25 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn there_is_one_api() {
+        let parse = |words: &str| Cli::try_parse_from(words.split(' '));
+        for good in [
+            "--standalone d",
+            "--kubeconfig f",
+            "--standalone d --api-only",
+        ] {
+            assert!(parse(&format!("weir-controller {good}")).is_ok(), "{good}");
+        }
+        for bad in [
+            "--listen 127.0.0.1:1",
+            "--standalone d --kubeconfig f",
+            "--kubeconfig f --api-only",
+        ] {
+            assert!(parse(&format!("weir-controller {bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

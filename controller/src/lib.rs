@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod control;
 pub mod metrics;
+pub mod place;
 pub mod standalone;
 pub mod telemetry;

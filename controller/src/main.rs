@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use weir_controller::args::{Cli, Command, Kubeconfig};
+use weir_controller::control;
 use weir_controller::standalone::authority::Authority;
 use weir_controller::standalone::server::{Limits, Server, Settings, url};
 use weir_controller::standalone::store::StoreLimits;
@@ -24,7 +27,9 @@ fn main() -> anyhow::Result<()> {
 
 fn kubeconfig(cli: &Cli, asked: &Kubeconfig) -> anyhow::Result<()> {
     let now = jiff::Timestamp::now();
-    let authority = Authority::open(&cli.standalone, now).context("cannot open the authority")?;
+    let directory = cli.standalone.as_deref();
+    let directory = directory.context("--standalone names the authority's directory")?;
+    let authority = Authority::open(directory, now).context("cannot open the authority")?;
     let server = asked.server.clone().unwrap_or_else(|| url(cli.listen));
     let text = authority.kubeconfig(&asked.identity, &server, asked.days, now)?;
     print(&text)
@@ -36,6 +41,26 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    // A session's usual 1,024 descriptors are fewer than the connections that are served. Where
+    // more may not be had, connections beyond it wait.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    match (&cli.standalone, &cli.kubeconfig) {
+        (Some(directory), _) => {
+            let settings = standalone(&cli, directory)?;
+            runtime.block_on(serve_api(settings, !cli.api_only))
+        }
+        (None, Some(kubeconfig)) => runtime.block_on(control_only(kubeconfig)),
+        (None, None) => bail!("--standalone or --kubeconfig is missing"),
+    }
+}
+
+fn standalone(cli: &Cli, directory: &Path) -> anyhow::Result<Settings> {
     ensure!(
         cli.allow_any_address || !cli.listen.ip().is_unspecified(),
         "{} is every address of this host: name the one that clients use (--listen), or say \
@@ -47,36 +72,53 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
         .map(serde_json::to_value)
         .collect::<Result<Vec<_>, _>>()
         .context("a definition is no JSON")?;
-    let mut names: BTreeSet<String> = cli.names.into_iter().collect();
-    if let Ok(name) = nix::unistd::gethostname()
-        && let Ok(name) = name.into_string()
-    {
-        names.insert(name);
-    }
-    let settings = Settings {
-        directory: cli.standalone,
+    let mut names: BTreeSet<String> = cli.names.iter().cloned().collect();
+    names.extend(host());
+    Ok(Settings {
+        directory: directory.to_owned(),
         listen: cli.listen,
         names,
         definitions,
         limits: Limits::default(),
         store_limits: StoreLimits::default(),
-    };
-    // A session's usual 1,024 descriptors are fewer than the connections that are served. Where
-    // more may not be had, connections beyond it wait.
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(run(settings))
+    })
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
-    // Before anything is announced: whoever reads the announcement may send a signal.
+fn host() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok()
+}
+
+/// Becomes true when somebody wants this process to end.
+fn signals() -> anyhow::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        sender.send_replace(true);
+    });
+    Ok(receiver)
+}
+
+async fn control_only(kubeconfig: &Path) -> anyhow::Result<()> {
+    let signals = signals()?;
+    let client = control::client(kubeconfig).await?;
+    control::run(client, control_settings(), signals).await;
+    Ok(())
+}
+
+fn control_settings() -> control::Settings {
+    control::Settings::new(host().as_deref().unwrap_or("controller"))
+}
+
+async fn serve_api(settings: Settings, with_controller: bool) -> anyhow::Result<()> {
+    // Before anything is announced: whoever reads the announcement may send a signal.
+    let mut signals = signals()?;
+    let own_kubeconfig = settings.directory.join("controller.kubeconfig");
     let server = Server::start(settings).await.context("cannot start")?;
     let (kubeconfig, is_new) = server.kubeconfig();
     tracing::info!(address = %server.address(), "serving");
@@ -88,12 +130,20 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         ))?;
     }
     let stop = server.stop();
+    let controller = if with_controller {
+        let client = control::client(&own_kubeconfig).await?;
+        let running = control::run(client, control_settings(), signals.clone());
+        Some(tokio::spawn(running))
+    } else {
+        None
+    };
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        // An error is a sender that is gone: the process is ending.
+        drop(signals.wait_for(|is_time| *is_time).await);
+        // The controller ends first: it finishes its writes and gives its lease back.
+        if let Some(controller) = controller {
+            drop(controller.await);
         }
-        tracing::info!("stopping");
         stop.stop();
     });
     let done = server.run().await;

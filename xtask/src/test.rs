@@ -2,6 +2,7 @@
 
 mod absence;
 mod api;
+mod control;
 mod crash;
 mod fence;
 mod flush;
@@ -22,7 +23,7 @@ mod truth;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cache::Cache;
@@ -70,6 +71,8 @@ pub(crate) enum Area {
     Crash,
     /// The storage node loses power in mid-write
     Power,
+    /// kubectl, controller and agents in VMs: what is applied is served, and nothing else is touched
+    Control,
     /// Flushes and FUA writes reach the storage node's disk
     Flush,
     /// Hosts with systemd and udev: nobody opens what tenants write into their volumes
@@ -83,6 +86,18 @@ pub(crate) struct Scale {
     pub(crate) full: bool,
     /// Seed of everything random.
     pub(crate) seed: u64,
+}
+
+impl Scale {
+    /// Which of `of` parts the seed tells, where CI has time for one. Different `choice`s of one seed are independent.
+    fn drawn(self, choice: u32, of: u64) -> u64 {
+        self.seed.rotate_right(8 * choice) % of
+    }
+
+    /// Whether the `number`th of `of` parts is run: all of them in full.
+    fn is_due(self, choice: u32, number: u64, of: u64) -> bool {
+        self.full || self.drawn(choice, of) == number
+    }
 }
 
 /// What the command line asks for.
@@ -182,7 +197,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
                 on_pair(&lab, &mut report, wanted.scale, runs);
             }
             if runs(Area::Fence) {
-                fence::run(&lab, &mut report);
+                fence::run(&lab, &mut report, wanted.scale);
             }
             if runs(Area::Crash) {
                 crash::run(&lab, &mut report, wanted.scale);
@@ -193,6 +208,15 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             if runs(Area::Flush) {
                 flush::run(&lab, &mut report, wanted.scale);
             }
+        }
+    }
+    if runs(Area::Control) {
+        let payload = payload_for_control(cache, &workspace)?;
+        setup::vms(cache, &wanted.kernels, Userland::Small)?;
+        for kernel in &wanted.kernels {
+            let logs = workspace.for_vms()?.join("control");
+            let lab = Lab::new(cache, *kernel, Userland::Small, &payload, &logs)?;
+            control::run(&lab, &mut report);
         }
     }
     // By name only: real hosts boot slowly, and CI has little time.
@@ -268,6 +292,17 @@ fn payload(workspace: &Workspace) -> Result<PathBuf> {
         programs.push(workspace.test_program(program.package, program.name)?);
     }
     let image = workspace.for_vms()?.join("payload.ext4");
+    crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
+    Ok(image)
+}
+
+/// The same with the control plane and a kubectl that runs in any guest: the oldest one, which needs no libraries.
+fn payload_for_control(cache: &Cache, workspace: &Workspace) -> Result<PathBuf> {
+    let mut programs = workspace.programs()?;
+    programs.push(workspace.controller()?);
+    let kubectl = setup::kubectl(cache)?.pop();
+    programs.push(kubectl.context("no kubectl")?.program);
+    let image = workspace.for_vms()?.join("control.ext4");
     crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
     Ok(image)
 }

@@ -37,27 +37,27 @@ impl Op {
     }
 }
 
-/// What the programs record per volume and operation. (See `agent-ebpf/README.md` for the stamps.)
+/// What the programs record per volume and operation. (See `agent-ebpf/README.md` for the stamps.) The first ones share a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Stage {
-    /// t5−t0 of an exported volume's request.
-    Total,
-    /// t1−t0 of it.
-    FabricWait,
     /// t2−t1, if there was a disk request.
     Queue,
     /// t3−t2, if there was one.
     Device,
     /// t4−t3; t4−t1 if there was no disk request.
     Dm,
-    /// t4−t1 of an exported volume's request.
-    Backend,
-    /// t5−t4 of it.
-    Response,
     /// t4−t1 of a bio of a volume that is used on its own node. The reader adds it to `total` and
     /// `backend`, which are the same interval there: recording it once halves the cost.
     Local,
+    /// t5−t0 of an exported volume's request.
+    Total,
+    /// t1−t0 of it.
+    FabricWait,
+    /// t4−t1 of it.
+    Backend,
+    /// t5−t4 of it.
+    Response,
     /// h1−h0 of a volume that this node uses over NVMe, whose [`Stage::Total`] is h2−h0.
     HostQueue,
 }
@@ -68,14 +68,14 @@ pub const STAGES: u32 = 9;
 impl Stage {
     /// All of them, in the order of their numbers.
     pub const ALL: [Stage; STAGES as usize] = [
-        Stage::Total,
-        Stage::FabricWait,
         Stage::Queue,
         Stage::Device,
         Stage::Dm,
+        Stage::Local,
+        Stage::Total,
+        Stage::FabricWait,
         Stage::Backend,
         Stage::Response,
-        Stage::Local,
         Stage::HostQueue,
     ];
 }
@@ -101,10 +101,12 @@ pub enum Loss {
     /// A disk request held more bios than the programs look at; what lies behind the others may end up
     /// as [`Loss::Undivided`].
     LongRequest,
+    /// When a disk's request was issued, neither the kernel nor a program noted: it is in no figure of the disk.
+    IssueUnseen,
 }
 
 /// The number of [`Loss`] reasons.
-pub const LOSSES: u32 = 7;
+pub const LOSSES: u32 = 8;
 
 impl Loss {
     /// All of them, in the order of their numbers.
@@ -116,6 +118,7 @@ impl Loss {
         Loss::Unreadable,
         Loss::Undivided,
         Loss::LongRequest,
+        Loss::IssueUnseen,
     ];
 
     /// The value of the label `reason`.
@@ -129,6 +132,7 @@ impl Loss {
             Loss::Unreadable => "unreadable",
             Loss::Undivided => "undivided",
             Loss::LongRequest => "long_request",
+            Loss::IssueUnseen => "issue_unseen",
         }
     }
 }

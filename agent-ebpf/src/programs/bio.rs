@@ -7,15 +7,15 @@
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
-    BIO_CARRIED, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, DISK_BIOS,
-    DISK_FLUSHES, Device, Failure, Loss, Op, Span, Stage, Start, VOLUME_CARRIED, VOLUME_EXPORTED,
-    VOLUME_IMPORTED, VOLUME_LOCAL,
+    BIO_CARRIED, BIO_OF_BIO, BIO_OF_DISK, BIO_OF_IMPORT, BIO_OF_REQUEST, BIO_OF_VOLUME, Common,
+    DISK_BIOS, DISK_FLUSHES, Device, Failure, Loss, Op, Span, Stage, Start, VOLUME_CARRIED,
+    VOLUME_EXPORTED, VOLUME_IMPORTED, VOLUME_LOCAL,
 };
 
 use super::facts::{self, op_of, read};
 use super::originals::stamp_bio;
 use super::typed::{BDEV_DEV, BIO_BDEV, BIO_OPF, BIO_PRIVATE, BIO_SIZE, BIO_STATUS, Typed};
-use super::{Event, carried, device, now, on_duty, record, starts};
+use super::{Event, carried, common, device, now, on_duty_for, record, starts};
 
 /// `BLK_STS_AGAIN` (include/linux/blk_types.h): a `REQ_NOWAIT` bio would have had to wait.
 const STATUS_AGAIN: u8 = 12;
@@ -24,10 +24,11 @@ const STATUS_AGAIN: u8 = 12;
 #[btf_tracepoint(function = "block_bio_queue")]
 pub(crate) fn bio_queue(ctx: BtfTracePointContext) -> i32 {
     let bio = Typed::argument(ctx.arg(0));
-    if on_duty(Event::BioQueue, bio.address()) {
-        if let Some(device) = device(bio.pointer(BIO_BDEV).u32(BDEV_DEV)) {
-            queued(bio, bio.address(), &device);
-        }
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::BioQueue, bio)
+        && let Some(device) = device(bio.pointer(BIO_BDEV).u32(BDEV_DEV))
+    {
+        queued(common, bio, address, &device);
     }
     0
 }
@@ -36,18 +37,19 @@ pub(crate) fn bio_queue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_bio_complete")]
 pub(crate) fn bio_complete(ctx: BtfTracePointContext) -> i32 {
     let bio = Typed::argument(ctx.arg(1));
-    let address = bio.address();
-    if on_duty(Event::BioComplete, address) {
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::BioComplete, bio)
+    {
         let status = bio.u8(BIO_STATUS);
-        if let Some(start) = starts::take_bio(address, || status != 0) {
-            completed(address, &start, status);
+        if let Some((start, end)) = starts::take_bio(address, || status != 0) {
+            completed(address, &start, end, status);
         }
     }
     0
 }
 
 #[inline(always)]
-fn queued(of: Typed, bio: u64, device: &Device) {
+fn queued(common: *mut Common, of: Typed, bio: u64, device: &Device) {
     let mut start = Start {
         place: device.volume,
         kind: BIO_OF_VOLUME,
@@ -67,7 +69,7 @@ fn queued(of: Typed, bio: u64, device: &Device) {
             return;
         }
         let is_bio =
-            || read::<u64>(private, &facts::BIO_BDEV) == Some(of.pointer(BIO_BDEV).address());
+            || read(private, &facts::BIO_BDEV) == Some(of.pointer(BIO_BDEV).address(common));
         if let Some((kind, owner)) = starts::chained_to(private, device.volume, is_bio) {
             start.owner = owner;
             start.kind = kind;
@@ -134,37 +136,39 @@ fn issued(now: u64) -> Span {
 }
 
 #[inline(always)]
-fn completed(bio: u64, start: &Start, status: u8) {
-    let end = now();
+fn completed(bio: u64, start: &Start, end: u64, status: u8) {
     let op = u32::from(start.op);
+    let ns = end.saturating_sub(start.at_ns);
     match start.kind {
         BIO_OF_BIO => return,
         BIO_OF_REQUEST => return starts::target_done(start.owner, bio, end),
-        BIO_OF_DISK => stamp_bio(
-            bio,
-            Span {
+        BIO_OF_DISK => {
+            let disk = Span {
                 first_ns: 0,
                 last_ns: end,
-            },
-        ),
+            };
+            stamp_bio(bio, disk);
+            if status != STATUS_AGAIN {
+                record::disk(start.place, op, Failure::of_block(status), ns);
+            }
+            return;
+        }
         BIO_OF_IMPORT | BIO_CARRIED => return carried::end_io(start, status, end),
-        _ if !record::volume_holds(start.place) => return record::lost(Loss::StaleSlot),
-        _ => record::ended(start.place, op),
+        _ => {}
     }
+    let Some(counted) = record::counted(start.place, op) else {
+        return record::lost(Loss::StaleSlot);
+    };
+    counted.ended();
     if status == STATUS_AGAIN {
         return;
     }
-    let failure = Failure::of_block(status);
-    let ns = end.saturating_sub(start.at_ns);
-    if start.kind == BIO_OF_DISK {
-        record::disk(start.place, op, failure, ns);
-    } else if let Some(failure) = failure {
-        record::failed(start.place, op, failure, ns);
-    } else {
-        record::volume(start.place, op, Stage::Local, ns);
-        record::size(start.place, op, start.bytes.into(), ns);
-        if start.divided == 1 {
-            record::parts(start.place, op, start.at_ns, start.disk, end);
-        }
+    if let Some(failure) = Failure::of_block(status) {
+        return record::failed(start.place, op, failure, ns);
+    }
+    counted.stage(Stage::Local, ns);
+    counted.size(op, start.bytes.into(), ns);
+    if start.divided == 1 {
+        counted.parts(start.at_ns, start.disk, end);
     }
 }

@@ -66,27 +66,27 @@ pub(crate) fn end_part(bio: u64, end: u64, status: u8) {
 #[inline(always)]
 pub(crate) fn end_io(start: &Start, status: u8, end: u64) {
     let (place, op) = (start.place, u32::from(start.op));
-    if !record::volume_holds(place) {
+    let Some(counted) = record::counted(place, op) else {
         return record::lost(Loss::StaleSlot);
-    }
-    record::ended(place, op);
+    };
+    counted.ended();
     let total = end.saturating_sub(start.at_ns);
     if let Some(failure) = Failure::of_block(status) {
         return record::failed(place, op, failure, total);
     }
-    record::size(place, op, start.bytes.into(), total);
+    counted.size(op, start.bytes.into(), total);
     if start.kind == BIO_CARRIED {
-        record::volume(place, op, Stage::Local, total);
-        if start.divided == 1 && !record::disk_parts(place, op, start.at_ns, start.disk) {
+        counted.stage(Stage::Local, total);
+        if start.divided == 1 && !counted.disk_parts(start.at_ns, start.disk) {
             record::lost(Loss::Undivided);
         }
         return;
     }
-    record::volume(place, op, Stage::Total, total);
+    counted.stage(Stage::Total, total);
     // A flush is sent by the kernel's flush machinery, in a command of its own.
     if start.disk.first_ns != 0 {
         let queued = start.disk.first_ns.saturating_sub(start.at_ns);
-        record::volume(place, op, Stage::HostQueue, queued);
+        counted.stage(Stage::HostQueue, queued);
     }
 }
 

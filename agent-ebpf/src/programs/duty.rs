@@ -1,15 +1,12 @@
 //! Whose programs act: see [`weir_agent_ebpf::handover`].
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray};
+use aya_ebpf::maps::PerCpuArray;
 use weir_agent_ebpf::handover::{Duty, EVENTS, Event, duty};
-use weir_agent_ebpf::layout::{GATES, Gate};
+use weir_agent_ebpf::layout::Common;
 
-use super::facts;
-
-/// First the number of the object whose programs act.
-#[map]
-static GATE: Array<u64> = Array::with_max_entries(GATES, 0);
+use super::typed::Typed;
+use super::{common, facts};
 
 /// On each CPU what the programs of an object that is leaving handled of each kind, until those of the next one have seen it.
 #[map]
@@ -18,10 +15,21 @@ static NOTES: PerCpuArray<u64> = PerCpuArray::with_max_entries(EVENTS, 0);
 /// Whether this object's programs are the ones to handle an event. `about`: the address of what it is about.
 #[inline(always)]
 pub(crate) fn on_duty(event: Event, about: u64) -> bool {
-    let (object, Some(gate)) = (facts::OBJECT.load(), GATE.get(Gate::Object as u32)) else {
-        return false;
-    };
-    *gate == object || weir_hand_over(*gate, event as u32, about) != 0
+    common().is_some_and(|common| acts(common, event, about))
+}
+
+/// The same of an event that is about a typed pointer: its address, if so.
+#[inline(always)]
+pub(crate) fn on_duty_for(common: *mut Common, event: Event, about: Typed) -> Option<u64> {
+    let about = about.address(common);
+    acts(common, event, about).then_some(about)
+}
+
+#[inline(always)]
+fn acts(common: *mut Common, event: Event, about: u64) -> bool {
+    // SAFETY: the verifier has checked the pointer.
+    let gate = unsafe { (&raw const (*common).object).read_volatile() };
+    gate == facts::OBJECT.load() || weir_hand_over(gate, event as u32, about) != 0
 }
 
 /// Exported, and not a part of every program: it runs only while one object hands over to another.
@@ -50,6 +58,7 @@ extern "C" fn weir_hand_over(gate: u64, event: u32, about: u64) -> u64 {
 /// Whether each request of a disk is to be noted when it is issued.
 #[inline(always)]
 pub(crate) fn notes_requests() -> bool {
-    GATE.get(Gate::NoteRequests as u32)
-        .is_some_and(|notes| *notes != 0)
+    // SAFETY: the verifier has checked the pointer.
+    common()
+        .is_some_and(|common| unsafe { (&raw const (*common).notes_requests).read_volatile() } != 0)
 }

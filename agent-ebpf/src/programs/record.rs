@@ -2,11 +2,12 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use weir_agent_ebpf::layout::{
-    Counts, Failure, Figure, Loss, Place, RawHistogram, SIZED_OPS, Size, Sized, Slot, Span, Stage,
-    Tally, peak, per_failure, per_op, per_size, volume_figure,
+    Account, Failure, Figure, Loss, Place, RawHistogram, SIZED_OPS, Size, Sized, Slot, Span, Stage,
+    Tally, UNSEEN_NS, peak, per_failure, per_op,
 };
 use weir_agent_ebpf::scale::{BUCKETS, bucket_of};
 
@@ -16,8 +17,9 @@ static VOLUMES: Array<Slot> = Array::with_max_entries(1, 0);
 static DISKS: Array<Slot> = Array::with_max_entries(1, 0);
 #[map]
 static INITIATORS: Array<Slot> = Array::with_max_entries(1, 0);
+/// (Its elements begin with a cache line, as those of arrays that user space can map do.)
 #[map]
-static VOLUME_FIGURES: Array<Figure> = Array::with_max_entries(1, 0);
+static ACCOUNTS: Array<Account> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static DISK_FIGURES: Array<Figure> = Array::with_max_entries(1, 0);
 #[map]
@@ -27,15 +29,9 @@ static HISTOGRAMS: Array<RawHistogram> = Array::with_max_entries(1, 0);
 #[map]
 static GIVEN: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
-static COUNTS: Array<Counts> = Array::with_max_entries(1, 0);
-#[map]
-static AGED: Array<u64> = Array::with_max_entries(1, 0);
-#[map]
 static VOLUME_FAILURES: Array<Tally> = Array::with_max_entries(1, 0);
 #[map]
 static DISK_FAILURES: Array<Tally> = Array::with_max_entries(1, 0);
-#[map]
-static BY_SIZE: Array<Sized> = Array::with_max_entries(1, 0);
 #[map]
 static THROTTLED: Array<Tally> = Array::with_max_entries(1, 0);
 #[map]
@@ -55,54 +51,86 @@ pub(crate) fn is_divided(place: Place) -> bool {
         .is_some_and(|slot| slot.divided == 1)
 }
 
-/// A volume's interval. The caller has checked [`volume_holds`].
+/// Where one operation of a volume is counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted(*mut Account);
+
+/// Where a volume's I/O is counted that has ended. `None` if the volume that began it holds its slot no more.
 #[inline(always)]
-pub(crate) fn volume(place: Place, op: u32, stage: Stage, ns: u64) {
-    add(&VOLUME_FIGURES, volume_figure(place.slot, op, stage), ns);
+pub(crate) fn counted(place: Place, op: u32) -> Option<Counted> {
+    if !volume_holds(place) {
+        return None;
+    }
+    ACCOUNTS.get_ptr_mut(per_op(place.slot, op)).map(Counted)
 }
 
-/// The parts of the time from `queued` to `done` (t1, t4). The caller has checked [`volume_holds`].
-#[inline(always)]
-pub(crate) fn parts(place: Place, op: u32, queued: u64, disk: Span, done: u64) {
-    let Span { first_ns, last_ns } = disk;
-    if first_ns == 0 && last_ns == 0 {
-        return volume(place, op, Stage::Dm, done.saturating_sub(queued));
-    }
-    if last_ns <= done && disk_parts(place, op, queued, disk) {
-        volume(place, op, Stage::Dm, done - last_ns);
-    } else {
-        lost(Loss::Undivided);
-    }
-}
-
-/// The parts of the time from `queued` to the end of the last disk request, which is the I/O's own where no device mapper lies in
-/// between. False if they make no sense.
-#[inline(always)]
-pub(crate) fn disk_parts(place: Place, op: u32, queued: u64, disk: Span) -> bool {
-    // The kernel's own time of issue may be that of the plug that the bio waited in.
-    let first_ns = disk.first_ns.max(queued);
-    let makes_sense = first_ns <= disk.last_ns;
-    if makes_sense {
-        volume(place, op, Stage::Queue, first_ns - queued);
-        volume(place, op, Stage::Device, disk.last_ns - first_ns);
-    }
-    makes_sense
-}
-
-/// A read or write of a volume that ended well, by its size. The caller has checked [`volume_holds`].
-#[inline(always)]
-pub(crate) fn size(place: Place, op: u32, bytes: u64, ns: u64) {
-    if op < SIZED_OPS
-        && let Some(by_size) = BY_SIZE.get_ptr_mut(per_size(place.slot, op, Size::of(bytes)))
-    {
+impl Counted {
+    /// Counts an end of an I/O that was started, whatever end it was.
+    #[inline(always)]
+    pub(crate) fn ended(self) {
         // SAFETY: the verifier has checked the element's pointer.
-        tally(unsafe { &raw mut (*by_size).total }, ns);
-        // SAFETY: as above.
-        atomic_add(unsafe { &raw mut (*by_size).bytes }, bytes);
+        one_more(unsafe { &raw mut (*self.0).counts.ended });
+    }
+
+    /// An interval.
+    #[inline(always)]
+    pub(crate) fn stage(self, stage: Stage, ns: u64) {
+        let (account, stage) = (self.0, stage as usize);
+        // SAFETY: the verifier has checked the element's pointer; a stage's number is less than the arrays' lengths.
+        let (sum, histogram, unbucketed) = unsafe {
+            (
+                (&raw mut (*account).sums_ns).cast::<u64>().add(stage),
+                (&raw mut (*account).histograms).cast::<u32>().add(stage),
+                (&raw mut (*account).unbucketed).cast::<u64>().add(stage),
+            )
+        };
+        count(sum, histogram, unbucketed, ns);
+    }
+
+    /// The parts of the time from `queued` to `done` (t1, t4).
+    #[inline(always)]
+    pub(crate) fn parts(self, queued: u64, disk: Span, done: u64) {
+        let Span { first_ns, last_ns } = disk;
+        if first_ns == 0 && last_ns == 0 {
+            return self.stage(Stage::Dm, done.saturating_sub(queued));
+        }
+        if last_ns <= done && self.disk_parts(queued, disk) {
+            self.stage(Stage::Dm, done - last_ns);
+        } else {
+            lost(Loss::Undivided);
+        }
+    }
+
+    /// The parts of the time from `queued` to the end of the last disk request, which is the I/O's own where no device mapper lies in
+    /// between. False if they make no sense.
+    #[inline(always)]
+    pub(crate) fn disk_parts(self, queued: u64, disk: Span) -> bool {
+        // The kernel's own time of issue may be that of the plug that the bio waited in.
+        let first_ns = disk.first_ns.max(queued);
+        let makes_sense = disk.first_ns > UNSEEN_NS && first_ns <= disk.last_ns;
+        if makes_sense {
+            self.stage(Stage::Queue, first_ns - queued);
+            self.stage(Stage::Device, disk.last_ns - first_ns);
+        }
+        makes_sense
+    }
+
+    /// A read or write that ended well, by its size.
+    #[inline(always)]
+    pub(crate) fn size(self, op: u32, bytes: u64, ns: u64) {
+        if op < SIZED_OPS {
+            let size = Size::of(bytes) as usize;
+            // SAFETY: the verifier has checked the element's pointer; a size's number is less than the array's length.
+            let by_size = unsafe { (&raw mut (*self.0).sizes).cast::<Sized>().add(size) };
+            // SAFETY: as above.
+            tally(unsafe { &raw mut (*by_size).total }, ns);
+            // SAFETY: as above.
+            atomic_add(unsafe { &raw mut (*by_size).bytes }, bytes);
+        }
     }
 }
 
-/// An I/O of a volume that failed. The caller has checked [`volume_holds`].
+/// An I/O of a volume that failed. The caller has found where it is [`counted`].
 #[inline(always)]
 pub(crate) fn failed(place: Place, op: u32, failure: Failure, ns: u64) {
     if let Some(failed) = VOLUME_FAILURES.get_ptr_mut(per_failure(place.slot, op, failure)) {
@@ -149,15 +177,20 @@ pub(crate) fn initiator(place: Place, op: u32, ns: u64) {
 /// Counts a start of a volume's I/O, and how many are in flight with it.
 #[inline(always)]
 pub(crate) fn started(place: Place, op: u32, now_ns: u64) {
-    let index = per_op(place.slot, op);
-    let Some(counts) = COUNTS.get_ptr_mut(index) else {
+    let Some(account) = ACCOUNTS.get_ptr_mut(per_op(place.slot, op)) else {
         return;
     };
     // SAFETY: the verifier has checked the element's pointer.
+    let counts = unsafe { &raw mut (*account).counts };
+    // SAFETY: as above.
     let before = add_to(unsafe { &raw mut (*counts).started }, 1);
-    // SAFETY: as above. Others count it up meanwhile, which they do atomically.
-    let ended = unsafe { (&raw const (*counts).ended).read_volatile() };
-    let aged = AGED.get(index).copied().unwrap_or(0);
+    // SAFETY: as above. Others count them up meanwhile, which they do atomically.
+    let (ended, aged) = unsafe {
+        (
+            (&raw const (*counts).ended).read_volatile(),
+            (&raw const (*counts).aged).read_volatile(),
+        )
+    };
     let in_flight = (before + 1).wrapping_sub(ended).wrapping_sub(aged);
     let (window, value) = peak(now_ns, in_flight);
     // SAFETY: as above; the index is 0 or 1.
@@ -192,20 +225,11 @@ fn raise(counter: *mut u64, value: u64) {
     }
 }
 
-/// Counts an end of a volume's I/O that was started, whatever end it was. The caller has checked [`volume_holds`].
-#[inline(always)]
-pub(crate) fn ended(place: Place, op: u32) {
-    if let Some(counts) = COUNTS.get_ptr_mut(per_op(place.slot, op)) {
-        // SAFETY: as in `started`.
-        one_more(unsafe { &raw mut (*counts).ended });
-    }
-}
-
 /// Counts a started I/O whose end was not seen.
 #[inline(always)]
 pub(crate) fn start_lost(place: Place, op: u32) {
-    if volume_holds(place) {
-        ended(place, op);
+    if let Some(counted) = counted(place, op) {
+        counted.ended();
     }
 }
 
@@ -228,18 +252,24 @@ fn holds(slots: &Array<Slot>, place: Place) -> bool {
 #[inline(always)]
 fn add(figures: &Array<Figure>, index: u32, ns: u64) {
     if let Some(figure) = figures.get_ptr_mut(index) {
-        count(figure, ns);
+        // SAFETY: the verifier has checked the element's pointer.
+        let (sum, histogram, unbucketed) = unsafe {
+            (
+                &raw mut (*figure).sum_ns,
+                &raw mut (*figure).histogram,
+                &raw mut (*figure).unbucketed,
+            )
+        };
+        count(sum, histogram, unbucketed, ns);
     }
 }
 
 /// (Not a function of its own: with the kernel's mitigations a return alone costs as much as all this.)
 #[inline(always)]
-fn count(figure: *mut Figure, ns: u64) {
-    // SAFETY: the verifier has checked the element's pointer.
-    atomic_add(unsafe { &raw mut (*figure).sum_ns }, ns);
-    let Some(histogram) = histogram_of(figure) else {
-        // SAFETY: as above.
-        return one_more(unsafe { &raw mut (*figure).unbucketed });
+fn count(sum: *mut u64, histogram: *mut u32, unbucketed: *mut u64, ns: u64) {
+    atomic_add(sum, ns);
+    let Some(histogram) = histogram_of(histogram) else {
+        return one_more(unbucketed);
     };
     // The compiler knows that the bucket is in bounds and would drop the check that the verifier wants.
     let bucket = core::hint::black_box(bucket_of(ns));
@@ -255,10 +285,8 @@ fn count(figure: *mut Figure, ns: u64) {
 
 /// The figure's histogram, out of the pool if it has none yet; `None` if the pool has none left.
 #[inline(always)]
-fn histogram_of(figure: *mut Figure) -> Option<*mut RawHistogram> {
-    // SAFETY: the verifier has checked the element's pointer.
-    let number = unsafe { &raw mut (*figure).histogram };
-    // SAFETY: as above. Others may write it meanwhile, but only once, from 0.
+fn histogram_of(number: *mut u32) -> Option<*mut RawHistogram> {
+    // SAFETY: the verifier has checked the element's pointer. Others may write it meanwhile, but only once, from 0.
     let mut given = unsafe { number.read_volatile() };
     if given == 0 {
         let next = GIVEN.get_ptr_mut(0)?;

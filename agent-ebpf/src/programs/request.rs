@@ -6,12 +6,13 @@
 //!
 //! Where the kernel keeps statistics of a queue, as it does to throttle write-back, it notes itself when it issues a request
 //! (`blk_mq_start_request`, block/blk-mq.c): then nothing is done at that moment, unless several copies of a program see ends. From 6.9 on it takes that time once for all
-//! requests of a plug.
+//! requests of a plug. While that is so of every disk, the agent does not even attach the program. Should a kernel stop noting, then what is
+//! issued until the agent looks is in no figure of the disk ([`Loss::IssueUnseen`]), and what it carries is not divided.
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use weir_agent_ebpf::layout::{
-    DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, VOLUME_CARRIED,
+    Common, DISK_REQUESTS, Device, DiskStart, Failure, Loss, Span, UNSEEN_NS, VOLUME_CARRIED,
 };
 
 use super::carried::{self, BIOS};
@@ -22,7 +23,8 @@ use super::typed::{
     RQ_QUEUE, RQ_STARTED, Typed,
 };
 use super::{
-    Event, device_with_requests, is_first_copy, notes_requests, now, on_duty, record, starts,
+    Event, common, device_with_requests, is_first_copy, notes_requests, now, on_duty_for, record,
+    starts,
 };
 
 /// Minor numbers have 20 bits inside the kernel (include/linux/kdev_t.h).
@@ -32,8 +34,10 @@ const MINOR_BITS: u32 = 20;
 #[btf_tracepoint(function = "block_rq_issue")]
 pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    if on_duty(Event::RequestIssue, request.address()) {
-        issued(request);
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::RequestIssue, request)
+    {
+        issued(common, request, address);
     }
     0
 }
@@ -42,8 +46,11 @@ pub(crate) fn rq_issue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    if on_duty(Event::RequestRequeue, request.address()) && device_of(request).is_some() {
-        starts::requeued(request.address(), request.u64(RQ_STARTED));
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::RequestRequeue, request)
+        && device_of(request).is_some()
+    {
+        starts::requeued(address, request.u64(RQ_STARTED));
     }
     0
 }
@@ -52,8 +59,10 @@ pub(crate) fn rq_requeue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_complete")]
 pub(crate) fn rq_complete(ctx: BtfTracePointContext) -> i32 {
     let request = Typed::argument(ctx.arg(0));
-    if on_duty(Event::RequestComplete, request.address()) {
-        completed(request, ctx.arg(1), ctx.arg(2));
+    if let Some(common) = common()
+        && let Some(address) = on_duty_for(common, Event::RequestComplete, request)
+    {
+        completed(common, request, address, ctx.arg(1), ctx.arg(2));
     }
     0
 }
@@ -70,12 +79,11 @@ fn device_of(request: Typed) -> Option<(Device, *mut u32)> {
 }
 
 #[inline(always)]
-fn completed(request: Typed, status: u8, bytes: u32) {
-    let address = request.address();
+fn completed(common: *mut Common, request: Typed, address: u64, status: u8, bytes: u32) {
     let Some((device, timed)) = device_of(request) else {
         // Over NVMe a volume may be used through disks that are hidden behind the one that is known.
         if !starts::is_import(address) {
-            return flushed(request, true, status);
+            return flushed(common, request, true, status);
         }
         // Its last command failed; one that succeeds is completed before.
         if starts::take_request(address).is_some()
@@ -85,23 +93,23 @@ fn completed(request: Typed, status: u8, bytes: u32) {
         }
         return;
     };
+    let end = now();
     let carries = device.flags & VOLUME_CARRIED != 0;
     let op = op_of(request.u32(RQ_FLAGS), || Some(request.u32(RQ_LENGTH)));
     let noted = starts::issued_at(address);
     let started = request.u64(RQ_STARTED);
-    // An I/O that the kernel notes no time of, whatever was true of the ones before it; and the second end of one that goes
-    // through the flush machinery, of which nothing is left.
+    // An I/O that the kernel notes no time of, whatever was true of the ones before it.
     if started == 0 && bytes != 0 && op.is_some() {
         set(timed, 0);
     }
     let first_ns = noted.unwrap_or(started);
-    if bytes == 0 && noted.is_none() || first_ns == 0 {
-        return flushed(request, carries, status);
+    // The second end of what goes through the flush machinery, of which nothing is left; or no I/O.
+    if bytes == 0 && noted.is_none() || first_ns == 0 && op.is_none() {
+        return flushed(common, request, carries, status);
     }
     if noted.is_none() && !is_first_copy() {
         return;
     }
-    let end = now();
     // A request may complete in parts; the last one covers what is left of it.
     let is_last = bytes >= request.u32(RQ_LENGTH);
     if is_last {
@@ -115,25 +123,29 @@ fn completed(request: Typed, status: u8, bytes: u32) {
         if device.flags & DISK_REQUESTS != 0
             && let Some(op) = op
         {
-            let ns = end.saturating_sub(first_ns);
-            record::disk(device.disk, op as u32, Failure::of_block(status), ns);
+            if first_ns == 0 {
+                record::lost(Loss::IssueUnseen);
+            } else {
+                let ns = end.saturating_sub(first_ns);
+                record::disk(device.disk, op as u32, Failure::of_block(status), ns);
+            }
         }
     }
     let disk = Span {
-        first_ns,
+        first_ns: first_ns.max(UNSEEN_NS),
         last_ns: end,
     };
     let ends = carries && is_last;
     let bio = request.pointer(RQ_BIO);
-    let address = bio.address();
+    let address = bio.address(common);
     if ends {
         let bytes = bio.u32(BIO_SIZE).into();
         if let Some(start) = starts::carried_whole(address, bytes, status, disk) {
             carried::end_io(&start, start.status, end);
-            return each_bio(bio.pointer(BIO_NEXT), disk, Some(status));
+            return each_bio(common, bio.pointer(BIO_NEXT), disk, Some(status));
         }
     }
-    each_bio(bio, disk, ends.then_some(status));
+    each_bio(common, bio, disk, ends.then_some(status));
 }
 
 /// Notes whether the kernel tells when a device's requests are issued.
@@ -149,7 +161,7 @@ fn set(timed: *mut u32, value: u32) {
 
 /// What goes through the flush machinery completes once more at its end. Its own flags are gone by then.
 #[inline(always)]
-fn flushed(request: Typed, carries: bool, status: u8) {
+fn flushed(common: *mut Common, request: Typed, carries: bool, status: u8) {
     let bio = request.pointer(RQ_BIO);
     // No bio gives 0.
     let flags = bio.u32(BIO_OPF);
@@ -161,12 +173,12 @@ fn flushed(request: Typed, carries: bool, status: u8) {
             first_ns: 0,
             last_ns: end,
         };
-        each_bio(bio, disk, (carries && is_empty).then_some(status));
+        each_bio(common, bio, disk, (carries && is_empty).then_some(status));
     }
 }
 
 #[inline(always)]
-fn issued(request: Typed) {
+fn issued(common: *mut Common, request: Typed, address: u64) {
     let Some((device, timed)) = device_of(request) else {
         return;
     };
@@ -181,28 +193,28 @@ fn issued(request: Typed) {
             op: op as u32,
             ..DiskStart::default()
         };
-        starts::request(request.address(), &start);
+        starts::request(address, &start);
         let disk = Span {
             first_ns: start.at_ns,
             last_ns: 0,
         };
-        each_bio(request.pointer(RQ_BIO), disk, None);
+        each_bio(common, request.pointer(RQ_BIO), disk, None);
     }
 }
 
 /// Stamps all I/Os that a disk's request carries from this bio on, and ends that part of them that it is if `status` says how.
 #[inline(always)]
-fn each_bio(first: Typed, disk: Span, status: Option<u8>) {
+fn each_bio(common: *mut Common, first: Typed, disk: Span, status: Option<u8>) {
     let how = status.map_or(NOT_ENDED, u64::from);
     let mut bio = first;
-    let mut address = bio.address();
+    let mut address = bio.address(common);
     for _ in 0..BIOS {
         if address == 0 {
             return;
         }
         weir_part(address, disk.first_ns, disk.last_ns, how);
         bio = bio.pointer(BIO_NEXT);
-        address = bio.address();
+        address = bio.address(common);
     }
     if address != 0 {
         record::lost(Loss::LongRequest);

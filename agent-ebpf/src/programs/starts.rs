@@ -13,7 +13,18 @@ use weir_agent_ebpf::layout::{
 };
 
 use super::record;
-use super::tables::{Bios, Maps, Requests, Targets, find, put, take};
+use super::tables::{Bios, Maps, Requests, Set, Targets, find, store, take};
+
+/// The home of a key, and its value there, if it has one. `None` never, which the verifier does not know.
+#[inline(always)]
+fn entry<T: Maps>(key: u64) -> Option<(Set, Option<*mut T::Value>)> {
+    let set = Set::home::<T>(key)?;
+    let value = match set.find::<T>(key) {
+        Some(place) => Some(place.value::<T>()?),
+        None => None,
+    };
+    Some((set, value))
+}
 
 /// The value of a key.
 #[inline(always)]
@@ -23,8 +34,8 @@ fn value<T: Maps>(key: u64) -> Option<*mut T::Value> {
 
 /// Notes a new one. False if there is no room, which is counted.
 #[inline(always)]
-fn insert<T: Maps>(key: u64, start: &T::Value) -> bool {
-    let is_put = put::<T>(key, start);
+fn insert<T: Maps>(set: &Set, key: u64, start: &T::Value) -> bool {
+    let is_put = set.put::<T>(key, start);
     if !is_put {
         record::lost(Loss::TableFull);
     }
@@ -34,8 +45,11 @@ fn insert<T: Maps>(key: u64, start: &T::Value) -> bool {
 /// Notes a bio. False if there is no room, which is counted.
 #[inline(always)]
 pub(crate) fn bio(bio: u64, start: &Start) -> bool {
-    let Some(old) = value::<Bios>(bio) else {
-        return insert::<Bios>(bio, start);
+    let Some((set, old)) = entry::<Bios>(bio) else {
+        return false;
+    };
+    let Some(old) = old else {
+        return insert::<Bios>(&set, bio, start);
     };
     // SAFETY: the verifier has checked the pointer. The entry's bio is this one, which is only now being queued: nobody
     // completes it.
@@ -51,7 +65,7 @@ pub(crate) fn bio(bio: u64, start: &Start) -> bool {
             record::start_lost(old.place, old.op.into());
         }
     }
-    *old = *start;
+    store(old, start);
     true
 }
 
@@ -63,11 +77,12 @@ pub(crate) fn held_back(bio: u64, at_ns: u64) {
         kind: BIO_HELD_BACK,
         ..Start::default()
     };
-    match value::<Bios>(bio) {
-        None => {
-            insert::<Bios>(bio, &start);
+    match entry::<Bios>(bio) {
+        None => {}
+        Some((set, None)) => {
+            insert::<Bios>(&set, bio, &start);
         }
-        Some(old) => {
+        Some((_, Some(old))) => {
             // What is left of a bio after a split comes here again, and is in flight already.
             // SAFETY: the verifier has checked the pointer. Nobody else looks at this bio: its submitter is here.
             let old = unsafe { &mut *old };
@@ -214,21 +229,25 @@ pub(crate) fn carried_whole(bio: u64, bytes: u64, status: u8, disk: Span) -> Opt
 /// when there is no path to send it on: with several paths the kernel traces an end of the bio with each request that holds a
 /// part of it, before it knows of any error (`nvme_trace_bio_complete`, drivers/nvme/host/nvme.h).
 #[inline(always)]
-pub(crate) fn take_bio(bio: u64, has_failed: impl FnOnce() -> bool) -> Option<Start> {
+pub(crate) fn take_bio(bio: u64, has_failed: impl FnOnce() -> bool) -> Option<(Start, u64)> {
     let place = find::<Bios>(bio)?;
+    let end = super::now();
     let start = place.value::<Bios>()?;
     // SAFETY: the verifier has checked the pointer.
     if ends_by_bytes(unsafe { (*start).kind }) && !has_failed() {
         return None;
     }
-    take::<Bios>(&place, bio)
+    Some((take::<Bios>(&place, bio)?, end))
 }
 
-/// Notes a disk's request. One that was put back and is issued again keeps its first start.
+/// Notes a disk's request, if there is room: else its end is counted ([`Loss::IssueUnseen`]). One that was put back and is issued again keeps its first start.
 #[inline(always)]
 pub(crate) fn request(request: u64, start: &DiskStart) {
-    let Some(old) = value::<Requests>(request) else {
-        insert::<Requests>(request, start);
+    let Some((set, old)) = entry::<Requests>(request) else {
+        return;
+    };
+    let Some(old) = old else {
+        set.put::<Requests>(request, start);
         return;
     };
     // SAFETY: the verifier has checked the pointer; the request is only now being issued.
@@ -249,35 +268,36 @@ pub(crate) fn import_request(request: u64, at_ns: u64) {
         state: IMPORT,
         ..DiskStart::default()
     };
-    match value::<Requests>(request) {
-        // SAFETY: the verifier has checked the pointer; the request is only now being sent.
-        Some(old) => unsafe { *old = start },
-        None => {
-            insert::<Requests>(request, &start);
+    match entry::<Requests>(request) {
+        None => {}
+        Some((set, None)) => {
+            insert::<Requests>(&set, request, &start);
         }
+        // SAFETY: the verifier has checked the pointer; the request is only now being sent.
+        Some((_, Some(old))) => unsafe { *old = start },
     }
 }
 
 /// Remembers that a disk's request went back into its queue. `first_ns`: when it was issued, if the kernel notes that, else 0.
 #[inline(always)]
 pub(crate) fn requeued(request: u64, first_ns: u64) {
-    match value::<Requests>(request) {
-        Some(start) => {
+    match entry::<Requests>(request) {
+        Some((_, Some(start))) => {
             // SAFETY: the verifier has checked the pointer; a request is requeued by one CPU at a time.
             let start = unsafe { &mut *start };
             if start.state != IMPORT {
                 start.state = REQUEUED;
             }
         }
-        None if first_ns != 0 => {
+        Some((set, None)) if first_ns != 0 => {
             let start = DiskStart {
                 at_ns: first_ns,
                 state: REQUEUED,
                 ..DiskStart::default()
             };
-            insert::<Requests>(request, &start);
+            insert::<Requests>(&set, request, &start);
         }
-        None => {}
+        _ => {}
     }
 }
 
@@ -304,8 +324,11 @@ pub(crate) fn take_request(request: u64) -> Option<DiskStart> {
 /// Notes a request of the target. False if there is no room, which is counted.
 #[inline(always)]
 pub(crate) fn target(request: u64, start: &RequestStart) -> bool {
-    let Some(old) = value::<Targets>(request) else {
-        return insert::<Targets>(request, start);
+    let Some((set, old)) = entry::<Targets>(request) else {
+        return false;
+    };
+    let Some(old) = old else {
+        return insert::<Targets>(&set, request, start);
     };
     // SAFETY: the verifier has checked the pointer. The entry's request is this one, which is only now beginning: nobody
     // completes it.

@@ -8,8 +8,9 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use weir_agent_ebpf::layout::{Device, DiskStart, RequestStart, Start};
-use weir_agent_ebpf::table::{CLAIMED, Fill, Keys, Table, WAYS, other, set_of};
+use weir_agent_ebpf::table::{CLAIMED, Keys, Table, WAYS, other, set_of};
 
+use super::common;
 use super::record::add_to;
 
 /// User space maps the memory of tables.
@@ -31,8 +32,6 @@ static TARGETS: Array<RequestStart> = Array::with_max_entries(1, SHARED);
 static DEVICE_KEYS: Array<Keys> = Array::with_max_entries(1, SHARED);
 #[map]
 static DEVICES: Array<Device> = Array::with_max_entries(1, SHARED);
-#[map]
-static FILLS: Array<Fill> = Array::with_max_entries(1, SHARED);
 
 /// Sets of the table of devices, whose size is chosen when the maps are made.
 #[unsafe(no_mangle)]
@@ -96,12 +95,6 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The number of its value.
-    #[inline(always)]
-    pub(crate) fn index(&self) -> u32 {
-        self.index
-    }
-
     #[inline(always)]
     pub(crate) fn value<T: Maps>(&self) -> Option<*mut T::Value> {
         T::values().get_ptr_mut(self.index)
@@ -111,88 +104,119 @@ impl Place {
 /// Where a key stands, if it does.
 #[inline(always)]
 pub(crate) fn find<T: Maps>(key: u64) -> Option<Place> {
-    if matches!(T::TABLE, Table::Requests) && fill::<T>(|fill| fill.all) == 0 {
+    if matches!(T::TABLE, Table::Requests) && known::<T>(Counter::All) == 0 {
         return None;
     }
     if key == 0 {
         // It stands for an empty place: a bio's `bi_private` may be no pointer at all.
         return None;
     }
-    let set = set_of(key, T::sets());
-    if let Some(place) = find_in::<T>(set, key, false) {
-        return Some(place);
-    }
-    if fill::<T>(|fill| fill.displaced) == 0 {
-        return None;
-    }
-    find_in::<T>(other(set), key, true)
+    Set::home::<T>(key)?.find::<T>(key)
 }
 
-#[inline(always)]
-fn find_in<T: Maps>(set: u32, wanted: u64, is_displaced: bool) -> Option<Place> {
-    let keys = T::keys().get_ptr_mut(set)?.cast::<u64>();
-    for way in 0..WAYS {
-        // SAFETY: the verifier has checked the pointer to eight keys. Others write them meanwhile, whole.
-        let key = unsafe { keys.add(way as usize) };
-        // SAFETY: as above.
-        if unsafe { key.read_volatile() } == wanted {
-            return Some(Place {
-                key,
-                index: set * WAYS + way,
-                is_displaced,
-            });
-        }
-    }
-    None
+/// A set of a table, which a key belongs to.
+pub(crate) struct Set {
+    number: u32,
+    keys: *mut u64,
 }
 
-/// Puts a key that is not there, and its value; false if there is no room.
-#[inline(always)]
-pub(crate) fn put<T: Maps>(key: u64, value: &T::Value) -> bool {
-    let set = set_of(key, T::sets());
-    let mut place = claim_in::<T>(set, key, false);
-    if place.is_none() {
-        place = claim_in::<T>(other(set), key, true);
-        if place.is_some() {
-            count::<T>(Counter::Displaced, 1);
+impl Set {
+    /// The one that a key stands in, unless it is full.
+    #[inline(always)]
+    pub(crate) fn home<T: Maps>(key: u64) -> Option<Self> {
+        Set::of::<T>(set_of(key, T::sets()))
+    }
+
+    #[inline(always)]
+    fn of<T: Maps>(number: u32) -> Option<Self> {
+        let keys = T::keys().get_ptr_mut(number)?.cast::<u64>();
+        Some(Set { number, keys })
+    }
+
+    /// Where a key stands, if it does, of which this is the home. (Not 0.)
+    #[inline(always)]
+    pub(crate) fn find<T: Maps>(&self, key: u64) -> Option<Place> {
+        if let Some(place) = self.find_here(key, false) {
+            return Some(place);
         }
+        if known::<T>(Counter::Displaced) == 0 {
+            return None;
+        }
+        Set::of::<T>(other(self.number))?.find_here(key, true)
     }
-    let Some(place) = place else {
-        return false;
-    };
-    let Some(room) = place.value::<T>() else {
-        return false;
-    };
-    // SAFETY: the verifier has checked the pointer; nobody looks at what has no key yet.
-    unsafe { *room = *value };
-    // The compiler must not move the value's stores behind the key's. (It has no fence for this target.)
-    // SAFETY: no instruction.
-    unsafe { asm!("", options(nostack, preserves_flags)) };
-    // SAFETY: as above.
-    unsafe { place.key.write_volatile(key) };
-    if matches!(T::TABLE, Table::Requests) {
-        count::<T>(Counter::All, 1);
+
+    #[inline(always)]
+    fn find_here(&self, wanted: u64, is_displaced: bool) -> Option<Place> {
+        for way in 0..WAYS {
+            // SAFETY: the verifier has checked the pointer to eight keys. Others write them meanwhile, whole.
+            let key = unsafe { self.keys.add(way as usize) };
+            // SAFETY: as above.
+            if unsafe { key.read_volatile() } == wanted {
+                return Some(Place {
+                    key,
+                    index: self.number * WAYS + way,
+                    is_displaced,
+                });
+            }
+        }
+        None
     }
-    true
+
+    /// Puts a key that is not there, of which this is the home, and its value; false if there is no room.
+    #[inline(always)]
+    pub(crate) fn put<T: Maps>(&self, key: u64, value: &T::Value) -> bool {
+        let mut place = self.claim(key, false);
+        if place.is_none() {
+            place = Set::of::<T>(other(self.number)).and_then(|set| set.claim(key, true));
+            if place.is_some() {
+                count::<T>(Counter::Displaced, 1);
+            }
+        }
+        let Some(place) = place else {
+            return false;
+        };
+        let Some(room) = place.value::<T>() else {
+            return false;
+        };
+        store(room, value);
+        // The compiler must not move the value's stores behind the key's. (It has no fence for this target.)
+        // SAFETY: no instruction.
+        unsafe { asm!("", options(nostack, preserves_flags)) };
+        // SAFETY: as in `find_here`.
+        unsafe { place.key.write_volatile(key) };
+        if matches!(T::TABLE, Table::Requests) {
+            count::<T>(Counter::All, 1);
+        }
+        true
+    }
+
+    /// Claims a place for a key, which stands there as taken until its value does.
+    #[inline(always)]
+    fn claim(&self, wanted: u64, is_displaced: bool) -> Option<Place> {
+        for way in 0..WAYS {
+            // SAFETY: as in `find_here`.
+            let key = unsafe { self.keys.add(way as usize) };
+            // SAFETY: as above.
+            if unsafe { key.read_volatile() } == 0 && exchange(key, 0, wanted | CLAIMED) {
+                return Some(Place {
+                    key,
+                    index: self.number * WAYS + way,
+                    is_displaced,
+                });
+            }
+        }
+        None
+    }
 }
 
-/// Claims a place for a key, which stands there as taken until its value does.
+/// Word by word, since the compiler makes a call of `memset` of what is 0, and here that is a function as slow as all the rest.
 #[inline(always)]
-fn claim_in<T: Maps>(set: u32, wanted: u64, is_displaced: bool) -> Option<Place> {
-    let keys = T::keys().get_ptr_mut(set)?.cast::<u64>();
-    for way in 0..WAYS {
-        // SAFETY: as in `find_in`.
-        let key = unsafe { keys.add(way as usize) };
-        // SAFETY: as above.
-        if unsafe { key.read_volatile() } == 0 && exchange(key, 0, wanted | CLAIMED) {
-            return Some(Place {
-                key,
-                index: set * WAYS + way,
-                is_displaced,
-            });
-        }
+pub(crate) fn store<V: Copy>(room: *mut V, value: &V) {
+    let (room, words) = (room.cast::<u64>(), (&raw const *value).cast::<u64>());
+    for word in 0..size_of::<V>() / size_of::<u64>() {
+        // SAFETY: the verifier has checked the pointer to a value, which consists of words; nobody looks at it yet.
+        unsafe { room.add(word).write_volatile(words.add(word).read()) };
     }
-    None
 }
 
 /// Copies a value, then gives up its key. Only who gave it up may use the copy: the agent may age the entry out at the same
@@ -229,27 +253,39 @@ fn exchange(key: *mut u64, old: u64, new: u64) -> bool {
     .1
 }
 
-#[inline(always)]
-fn fill<T: Maps>(of: impl FnOnce(&Fill) -> u64) -> u64 {
-    FILLS.get(T::TABLE as u32).map_or(0, of)
-}
-
-/// One of a table's [`Fill`].
+/// What is known of a table.
+#[derive(Clone, Copy)]
 enum Counter {
+    /// Keys that stand in the other set of their pair.
     Displaced,
+    /// All keys, which are counted of [`Requests`] alone.
     All,
 }
 
+/// Where it stands.
 #[inline(always)]
-fn count<T: Maps>(counter: Counter, change: u64) {
-    if let Some(fill) = FILLS.get_ptr_mut(T::TABLE as u32) {
-        // SAFETY: the verifier has checked the pointer.
-        let counter = unsafe {
-            match counter {
-                Counter::Displaced => &raw mut (*fill).displaced,
-                Counter::All => &raw mut (*fill).all,
-            }
-        };
+fn counter<T: Maps>(counter: Counter) -> Option<*mut u64> {
+    let common = common()?;
+    // SAFETY: the verifier has checked the pointer.
+    Some(unsafe {
+        match counter {
+            Counter::Displaced => (&raw mut (*common).displaced)
+                .cast::<u64>()
+                .add(T::TABLE as usize),
+            Counter::All => &raw mut (*common).requests,
+        }
+    })
+}
+
+#[inline(always)]
+fn known<T: Maps>(of: Counter) -> u64 {
+    // SAFETY: the verifier has checked the pointer.
+    counter::<T>(of).map_or(0, |counter| unsafe { counter.read_volatile() })
+}
+
+#[inline(always)]
+fn count<T: Maps>(of: Counter, change: u64) {
+    if let Some(counter) = counter::<T>(of) {
         add_to(counter, change);
     }
 }

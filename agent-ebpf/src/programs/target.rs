@@ -105,11 +105,11 @@ fn began(request: u64, command: u64) -> Option<()> {
 
 #[inline(always)]
 fn completed(request: u64, start: &RequestStart) {
-    if !record::volume_holds(start.volume) {
+    let Some(counted) = record::counted(start.volume, start.op) else {
         return record::lost(Loss::StaleSlot);
-    }
+    };
     let end = now();
-    record::ended(start.volume, start.op);
+    counted.ended();
     let total = end.saturating_sub(start.init_ns);
     if let Some(failure) = status_of(request).and_then(Failure::of_nvme) {
         return record::failed(start.volume, start.op, failure, total);
@@ -120,17 +120,16 @@ fn completed(request: u64, start: &RequestStart) {
         let wait = start.queued_ns.saturating_sub(start.init_ns);
         let backend = start.done_ns.saturating_sub(start.queued_ns);
         let response = end.saturating_sub(start.done_ns);
-        record::volume(start.volume, start.op, Stage::FabricWait, wait);
-        record::volume(start.volume, start.op, Stage::Backend, backend);
-        record::volume(start.volume, start.op, Stage::Response, response);
+        counted.stage(Stage::FabricWait, wait);
+        counted.stage(Stage::Backend, backend);
+        counted.stage(Stage::Response, response);
         if start.divided == 1 {
-            let (queued, done) = (start.queued_ns, start.done_ns);
-            record::parts(start.volume, start.op, queued, start.disk, done);
+            counted.parts(start.queued_ns, start.disk, start.done_ns);
         }
     }
-    record::volume(start.volume, start.op, Stage::Total, total);
+    counted.stage(Stage::Total, total);
     if let Some(bytes) = read::<u64>(request, &NVMET_REQ_LENGTH) {
-        record::size(start.volume, start.op, bytes, total);
+        counted.size(start.op, bytes, total);
     }
     if start.initiator != Place::NONE {
         record::initiator(start.initiator, start.op, total);

@@ -5,12 +5,9 @@
 use core::arch::asm;
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray};
+use aya_ebpf::maps::PerCpuArray;
 use weir_agent_ebpf::kernel::placeholder;
-
-/// Holds its own address: see [`Typed::address`].
-#[map]
-static BASE: Array<u64> = Array::with_max_entries(1, 0);
+use weir_agent_ebpf::layout::Common;
 
 /// See [`Typed::number`].
 #[map]
@@ -105,10 +102,9 @@ impl Typed {
     /// The address as a number, which the verifier lets no arithmetic make of a typed pointer. But the difference of two pointers
     /// is a number, and so is what was stored in a map: the address of that very place.
     #[inline(always)]
-    pub(crate) fn address(self) -> u64 {
-        let Some(base) = BASE.get_ptr_mut(0) else {
-            return 0;
-        };
+    pub(crate) fn address(self, common: *mut Common) -> u64 {
+        // SAFETY: within it.
+        let base = unsafe { &raw mut (*common).address };
         let difference: u64;
         // SAFETY: arithmetic alone.
         unsafe {

@@ -1,4 +1,5 @@
 //! A file system in memory that forgets, at a power cut, what was not synced.
+#![expect(clippy::unwrap_used, reason = "for tests, which a panic ends")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,12 +21,19 @@ struct State {
     names_on_disk: BTreeMap<PathBuf, usize>,
     fuse: Fuse,
     writes: usize,
+    /// Below it there is no space left.
+    full: Option<PathBuf>,
 }
 
 impl MemFs {
     /// Everything fails once the fuse has blown.
     pub(crate) fn fuse(&self, fuse: Fuse) {
         self.0.lock().unwrap().fuse = fuse;
+    }
+
+    /// There is no space left below a directory, or there is again.
+    pub(crate) fn fill(&self, dir: Option<&Path>) {
+        self.0.lock().unwrap().full = dir.map(Path::to_owned);
     }
 
     /// Loses what was not synced.
@@ -111,6 +119,13 @@ impl Fs for MemFs {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.fuse.burn()?;
+        if state
+            .full
+            .as_ref()
+            .is_some_and(|full| path.starts_with(full))
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         state.writes += 1;
         if let Ok(inode) = state.inode(path) {
             // The truncation may reach the disk before the data does, or without it.

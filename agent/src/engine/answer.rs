@@ -5,6 +5,7 @@ use weir_api::parse::{Request, print};
 
 use super::Engine;
 use crate::chain;
+use crate::cluster::heeded;
 use crate::durable;
 use crate::orders::{Answer, Order};
 use crate::orphans::Sight;
@@ -17,6 +18,7 @@ impl Engine {
             Ok(records) => records,
             Err(error) => return Answer::Refused(chain(&error)),
         };
+        let requests = &*heeded(requests, &records);
         let observed = self.observe(requests, &records, true);
         let sight = Sight {
             node: &self.parts.node.name,
@@ -52,7 +54,10 @@ impl Engine {
             Ok(text) => text,
             Err(error) => return Answer::Refused(error),
         };
-        let (fs, dir) = (self.parts.fs.as_ref(), &self.parts.requests);
+        let Some(dir) = &self.parts.requests else {
+            return Answer::Refused(format!("apply this to the API: {message}\n\n{text}"));
+        };
+        let fs = self.parts.fs.as_ref();
         let there = match fs.list(dir) {
             Ok(there) => there,
             Err(error) => return Answer::Refused(format!("`{}`: {error}", dir.display())),

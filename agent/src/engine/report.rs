@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::probe::{DevT, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Wanted};
 use crate::record::{Records, VolumeRecord, VolumeState};
 use crate::requests::Requests;
+use crate::statuses::Statuses;
 use crate::step::Subject;
 
 impl Engine {
@@ -47,6 +48,7 @@ impl Engine {
             .sync(&wanted(&self.parts.node.name, records, &observed));
         let failed = failures.len();
         *crate::gauges::lock(&self.gauges) = gauges(requests, records, &plan, failed, &self.gauges);
+        self.statuses = Statuses::of(requests, records, &plan);
         self.publish(requests, records, plan);
     }
 
@@ -331,7 +333,8 @@ fn gauges(
 ) -> Gauges {
     let is_orphan = |volume: &&VolumeRecord| {
         let request = requests.volumes.get(&volume.name);
-        request.is_none_or(|request| request.spec.id != volume.id)
+        // Where not all requests are known, it may be asked for.
+        requests.unreadable.is_none() && request.is_none_or(|request| request.spec.id != volume.id)
     };
     let pool_and_id = |name: &ObjectName| {
         let request = requests.volumes.get(name);
@@ -375,7 +378,7 @@ fn gauges(
                 free: status.free_bytes,
             })
             .collect(),
-        orphan_volumes: records.volumes.values().filter(is_orphan).count(),
+        orphan_volumes: records.held().filter(is_orphan).count(),
         orphan_lvs: plan.orphan_lvs,
         invalid_requests: requests.invalid.len(),
         broken_records: records.broken().count(),

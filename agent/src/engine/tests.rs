@@ -4,6 +4,7 @@ mod boot;
 mod calm;
 mod cases;
 mod fuzz;
+mod join;
 mod multihost;
 mod orphans;
 mod pools;
@@ -171,6 +172,16 @@ impl World {
     fn check(&self) {
         let violations = self.sim.lock().violations.clone();
         assert!(violations.is_empty(), "{violations:#?}");
+        let statuses = self.engine.statuses();
+        let volumes = statuses
+            .volumes
+            .values()
+            .map(|(_, status)| &status.conditions);
+        let pools = statuses.pools.values().map(|status| &status.conditions);
+        for conditions in volumes.chain(pools) {
+            let types: BTreeSet<&str> = conditions.iter().map(|one| one.kind.as_str()).collect();
+            assert_eq!(types.len(), conditions.len(), "{conditions:#?}");
+        }
     }
 
     fn status(&self, volume: &str) -> Option<VolumeStatus> {
@@ -235,7 +246,7 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
             max_volumes: 6,
             boot: BootId(Uuid::from_u128(sim.boots())),
         },
-        requests: REQUESTS.into(),
+        requests: Some(REQUESTS.into()),
         status: STATUS.into(),
         fs: Box::new(sim.fs.clone()),
         store: Store::new(Box::new(sim.fs.clone()), RECORD.into()),

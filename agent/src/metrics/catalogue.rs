@@ -275,6 +275,33 @@ pub const ROUNDS: Entry = Entry {
     help: "Times that the agent looked at its node and had nothing left to do.",
 };
 
+/// Whether the API is there.
+pub const API_CONNECTED: Entry = Entry {
+    name: "weir_api_connected",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 while everything that a cluster's API has for this node is listed and watched.",
+};
+
+/// How long ago the API was heard.
+pub const API_EVENT_AGE: Entry = Entry {
+    name: "weir_api_event_age_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Time since anything was heard of a cluster's API, be it that nothing changed.",
+};
+
+/// Whether the API is another cluster's.
+pub const API_FOREIGN: Entry = Entry {
+    name: "weir_api_foreign",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 while the API is that of another cluster than the one that owns this node's pools: nothing it says is heeded.",
+};
+
+/// What an agent that follows a cluster's API adds to every scrape.
+pub const JOIN: [Entry; 3] = [API_CONNECTED, API_EVENT_AGE, API_FOREIGN];
+
 /// What the engine adds to every scrape.
 pub const ENGINE: [Entry; 9] = [
     VOLUME_INFO,

@@ -63,6 +63,7 @@ impl Planner<'_> {
             unclean_stop: false,
             revoked: false,
             adopting: Some(lv.uuid.clone()),
+            rejection: None,
         });
         Ok(verdict)
     }

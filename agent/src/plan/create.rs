@@ -49,9 +49,12 @@ impl Planner<'_> {
         }
         if pool.state != PoolState::Ready {
             let message = format!("pool `{}` is being given up", pool.name);
-            return Err(Problem::new(reason::POOL_UNAVAILABLE, message));
+            let problem = Problem::new(reason::POOL_UNAVAILABLE, message);
+            return self.cannot_make(request, problem);
         }
-        self.reserve(spec.provisioning, spec.capacity_bytes, pool, view)?;
+        if let Err(problem) = self.reserve(spec.provisioning, spec.capacity_bytes, pool, view) {
+            return self.cannot_make(request, problem);
+        }
         let mut verdict = Verdict::waiting(Phase::Creating, "its LV is being made");
         let unit = view.vg.extent;
         let volume = verdict.record(VolumeRecord {
@@ -71,6 +74,7 @@ impl Planner<'_> {
             unclean_stop: false,
             revoked: false,
             adopting: None,
+            rejection: None,
         });
         self.create(&volume, pool, view, &mut verdict);
         Ok(verdict)
@@ -191,6 +195,7 @@ impl Planner<'_> {
             unclean_stop: false,
             revoked: false,
             adopting: None,
+            rejection: None,
         });
         Ok(verdict)
     }

@@ -40,6 +40,7 @@ impl Planner<'_> {
             portals: Vec::new(),
             accept_volatile_write_cache: request.spec.accept_volatile_write_cache,
             boot: Some(self.this_boot()),
+            cluster: self.requests.cluster,
         };
         let Some(found) = self.find_group(vg)? else {
             if kernel.devices.is_empty() {

@@ -159,6 +159,7 @@ impl<'a> Planner<'a> {
                 wanted.thin_pool = pool.thin_pool.or(thin.map(|thin| thin.capacity_bytes));
                 self.ask_for_portals(&mut wanted, &request.spec.portals);
                 wanted.accept_volatile_write_cache = request.spec.accept_volatile_write_cache;
+                wanted.cluster = pool.cluster.or(self.requests.cluster);
             }
         }
         if let Some(boot) = self.settle_boot(pool, view) {
@@ -230,8 +231,7 @@ impl<'a> Planner<'a> {
     fn volumes_in(&self, pool: &PoolRecord, view: &GroupView) -> Option<Problem> {
         let recorded = self
             .records
-            .volumes
-            .values()
+            .held()
             .filter(|volume| volume.pool == pool.name);
         let marked = view
             .lvs
@@ -317,15 +317,20 @@ impl<'a> Planner<'a> {
             Err(problem) => problem.condition(condition::READY, Truth::False),
         });
         if let Some(problem) = &verdict.refused {
-            conditions.push(problem.condition(condition::REFUSED, Truth::True));
+            let said = problem.condition(condition::REFUSED, Truth::True);
+            condition::add(conditions, said);
         }
         if let Some(invalid) = self.requests.invalid_for("StoragePool", name) {
             let message = format!("{}: {}", invalid.file, invalid.error);
-            conditions.push(
-                Problem::new(reason::INVALID_REQUEST, message)
-                    .condition(condition::REFUSED, Truth::True),
-            );
-        } else if request.is_none() && self.records.pools.contains_key(name) {
+            let said = Problem::new(reason::INVALID_REQUEST, message);
+            condition::add(conditions, said.condition(condition::REFUSED, Truth::True));
+        } else if let Some(message) = &self.requests.foreign {
+            let said = Problem::new(reason::FOREIGN_CLUSTER, message.clone());
+            condition::add(conditions, said.condition(condition::REFUSED, Truth::True));
+        } else if request.is_none()
+            && self.requests.unreadable.is_none()
+            && self.records.pools.contains_key(name)
+        {
             let message = "nobody asks for it any more; it is served as recorded";
             conditions.push(
                 Problem::new(reason::NO_REQUEST, message)

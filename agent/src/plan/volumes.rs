@@ -8,7 +8,7 @@ use weir_api::volume::{AttachmentStatus, Phase, Provisioning, TargetStatus, Volu
 use super::{Planner, Problem};
 use crate::lvm::id_in;
 use crate::lvm::report::{Lv, LvKind};
-use crate::record::{VolumeRecord, VolumeState};
+use crate::record::{Rejection, VolumeRecord, VolumeState};
 use crate::step::{Step, Subject};
 
 /// What was decided about a volume.
@@ -24,6 +24,8 @@ pub(super) struct Verdict {
     pub(super) attachments: Vec<AttachmentStatus>,
     /// Somebody on this node has the volume open besides its exports.
     pub(super) opened_locally: Option<Problem>,
+    /// It is not made here, as is recorded.
+    pub(super) rejected: Option<Rejection>,
 }
 
 impl Verdict {
@@ -39,6 +41,7 @@ impl Verdict {
             target: None,
             attachments: Vec::new(),
             opened_locally: None,
+            rejected: None,
         }
     }
 
@@ -112,7 +115,7 @@ impl<'a> Planner<'a> {
             let message = format!("spec.id is that of volume `{}` too", other.metadata.name);
             return Verdict::refuse(Problem::new(reason::ID_IN_USE, message));
         }
-        let mut recorded = self.records.volumes.values();
+        let mut recorded = self.records.held();
         if let Some(other) = recorded.find(|volume| volume.name == *name)
             && !request.is_deleted()
         {
@@ -127,7 +130,8 @@ impl<'a> Planner<'a> {
     }
 
     fn recorded(&mut self, volume: &VolumeRecord, request: Option<&Volume>) -> Verdict {
-        if volume.state != VolumeState::Deleting && request.is_some_and(Volume::is_deleted) {
+        let is_held = matches!(volume.state, VolumeState::Creating | VolumeState::Ready);
+        if is_held && request.is_some_and(Volume::is_deleted) {
             let mut verdict = Verdict::waiting(Phase::Deleting, "its deletion is recorded");
             let volume = verdict.record(VolumeRecord {
                 state: VolumeState::Deleting,
@@ -145,6 +149,7 @@ impl<'a> Planner<'a> {
                 self.mark_generation(volume, &mut verdict);
                 verdict
             }
+            VolumeState::Rejected => return self.rejected(volume, request),
             VolumeState::Deleting => {
                 let waiting = Verdict::waiting(Phase::Deleting, "it is being removed");
                 return self.deleting(volume, waiting);
@@ -177,14 +182,20 @@ impl<'a> Planner<'a> {
         if let Some(opened) = &verdict.opened_locally {
             conditions.push(opened.condition(condition::OPENED_LOCALLY, Truth::True));
         }
+        if let Some(Rejection { reason, message }) = &verdict.rejected {
+            let said = Condition::new(condition::REJECTED, Truth::True, reason, message);
+            conditions.push(said);
+        }
         if let Some(refused) = &verdict.refused {
-            conditions.push(refused.condition(condition::REFUSED, Truth::True));
+            let said = refused.condition(condition::REFUSED, Truth::True);
+            condition::add(&mut conditions, said);
         }
         if let Some(invalid) = self.requests.invalid_for("Volume", name) {
             let message = format!("{}: {}", invalid.file, invalid.error);
             let said = Problem::new(reason::INVALID_REQUEST, message);
-            conditions.push(said.condition(condition::REFUSED, Truth::True));
-        } else if request.is_none() {
+            let said = said.condition(condition::REFUSED, Truth::True);
+            condition::add(&mut conditions, said);
+        } else if request.is_none() && self.requests.unreadable.is_none() {
             let message = "nobody asks for it any more; it is served as recorded";
             let said = Problem::new(reason::NO_REQUEST, message);
             conditions.push(said.condition(condition::ORPHANED, Truth::True));

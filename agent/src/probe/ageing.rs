@@ -57,9 +57,7 @@ fn old<V>(
 /// Takes an I/O out of its volume's in-flight count, if the volume still holds its slot.
 fn count(maps: &mut Maps, place: Place, op: u32) -> Result<(), ProbeError> {
     if maps.volumes.get(place.slot)?.generation == place.generation {
-        let index = per_op(place.slot, op);
-        let aged = maps.aged.get(index)?;
-        maps.aged.set(index, &(aged + 1))?;
+        maps.shared.count_aged(per_op(place.slot, op));
     }
     Ok(())
 }

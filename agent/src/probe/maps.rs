@@ -1,18 +1,25 @@
 //! The pinned maps, opened with their types.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use weir_agent_ebpf::layout::{
-    Counts, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place, RawHistogram,
-    RequestStart, Sized, Slot, Start, Tally, maps,
+    Account, DISK_REQUESTS, Device, DiskStart, Figure, HostKey, Loss, Mapper, Meta, Place,
+    RawHistogram, RequestStart, Slot, Start, Tally, VOLUME_CARRIED, maps,
 };
-use weir_agent_ebpf::table::{self, WAYS, device_of_key, key_of_device};
+use weir_agent_ebpf::table::{self, device_of_key, key_of_device};
 
 use super::ProbeError;
+use super::shared::Shared;
 use super::tables::Table;
 use crate::histogram::Histogram;
+
+/// Whether requests to a device are looked at.
+pub(super) fn has_requests(device: &Device) -> bool {
+    device.flags & (DISK_REQUESTS | VOLUME_CARRIED) != 0
+}
 
 /// An array that names itself in errors.
 pub(super) struct Elements<V: Pod> {
@@ -29,24 +36,20 @@ pub(super) struct Entries<K: Pod, V: Pod> {
 /// All maps that user space uses.
 pub(super) struct Maps {
     meta: Elements<Meta>,
-    pub(super) gate: Elements<u64>,
+    pub(super) shared: Shared,
     pub(super) devices: Table<Device>,
-    timed: Elements<u32>,
     pub(super) hosts: Entries<HostKey, Place>,
     pub(super) volumes: Elements<Slot>,
     pub(super) disks: Elements<Slot>,
     pub(super) initiators: Elements<Slot>,
     pub(super) mapper: Elements<Mapper>,
-    pub(super) volume_figures: Elements<Figure>,
+    pub(super) accounts: Elements<Account>,
     pub(super) disk_figures: Elements<Figure>,
     pub(super) host_figures: Elements<Figure>,
     histograms: Elements<RawHistogram>,
     given: Elements<u32>,
-    pub(super) counts: Elements<Counts>,
-    pub(super) aged: Elements<u64>,
     pub(super) volume_failures: Elements<Tally>,
     pub(super) disk_failures: Elements<Tally>,
-    pub(super) by_size: Elements<Sized>,
     pub(super) throttled: Elements<Tally>,
     pub(super) bios: Table<Start>,
     pub(super) requests: Table<DiskStart>,
@@ -57,34 +60,30 @@ pub(super) struct Maps {
 impl Maps {
     /// Opens them from their pins.
     pub(super) fn open(dir: &Path) -> Result<Self, ProbeError> {
-        let timed: Elements<u32> = Elements::open(dir, maps::TIMED)?;
-        let starts: Array<MapData, table::Keys> = open(dir, maps::BIO_KEYS)?;
-        let of_starts = starts.len();
+        let sets = |keys| Ok(open::<Array<MapData, table::Keys>>(dir, keys)?.len());
+        let of_starts = sets(maps::BIO_KEYS)?;
+        let accounts: Elements<Account> = Elements::open(dir, maps::ACCOUNTS)?;
         Ok(Maps {
             meta: Elements::open(dir, maps::META)?,
-            gate: Elements::open(dir, maps::GATE)?,
+            shared: Shared::open(dir, accounts.map.len())?,
             devices: Table::open(
                 dir,
                 [maps::DEVICE_KEYS, maps::DEVICES],
                 table::Table::Devices,
-                timed.map.len() / WAYS,
+                sets(maps::DEVICE_KEYS)?,
             )?,
-            timed,
             hosts: Entries::open(dir, maps::HOSTS)?,
             volumes: Elements::open(dir, maps::VOLUMES)?,
             disks: Elements::open(dir, maps::DISKS)?,
             initiators: Elements::open(dir, maps::INITIATORS)?,
             mapper: Elements::open(dir, maps::MAPPER)?,
-            volume_figures: Elements::open(dir, maps::VOLUME_FIGURES)?,
+            accounts,
             disk_figures: Elements::open(dir, maps::DISK_FIGURES)?,
             host_figures: Elements::open(dir, maps::HOST_FIGURES)?,
             histograms: Elements::open(dir, maps::HISTOGRAMS)?,
             given: Elements::open(dir, maps::GIVEN)?,
-            counts: Elements::open(dir, maps::COUNTS)?,
-            aged: Elements::open(dir, maps::AGED)?,
             volume_failures: Elements::open(dir, maps::VOLUME_FAILURES)?,
             disk_failures: Elements::open(dir, maps::DISK_FAILURES)?,
-            by_size: Elements::open(dir, maps::BY_SIZE)?,
             throttled: Elements::open(dir, maps::THROTTLED)?,
             bios: Table::open(
                 dir,
@@ -132,9 +131,7 @@ impl Maps {
         index: u32,
     ) -> Result<(), ProbeError> {
         let Figure { histogram, .. } = figures(self).get(index)?;
-        if let Some(number) = histogram.checked_sub(1) {
-            self.histograms.set(number, &RawHistogram::EMPTY)?;
-        }
+        self.empty(histogram)?;
         let empty = Figure {
             histogram,
             ..Figure::default()
@@ -142,16 +139,41 @@ impl Maps {
         figures(self).set(index, &empty)
     }
 
-    /// All device numbers that mean something.
+    /// The same of all that is counted of one operation of a volume.
+    pub(super) fn clear_account(&mut self, index: u32) -> Result<(), ProbeError> {
+        let account = self.accounts.get(index)?;
+        for histogram in account.histograms {
+            self.empty(histogram)?;
+        }
+        self.accounts.set(index, &account.emptied())
+    }
+
+    /// Empties a figure's histogram, if it has one.
+    fn empty(&mut self, histogram: u32) -> Result<(), ProbeError> {
+        match histogram.checked_sub(1) {
+            Some(number) => self.histograms.set(number, &RawHistogram::EMPTY),
+            None => Ok(()),
+        }
+    }
+
+    /// All device numbers that mean something, and what: without what the programs know of them.
     pub(super) fn devices(&self) -> impl Iterator<Item = (u32, Device)> {
         let entries = self.devices.entries();
-        entries.map(|(key, device)| (device_of_key(key), device))
+        entries.map(|(key, device)| (device_of_key(key), Device { timed: 0, ..device }))
+    }
+
+    /// Whether requests of disks have to be noted when they are issued: of some the kernel does not note it, or is not known to, or it
+    /// does not suffice.
+    pub(super) fn needs_issues(&self) -> bool {
+        let devices = self.devices.entries();
+        let mut with_requests = devices.filter(|(_, device)| has_requests(device));
+        self.shared.notes_requests().load(Ordering::SeqCst) != 0
+            || with_requests.any(|(_, device)| device.timed == 0)
     }
 
     /// Adds one, of which the kernel is not known to note when its requests are issued.
     pub(super) fn add_device(&mut self, dev: u32, device: &Device) -> Result<(), ProbeError> {
-        let place = self.devices.put(key_of_device(dev), device)?;
-        self.timed.set(place, &0)
+        self.devices.put(key_of_device(dev), device)
     }
 
     /// How many histograms of the pool are given out, and how many there are.

@@ -74,6 +74,7 @@ fn devices(wanted: &Resolved, volumes: &Assignment, disks: &Assignment) -> BTree
         volume: Place::NONE,
         disk: Place::NONE,
         flags: 0,
+        timed: 0,
     };
     for volume in &wanted.volumes {
         if let Some(place) = volumes.places.get(&volume.id) {

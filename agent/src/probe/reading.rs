@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use weir_agent_ebpf::layout::{
-    self, Counts, Failure, Loss, Op, Place, SIZED_OPS, Size, Tally, is_io_of_volume, per_failure,
-    per_op, per_size, volume_figure,
+    self, Account, Counts, Failure, Loss, Op, Place, Size, Tally, is_io_of_volume, per_failure,
+    per_op,
 };
 use weir_agent_ebpf::shapes::{Room, map_bytes};
 
@@ -102,17 +102,18 @@ fn volume_ops(maps: &Maps, place: Place, now: Duration) -> Result<Vec<OpFigures>
     let mut ops = Vec::new();
     for op in Op::ALL {
         let index = per_op(place.slot, op as u32);
-        let counts = maps.counts.get(index)?;
+        let account = maps.accounts.get(index)?;
+        let counts = account.counts;
         if counts.started == 0 {
             continue;
         }
-        let in_flight = in_flight(counts, maps.aged.get(index)?);
+        let in_flight = in_flight(counts);
         ops.push(OpFigures {
             op,
             in_flight,
             peak: counts.peak(now_ns).max(in_flight),
-            stages: stages(maps, place, op)?,
-            sizes: sizes(maps, place, op)?,
+            stages: stages(maps, &account)?,
+            sizes: sizes(&account),
             failed: failures(&maps.volume_failures, place, op)?,
             throttled: maps.throttled.get(index)?,
         });
@@ -120,19 +121,17 @@ fn volume_ops(maps: &Maps, place: Place, now: Duration) -> Result<Vec<OpFigures>
     Ok(ops)
 }
 
-fn in_flight(counts: Counts, aged: u64) -> u64 {
-    counts.started.saturating_sub(counts.ended + aged)
+fn in_flight(counts: Counts) -> u64 {
+    counts.started.saturating_sub(counts.ended + counts.aged)
 }
 
-fn stages(maps: &Maps, place: Place, op: Op) -> Result<Vec<(Stage, Histogram)>, ProbeError> {
+fn stages(maps: &Maps, account: &Account) -> Result<Vec<(Stage, Histogram)>, ProbeError> {
     let mut stages = Stage::ALL
         .map(|stage| (stage, Histogram::default()))
         .to_vec();
     for recorded in layout::Stage::ALL {
-        let index = volume_figure(place.slot, op as u32, recorded);
-        let figure = maps.volume_figures.get(index)?;
         let shown = shown_as(recorded);
-        let histogram = maps.recorded(figure)?;
+        let histogram = maps.recorded(account.figure(recorded))?;
         for (_, sum) in stages.iter_mut().filter(|(stage, _)| shown.contains(stage)) {
             sum.merge(&histogram);
         }
@@ -156,18 +155,9 @@ const fn shown_as(recorded: layout::Stage) -> &'static [Stage] {
     }
 }
 
-fn sizes(maps: &Maps, place: Place, op: Op) -> Result<Vec<(Size, layout::Sized)>, ProbeError> {
-    if op as u32 >= SIZED_OPS {
-        return Ok(Vec::new());
-    }
-    let mut sizes = Vec::new();
-    for size in Size::ALL {
-        let sized = maps.by_size.get(per_size(place.slot, op as u32, size))?;
-        if sized.total.count > 0 {
-            sizes.push((size, sized));
-        }
-    }
-    Ok(sizes)
+fn sizes(account: &Account) -> Vec<(Size, layout::Sized)> {
+    let sizes = Size::ALL.into_iter().zip(account.sizes);
+    sizes.filter(|(_, sized)| sized.total.count > 0).collect()
 }
 
 fn failures(
@@ -215,9 +205,10 @@ mod tests {
         let counts = Counts {
             started: 10,
             ended: 6,
+            aged: 1,
             ..Counts::default()
         };
-        assert_eq!(in_flight(counts, 1), 3);
-        assert_eq!(in_flight(counts, 5), 0);
+        assert_eq!(in_flight(counts), 3);
+        assert_eq!(in_flight(Counts { aged: 5, ..counts }), 0);
     }
 }

@@ -7,13 +7,10 @@
 
 use std::path::Path;
 
-use weir_agent_ebpf::layout::{
-    Counts, Failure, Figure, Op, Place, SIZED_OPS, Size, Sized, Slot, Stage, Tally, per_failure,
-    per_op, per_size, volume_figure,
-};
+use weir_agent_ebpf::layout::{Failure, Figure, Op, Place, Slot, Tally, per_failure, per_op};
 use weir_agent_ebpf::table::key_of_device;
 
-use super::maps::{Elements, Maps};
+use super::maps::{Elements, Maps, has_requests};
 use super::plan::{Have, Plan, plan};
 use super::resolve::{Lacks, Resolved, resolve};
 use super::slots::{Assignment, HolderId};
@@ -21,12 +18,18 @@ use super::snapshot::StageOff;
 use super::wanted::Wanted;
 use super::{Measured, ProbeError, grace};
 
-pub(super) fn sync(
-    maps: &mut Maps,
+/// What is to be done.
+pub(super) struct Planned {
+    resolved: Resolved,
+    plan: Plan,
+}
+
+pub(super) fn plan_sync(
+    maps: &Maps,
     sysfs: &Path,
     wanted: &Wanted,
     lacks: Lacks<'_>,
-) -> Result<Measured, ProbeError> {
+) -> Result<Planned, ProbeError> {
     let resolved = resolve(wanted, sysfs, lacks);
     let have = Have {
         volumes: maps.volumes.all()?,
@@ -36,8 +39,20 @@ pub(super) fn sync(
         hosts: maps.hosts.all()?.into_iter().collect(),
     };
     let plan = plan(&have, &resolved);
-    carry_out(maps, &plan)?;
-    Ok(measured(resolved, &plan))
+    Ok(Planned { resolved, plan })
+}
+
+impl Planned {
+    /// Whether a device comes whose requests may have to be noted when they are issued.
+    pub(super) fn brings_requests(&self) -> bool {
+        let mut new = self.plan.devices.insert.iter();
+        new.any(|(_, device)| has_requests(device))
+    }
+
+    pub(super) fn carry_out(self, maps: &mut Maps) -> Result<Measured, ProbeError> {
+        carry_out(maps, &self.plan)?;
+        Ok(measured(self.resolved, &self.plan))
+    }
 }
 
 fn carry_out(maps: &mut Maps, plan: &Plan) -> Result<(), ProbeError> {
@@ -148,20 +163,9 @@ fn write(slots: &mut Elements<Slot>, changes: &[(u32, Slot)]) -> Result<(), Prob
 
 fn clear_volume(maps: &mut Maps, slot: u32) -> Result<(), ProbeError> {
     for op in Op::ALL {
-        for stage in Stage::ALL {
-            let index = volume_figure(slot, op as u32, stage);
-            maps.clear(|maps| &mut maps.volume_figures, index)?;
-        }
         let index = per_op(slot, op as u32);
-        maps.counts.set(index, &Counts::default())?;
-        maps.aged.set(index, &0)?;
+        maps.clear_account(index)?;
         maps.throttled.set(index, &Tally::default())?;
-    }
-    for op in 0..SIZED_OPS {
-        for size in Size::ALL {
-            let index = per_size(slot, op, size);
-            maps.by_size.set(index, &Sized::default())?;
-        }
     }
     clear_failures(&mut maps.volume_failures, slot)
 }

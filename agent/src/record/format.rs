@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The format that this agent writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What a file records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) const CURRENT: Format = Format {
     version: VERSION,
     // An agent of version 1 would take a volume of version 2 for one that nobody is attached to.
     min_reader: 2,
-    upgrades: &[several_attachments],
+    upgrades: &[several_attachments, joined],
 };
 
 /// Version 2: a volume may be attached to several nodes.
@@ -59,6 +59,14 @@ fn several_attachments(kind: Kind, fields: &mut Map<String, Value>) -> Result<()
         };
         fields.insert("attachments".to_owned(), attachments.into());
     }
+    Ok(())
+}
+
+/// Version 3: a pool has the cluster that owns it, and a volume may have been rejected. An agent of version 2
+/// keeps what it does not know of a pool, and leaves alone a volume whose state it does not know: so it may
+/// read both.
+#[expect(clippy::unnecessary_wraps, reason = "an upgrade's type")]
+fn joined(_: Kind, _: &mut Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use aya::maps::{Array, MapData};
 use aya::programs::links::{FdLink, PinnedLink};
 use weir_agent::probe::{Op, ProbeConfig, Probes};
-use weir_agent_ebpf::layout::{Gate, VERSION, maps};
+use weir_agent_ebpf::layout::{Common, VERSION, maps};
 
 use crate::batch::Batch;
 use crate::bench::{Pins, another_build, drops, in_flight, only, total, volume};
@@ -35,13 +35,13 @@ fn a_build_takes_over_under_load_and_no_io_is_counted_twice_or_lost() {
     let _first: Vec<FdLink> = links
         .map(|pin| PinnedLink::from_pin(pin.unwrap().path()).unwrap().into())
         .collect();
-    let gate = pins
+    let common = pins
         .path()
-        .join(format!("weir/v{VERSION}/maps/{}", maps::GATE));
-    let gate = aya::maps::Map::Array(MapData::from_pin(gate).unwrap());
-    let mut gate = Array::<_, u64>::try_from(gate).unwrap();
-    let (gate_of, object) = (Gate::Object as u32, another_build());
-    let first = gate.get(&gate_of, 0).unwrap();
+        .join(format!("weir/v{VERSION}/maps/{}", maps::COMMON));
+    let common = aya::maps::Map::Array(MapData::from_pin(common).unwrap());
+    let mut common = Array::<_, Common>::try_from(common).unwrap();
+    let object = another_build();
+    let first = common.get(&0, 0).unwrap().object;
     let second = || {
         let config = ProbeConfig {
             object,
@@ -55,7 +55,11 @@ fn a_build_takes_over_under_load_and_no_io_is_counted_twice_or_lost() {
     for _ in 0..rounds() {
         // Nothing is in flight: the first build's programs act again.
         drop(probes);
-        gate.set(gate_of, first, 0).unwrap();
+        let with_first = Common {
+            object: first,
+            ..common.get(&0, 0).unwrap()
+        };
+        common.set(0, with_first, 0).unwrap();
         let is_done = AtomicBool::new(false);
         probes = thread::scope(|scope| {
             let writer = scope.spawn(|| {
@@ -73,7 +77,7 @@ fn a_build_takes_over_under_load_and_no_io_is_counted_twice_or_lost() {
             batches += writer.join().unwrap();
             probes
         });
-        assert_ne!(gate.get(&gate_of, 0).unwrap(), first);
+        assert_ne!(common.get(&0, 0).unwrap().object, first);
     }
     probes.sync(&wanted).unwrap();
     let snapshot = probes.read().unwrap();

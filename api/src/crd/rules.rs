@@ -7,7 +7,7 @@
 //! - integers without sign, `'text'` without backslashes, `true`, `false`, lists `[a, b]` of these;
 //! - `==` `!=` `<` `<=` `>` `>=` `&&` `||` `!` `in` `? :` and parentheses;
 //! - `has(a.b)`, `size(a)`;
-//! - `list.all(x, …)`, `list.exists(x, …)`, `text.contains(…)`, `text.startsWith(…)`, `text.matches(…)`.
+//! - `list.all(x, …)`, `list.exists(x, …)`, `text.contains(…)`, `text.startsWith(…)`, `text.matches('…')`.
 //!
 //! No arithmetic, no index, no `map` or `filter`, no `null`, no conversions, no library of Kubernetes' own.
 //! A rule with `oldSelf` is one about changes: it is not evaluated where there is no old value.
@@ -90,7 +90,11 @@ pub fn check(rule: &str) -> Result<(), OutsideSubset> {
         }
         let (is_member, is_call) = (before == ".", text(index + 1) == "(");
         let variables = ["self", "oldSelf", "true", "false", "in"];
+        let is_given = text(index + 2).starts_with('\'') && text(index + 3) == ")";
         match (is_member, is_call && token != "in") {
+            (true, true) if token == "matches" && !is_given => {
+                return refuse("the pattern has to stand in the rule, which it is compiled with");
+            }
             (true, true) if !METHODS.contains(&token) => return refuse("no such method"),
             (true, false) if RESERVED.contains(&token) => return refuse("a reserved word"),
             (false, true) if !FUNCTIONS.contains(&token) => return refuse("no such function"),
@@ -223,6 +227,8 @@ mod tests {
             ("size(self.x.y()) > 0", "y"),
             ("self.x.size() > 0", "size"),
             ("self.x.exists_one(y, y)", "exists_one"),
+            ("self.x.matches(self.y)", "matches"),
+            ("self.x.matches('a' in ['b'])", "matches"),
             ("self.x[0] == 1", "["),
             ("(self.x)['a'] == 1", "["),
             ("self.x + 1 > 2", "+"),

@@ -9,14 +9,11 @@ mod table;
 use std::fmt;
 
 use serde_json::Value;
-use weir_api::names::NodeName;
+use weir_api::names::{LEASE_NAMESPACE, NodeName};
 
 use super::identity::Identity;
 
 pub use table::{PathRule, Rule, path_rules, rules};
-
-/// The namespace of the Leases by which nodes say that they are alive.
-pub const LEASE_NAMESPACE: &str = "kube-node-lease";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +96,7 @@ pub fn decide(who: &Identity, asked: &Attributes<'_>) -> Decision {
                 // The name alone decides; so that what exists is not told to whom it does not concern.
                 Some(Some(Condition::LeaseOfNode)) if !object.name.is_empty() => {
                     let is_own = who.node().is_some_and(|node| {
-                        object.namespace == LEASE_NAMESPACE && object.name == node.as_str()
+                        object.namespace == LEASE_NAMESPACE && object.name == node.agent_lease()
                     });
                     if is_own {
                         Decision::Allowed
@@ -135,9 +132,9 @@ impl Condition {
             Self::PoolOfNode => is_node(object, "/spec/nodeName"),
             Self::VolumeOfNode => pool.is_some_and(|pool| is_node(pool, "/spec/nodeName")),
             Self::LeaseOfNode => {
-                let namespace = object.pointer("/metadata/namespace");
-                is_node(object, "/metadata/name")
-                    && namespace.and_then(Value::as_str) == Some(LEASE_NAMESPACE)
+                let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+                text("/metadata/name") == Some(node.agent_lease().as_str())
+                    && text("/metadata/namespace") == Some(LEASE_NAMESPACE)
             }
             Self::EventOfNode => is_node(object, "/reportingInstance"),
         }
@@ -149,7 +146,7 @@ impl fmt::Display for Condition {
         f.write_str(match self {
             Self::PoolOfNode => "spec.nodeName is not its node",
             Self::VolumeOfNode => "spec.poolName is not a pool of its node",
-            Self::LeaseOfNode => "it is not the Lease of its node in kube-node-lease",
+            Self::LeaseOfNode => "it is not the Lease of its node's agent in kube-node-lease",
             Self::EventOfNode => "reportingInstance is not its node",
         })
     }

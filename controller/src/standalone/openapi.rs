@@ -2,7 +2,7 @@
 //!
 //! kubectl takes a version 3 document for proof that the server validates fields if a `patch` operation
 //! in it has a parameter `fieldValidation`, and then leaves validation to the server. Old ones want
-//! version 2, as protobuf; one without schemas makes them leave it to the server too.
+//! version 2, as protobuf, and validate by the schemas in it: that each field is known, and of its type.
 
 mod metadata;
 mod v2;

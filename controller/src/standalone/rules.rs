@@ -6,6 +6,7 @@
 
 mod cost;
 mod evaluate;
+mod matching;
 mod value;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,11 @@ use super::schema::{Path, SchemaError};
 pub(crate) use evaluate::evaluate;
 
 /// The language as our rules speak it, made once: the standard library without optional values.
-pub(crate) static LANGUAGE: LazyLock<Arc<Env>> =
-    LazyLock::new(|| Arc::new(Env::stdlib().with_optional_support(false)));
+pub(crate) static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut language = Env::stdlib().with_optional_support(false);
+    matching::declare(&mut language).expect("nothing else is called so");
+    Arc::new(language)
+});
 
 /// Longer rules than this aren't rules.
 const LONGEST_RULE: usize = 4096;

@@ -1,7 +1,7 @@
 //! The HTTP server: connections, limits, routes.
 //!
 //! One task per connection, and one per watch, which writes lines into the connection's answer. Nothing
-//! else runs but the store's writer and the end of namespaces. A request goes
+//! else runs but the store's writer and the ends of namespaces and events. A request goes
 //! `connection → handle → read | change | remove | stream → store`, and what it may not do is refused
 //! in `handle`, before its body is read, or in `asked`, once the object is at hand.
 //!
@@ -14,6 +14,7 @@ mod body;
 mod change;
 mod connection;
 mod documents;
+mod events;
 mod handle;
 mod intake;
 mod kinds;
@@ -227,8 +228,9 @@ impl Server {
         let serving = connection::serve(self.listener, Arc::clone(&self.api), Arc::clone(&tls));
         let renewing = renew(&self.authority, self.address, &self.names, &tls);
         let failing = fail(&self.api, &self.stop);
+        let forgetting = events::end(&self.api);
         tokio::select! {
-            () = async { tokio::join!(serving, failing); } => {}
+            () = async { tokio::join!(serving, failing, forgetting); } => {}
             () = renewing => {}
         }
         // Watches and ending namespaces have seen that it stops, and let go of the store now.

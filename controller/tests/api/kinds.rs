@@ -3,11 +3,16 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use weir_controller::standalone::server::Limits;
+use weir_controller::standalone::store::StoreLimits;
 
-use crate::client::{MERGE, TABLE};
+use crate::client::{Client, MERGE, TABLE};
 use crate::server::{Running, volume};
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces";
+
+/// The namespace that ends.
+const TEST: &str = "/api/v1/namespaces/test";
 
 fn lease(name: &str) -> Value {
     json!({
@@ -24,6 +29,31 @@ fn lease(name: &str) -> Value {
 
 fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// Makes the namespace `test` and a lease in it that has a finalizer; returns the path of its leases.
+async fn namespace_with_a_held_lease(admin: &Client) -> String {
+    admin
+        .post("/api/v1/namespaces", &namespace("test"))
+        .await
+        .expect(201);
+    let leases = format!("{LEASES}/test/leases");
+    let mut held = lease("held");
+    held["metadata"]["finalizers"] = json!(["weir.dev/x"]);
+    admin.post(&leases, &held).await.expect(201);
+    leases
+}
+
+/// Takes the finalizer away, and waits for the end of the namespace.
+async fn let_go(admin: &Client, leases: &str) {
+    let none = json!({"metadata": {"finalizers": null}});
+    let held = format!("{leases}/held");
+    admin.patch(&held, MERGE, &none).await.expect(200);
+    let begun = Instant::now();
+    while admin.get(TEST).await.code != 404 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
@@ -52,17 +82,9 @@ async fn namespaces_are_there_from_the_start() {
 async fn a_namespace_ends_with_what_is_in_it() {
     let server = Running::start().await;
     let admin = server.admin();
-    admin
-        .post("/api/v1/namespaces", &namespace("test"))
-        .await
-        .expect(201);
-    let leases = format!("{LEASES}/test/leases");
-    let mut held = lease("held");
-    held["metadata"]["finalizers"] = json!(["weir.dev/x"]);
-    admin.post(&leases, &held).await.expect(201);
+    let leases = namespace_with_a_held_lease(&admin).await;
     admin.post(&leases, &lease("free")).await.expect(201);
-    let target = "/api/v1/namespaces/test";
-    let marked = admin.delete(target).await.expect(200);
+    let marked = admin.delete(TEST).await.expect(200);
     assert_eq!(marked["status"]["phase"], "Terminating");
     let refused = admin.post(&leases, &lease("late")).await.expect(403);
     assert_eq!(
@@ -73,17 +95,8 @@ async fn a_namespace_ends_with_what_is_in_it() {
     admin.get(&format!("{leases}/free")).await.expect(404);
     let held = admin.get(&format!("{leases}/held")).await.expect(200);
     assert!(held["metadata"]["deletionTimestamp"].is_string());
-    admin.get(target).await.expect(200);
-    let none = json!({"metadata": {"finalizers": null}});
-    admin
-        .patch(&format!("{leases}/held"), MERGE, &none)
-        .await
-        .expect(200);
-    let begun = Instant::now();
-    while admin.get(target).await.code != 404 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it does not end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    admin.get(TEST).await.expect(200);
+    let_go(&admin, &leases).await;
     server.stop().await;
 }
 
@@ -91,28 +104,12 @@ async fn a_namespace_ends_with_what_is_in_it() {
 async fn a_namespace_that_was_ending_ends_after_a_restart() {
     let server = Running::start().await;
     let admin = server.admin();
-    admin
-        .post("/api/v1/namespaces", &namespace("test"))
-        .await
-        .expect(201);
-    let leases = format!("{LEASES}/test/leases");
-    let mut held = lease("held");
-    held["metadata"]["finalizers"] = json!(["weir.dev/x"]);
-    admin.post(&leases, &held).await.expect(201);
-    admin.delete("/api/v1/namespaces/test").await.expect(200);
+    let leases = namespace_with_a_held_lease(&admin).await;
+    admin.delete(TEST).await.expect(200);
     let directory = server.stop().await;
     let server = Running::start_in(directory, Default::default(), Default::default()).await;
     let admin = server.admin();
-    let none = json!({"metadata": {"finalizers": null}});
-    admin
-        .patch(&format!("{leases}/held"), MERGE, &none)
-        .await
-        .expect(200);
-    let begun = Instant::now();
-    while admin.get("/api/v1/namespaces/test").await.code != 404 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it does not end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let_go(&admin, &leases).await;
     server.stop().await;
 }
 
@@ -147,6 +144,47 @@ async fn a_lease_is_won_by_one() {
         .expect(200);
     assert_eq!(everywhere["items"].as_array().unwrap().len(), 1);
     assert_eq!(everywhere["kind"], "LeaseList");
+    server.stop().await;
+}
+
+/// Seen red with: in `Server::run`, nobody who forgets.
+#[tokio::test]
+async fn an_event_that_nobody_writes_to_is_forgotten() {
+    let limits = Limits {
+        event_life: Duration::from_millis(1_500),
+        ..Limits::default()
+    };
+    let server = Running::start_with(limits, StoreLimits::default()).await;
+    let admin = server.admin();
+    let events = "/api/v1/namespaces/default/events";
+    for name in ["once", "often"] {
+        let about = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Volume", "name": "v"});
+        let event = json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "finalizers": ["weir.dev/x"]},
+            "involvedObject": about,
+            "reason": "Placed",
+        });
+        admin.post(events, &event).await.expect(201);
+    }
+    let selected = "watch=1&fieldSelector=metadata.name%3Donce";
+    let mut watch = admin.watch(&format!("{events}?{selected}")).await;
+    watch.expect("ADDED", "once").await;
+    let (once, often) = (format!("{events}/once"), format!("{events}/often"));
+    let begun = Instant::now();
+    for count in 2.. {
+        if admin.get(&once).await.code == 404 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is kept");
+        let again = json!({"count": count});
+        admin.patch(&often, MERGE, &again).await.expect(200);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() >= limits.event_life);
+    watch.expect("DELETED", "once").await;
+    admin.get(&often).await.expect(200);
     server.stop().await;
 }
 

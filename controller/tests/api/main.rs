@@ -10,5 +10,6 @@ mod identities;
 mod kinds;
 mod lists;
 mod objects;
+mod selected;
 mod server;
 mod watches;

@@ -10,6 +10,15 @@ use crate::place::Place;
 
 const PARAMS: fn() -> PatchParams = || PatchParams::default();
 
+/// An API, and a volume that was just made in it.
+async fn with_a_volume() -> (Place, Api<Volume>, Volume) {
+    let place = Place::open();
+    let api = Api::all(place.client().await);
+    let object = volume(&unique("vol"), "p");
+    let made = api.create(&PostParams::default(), &object).await.unwrap();
+    (place, api, made)
+}
+
 /// The object as JSON.
 fn json_of<T: serde::Serialize>(object: &T) -> Value {
     serde_json::to_value(object).unwrap()
@@ -36,13 +45,8 @@ async fn an_object_has_what_the_server_sets_and_defaults() {
 
 #[tokio::test]
 async fn generation_counts_changes_of_the_spec_alone() {
-    let place = Place::open();
-    let api = Api::<Volume>::all(place.client().await);
-    let name = unique("vol");
-    let made = api
-        .create(&PostParams::default(), &volume(&name, "p"))
-        .await;
-    let mut object = made.unwrap();
+    let (_place, api, mut object) = with_a_volume().await;
+    let name = object.metadata.name.clone().unwrap();
     object.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
     let labelled = api
         .replace(&name, &PostParams::default(), &object)
@@ -82,12 +86,8 @@ async fn generation_counts_changes_of_the_spec_alone() {
 
 #[tokio::test]
 async fn status_and_the_rest_are_written_apart() {
-    let place = Place::open();
-    let api = Api::<Volume>::all(place.client().await);
-    let name = unique("vol");
-    api.create(&PostParams::default(), &volume(&name, "p"))
-        .await
-        .unwrap();
+    let (_place, api, made) = with_a_volume().await;
+    let name = made.metadata.name.unwrap();
 
     let both = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"capacityBytes": 2_u64 << 30},
         "status": {"phase": "Ready"}});
@@ -124,13 +124,8 @@ async fn status_and_the_rest_are_written_apart() {
 
 #[tokio::test]
 async fn a_json_patch_is_all_or_nothing() {
-    let place = Place::open();
-    let api = Api::<Volume>::all(place.client().await);
-    let name = unique("vol");
-    let made = api
-        .create(&PostParams::default(), &volume(&name, "p"))
-        .await
-        .unwrap();
+    let (_place, api, made) = with_a_volume().await;
+    let name = made.metadata.name.clone().unwrap();
     let patch = |operations: Value| {
         let operations = serde_json::from_value(operations).unwrap();
         Patch::Json::<()>(operations)
@@ -177,13 +172,8 @@ async fn a_json_patch_is_all_or_nothing() {
 
 #[tokio::test]
 async fn a_deletion_may_be_on_condition() {
-    let place = Place::open();
-    let api = Api::<Volume>::all(place.client().await);
-    let name = unique("vol");
-    let made = api
-        .create(&PostParams::default(), &volume(&name, "p"))
-        .await
-        .unwrap();
+    let (_place, api, made) = with_a_volume().await;
+    let name = made.metadata.name.clone().unwrap();
     let when = |uid: Option<String>, resource_version: Option<String>| {
         DeleteParams::default().preconditions(Preconditions {
             resource_version,

@@ -47,6 +47,8 @@ impl Process {
         let child = Command::new(program)
             .arg("--standalone")
             .arg(&self.dir)
+            // The API alone: nobody else writes what a test looks at.
+            .arg("--api-only")
             .arg("--listen")
             .arg(self.listen.to_string())
             .stdin(Stdio::null())

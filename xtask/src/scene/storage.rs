@@ -43,6 +43,8 @@ pub(crate) struct Agent<'a> {
     prefix: &'static str,
     /// How often it attaches programs that see I/Os end.
     copies: &'static str,
+    /// The API that it follows, instead of request files.
+    kubeconfig: Option<&'static str>,
 }
 
 /// A volume to ask for.
@@ -82,6 +84,15 @@ impl<'a> Agent<'a> {
             guest,
             prefix: "",
             copies: "all",
+            kubeconfig: None,
+        }
+    }
+
+    /// One that follows the API of a kubeconfig.
+    pub(crate) fn joined(guest: &'a Guest, kubeconfig: &'static str) -> Self {
+        Agent {
+            kubeconfig: Some(kubeconfig),
+            ..Agent::new(guest)
         }
     }
 
@@ -137,8 +148,12 @@ impl<'a> Agent<'a> {
     pub(crate) fn begin(&self) -> Result<()> {
         self.guest
             .sh(&format!("mkdir -p {REQUESTS} {RECORD} {STATUS}"))?;
+        let source = match self.kubeconfig {
+            Some(file) => format!("--kubeconfig {file}"),
+            None => format!("--requests {REQUESTS}"),
+        };
         let command = format!(
-            "{}weir-agent run --node {NODE} --requests {REQUESTS} --record {RECORD} \
+            "{}weir-agent run --node {NODE} {source} --record {RECORD} \
              --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64 --probe-copies {}",
             self.prefix, self.copies
         );

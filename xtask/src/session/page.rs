@@ -11,9 +11,11 @@ pub(super) const PARTS: &[Part] = &[
          <!-- Written by `cargo xtask session`: each command was run, and its output is what it wrote, with stand-ins for\n\
          times, ages and UIDs. Change it in xtask/src/session/page.rs. -->\n\n\
          ```\n\
-         $ weir-controller --standalone /var/lib/weir &\n\
+         $ weir-controller --standalone /var/lib/weir --api-only &\n\
          $ export KUBECONFIG=/var/lib/weir/admin.kubeconfig\n\
          ```\n\n\
+         Without `--api-only` it is the controller as well, which chooses a pool for each volume. Here a person does, so that\n\
+         each step can be seen.\n\n\
          `weir-controller --help` tells how agents on other machines get a kubeconfig of their own. `kubectl` 1.20 and\n\
          1.36 are tested; this is 1.36.\n\n\
          ## A pool\n\n",

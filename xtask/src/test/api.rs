@@ -75,6 +75,14 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
     }
     let kubectl = report.need("api: kubectl", || setup::kubectl(cache));
     let program = report.need("api: weir-controller", || workspace.controller());
+    if let Some(program) = &program {
+        report.case("api: weir", || {
+            let cargo = workspace.cargo().env("WEIR_CONTROLLER", program);
+            cargo
+                .args(["test", "-p", "weir-cli", "--test", "cluster"])
+                .show()
+        });
+    }
     if let (Some(kubectl), Some(program)) = (&kubectl, &program) {
         for one in kubectl {
             let server = report.need(&format!("kubectl {}: a server", one.version), || {
@@ -146,12 +154,11 @@ fn tell(
     let Some(mut person) = person else {
         return;
     };
-    for case in story::steps() {
-        let applies = case.version.is_none_or(|only| only == version) && (is_ours || !case.ours);
-        if applies {
-            report.case(&format!("{place}kubectl {version}: {}", case.args), || {
-                person.does(&case)
-            });
-        }
-    }
+    let steps = story::steps();
+    let steps = steps
+        .into_iter()
+        .filter(|case| case.version.is_none_or(|only| only == version) && (is_ours || !case.ours));
+    let title = format!("{place}kubectl {version}");
+    let named = steps.map(|case| (format!("{title}: {}", case.args), case));
+    report.story(&title, named, |case| person.does(&case));
 }

@@ -18,13 +18,13 @@ use crate::vm::disk::Disk;
 use crate::vm::machine::{Lab, Machine, Spec, address};
 
 /// Kills at random moments, in CI and in full.
-const KILLS: (u32, u32) = (60, 1000);
+const KILLS: (u32, u32) = (40, 1000);
 
 /// Lives in which the agent is ended at each fail point once, in CI and in full.
 const LIVES: (u32, u32) = (1, 6);
 
 /// Of how many parts of the fail points CI takes one, which the seed tells.
-const PARTS: u64 = 3;
+const PARTS: u64 = 6;
 
 /// How long one command inside a guest may take; only a guest that hangs takes that long.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
@@ -45,7 +45,7 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kills = if full { KILLS.1 } else { KILLS.0 };
     let (lives, part) = match full {
         true => (LIVES.1, "0/1".to_owned()),
-        false => (LIVES.0, format!("{}/{PARTS}", seed % PARTS)),
+        false => (LIVES.0, format!("{}/{PARTS}", scale.drawn(0, PARTS))),
     };
     let lives = format!("--lives {lives} --part {part}");
     let kill = format!("--seed {seed} --kills {kills}");

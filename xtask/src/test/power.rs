@@ -39,17 +39,20 @@ enum Sabotage {
 
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
+    // CI has time for one of the disks and one of the controls, which the seed tells.
     let rounds = if scale.full { 3 } else { 1 };
-    for round in 0..rounds {
+    for round in (0..rounds).filter(|_| scale.is_due(0, 0, 2)) {
         let seed = scale.seed.wrapping_add(round);
         let unflushed = Unflushed::Random { seed };
         let name = format!("{kernel} power: flushed writes and exports survive (seed {seed})");
         report.case(&name, || cut(lab, Sabotage::Nothing, unflushed));
     }
-    report.case(
-        &format!("{kernel} power: they survive the worst disk"),
-        || cut(lab, Sabotage::Nothing, Unflushed::Lost),
-    );
+    if scale.is_due(0, 1, 2) {
+        report.case(
+            &format!("{kernel} power: they survive the worst disk"),
+            || cut(lab, Sabotage::Nothing, Unflushed::Lost),
+        );
+    }
     report.case(
         &format!(
             "{kernel} power: a volatile cache ends old grants, unless the end was in good order"
@@ -60,9 +63,9 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
         (Sabotage::RecordWithoutFsync, "the export did not come back"),
         (Sabotage::FlushNotPassedOn, "was flushed and is not there"),
     ];
-    // CI has time for one of them, which the seed tells.
-    let is_due = |number: u64| scale.full || scale.seed % 2 == number;
-    let due = (0..).zip(controls).filter(|(number, _)| is_due(*number));
+    let due = (0..)
+        .zip(controls)
+        .filter(|(number, _)| scale.is_due(1, *number, 2));
     for (_, (sabotage, symptom)) in due {
         report.case(
             &format!("{kernel} power: negative control {sabotage:?}"),

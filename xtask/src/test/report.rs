@@ -55,11 +55,34 @@ impl Report {
         reported.collect()
     }
 
+    /// Runs many short cases, one after the other. Each is printed as it ends; the results have one line for all that
+    /// went well.
+    pub(crate) fn story<S>(
+        &mut self,
+        title: &str,
+        steps: impl IntoIterator<Item = (String, S)>,
+        mut take: impl FnMut(S) -> Result<()>,
+    ) {
+        let (mut well, mut total) = (0, 0.0);
+        for (name, step) in steps {
+            let (seconds, outcome) = timed(&name, || take(step));
+            if outcome.is_err() {
+                self.ended(&name, (seconds, outcome));
+                continue;
+            }
+            self.passed += 1;
+            print_line(&ok(&name, seconds));
+            well += 1;
+            total += seconds;
+        }
+        self.line(format!("{title}: {well} commands ok ({total:.1} s)"));
+    }
+
     fn ended<T>(&mut self, name: &str, (seconds, outcome): (f32, Result<T>)) -> Option<T> {
         match outcome {
             Ok(value) => {
                 self.passed += 1;
-                self.line(format!("test {name} ... ok ({seconds:.1} s)"));
+                self.line(ok(name, seconds));
                 Some(value)
             }
             Err(error) => {
@@ -110,6 +133,10 @@ impl Report {
     }
 }
 
+fn ok(name: &str, seconds: f32) -> String {
+    format!("test {name} ... ok ({seconds:.1} s)")
+}
+
 /// Says that a case begins and runs it; the seconds it took, and how it ended.
 fn timed<T>(name: &str, run: impl FnOnce() -> Result<T>) -> (f32, Result<T>) {
     eprintln!("weir: {name} ...");
@@ -124,4 +151,29 @@ fn timed<T>(name: &str, run: impl FnOnce() -> Result<T>) -> (f32, Result<T>) {
 )]
 fn print_line(line: &str) {
     println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen red with: the line of a failed step printed only.
+    #[test]
+    fn a_story_is_one_line_and_one_for_each_step_that_failed() {
+        let mut report = Report::new();
+        let steps = [("a", true), ("b", false), ("c", true)]
+            .map(|(name, is_well)| (name.to_owned(), is_well));
+        report.story("kubectl", steps, |is_well| match is_well {
+            true => Ok(()),
+            false => bail!("no"),
+        });
+        assert_eq!(
+            report.lines(),
+            [
+                "test b ... FAILED (0.0 s)",
+                "kubectl: 2 commands ok (0.0 s)",
+                "2 passed, 1 failed"
+            ],
+        );
+    }
 }

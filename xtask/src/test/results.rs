@@ -28,7 +28,7 @@ impl Source {
     }
 }
 
-/// Replaces the section of this area, or adds it.
+/// Replaces the section of this area (of this kernel, if it is only one), or adds it.
 pub(crate) fn write(
     root: &Path,
     Source(source): &Source,
@@ -40,15 +40,19 @@ pub(crate) fn write(
     let path = root.join("RESULTS.md");
     let old = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
     let date = Cmd::new("date").args(["-u", "+%Y-%m-%d"]).read()?;
+    let name = format!("{area:?}").to_lowercase();
+    // One kernel of several never replaces what all of them showed.
+    let title = match kernels {
+        [only] if area != Area::Host => format!("## {name}, {only}\n"),
+        _ => format!("## {name}\n"),
+    };
     let kernels: Vec<_> = kernels.iter().map(ToString::to_string).collect();
     let kernels = match kernels.is_empty() {
         true => String::new(),
         false => format!(" kernels {},", kernels.join(", ")),
     };
-    let title = format!("## {}\n", format!("{area:?}").to_lowercase());
     let section = format!(
-        "{title}\n`cargo xtask test {} --full`, commit {source}, {},{kernels} seed {seed}\n\n```\n{}\n```\n",
-        format!("{area:?}").to_lowercase(),
+        "{title}\n`cargo xtask test {name} --full`, commit {source}, {},{kernels} seed {seed}\n\n```\n{}\n```\n",
         date.trim(),
         report.lines().join("\n"),
     );

@@ -30,6 +30,6 @@ pub(crate) fn make(programs: &[PathBuf], deploy: &Path, image: &Path) -> Result<
         .args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"])
         .arg(dir.path())
         .arg(image)
-        .arg("256M")
+        .arg("512M")
         .run()
 }

@@ -83,6 +83,8 @@ const CONTROLLER: &[Rule] = &[
 const AGENT: &[Rule] = &[
     rule(READ, "weir.dev", &["storagepools", "volumes"]),
     rule(READ, "", &["nodes"]),
+    // The UID of kube-system tells which cluster this is.
+    rule(&["get"], "", &["namespaces"]),
     only(
         Condition::PoolOfNode,
         rule(&["create"], "weir.dev", &["storagepools"]),

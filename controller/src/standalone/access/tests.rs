@@ -67,7 +67,7 @@ fn the_table_says_who_may_do_what() {
         ]),
         (agent, [
             "GLW?----", "?---??--", "GLW-----", "?---??--", "--------", "--------", "GLW-----", "--------",
-            "--------", "---???--", "---???--", "?--???--", "--------", "---C----",
+            "G-------", "---???--", "---???--", "?--???--", "--------", "---C----",
         ]),
         (Identity::CsiController, reserved()),
         ("csi-node:n1".parse().unwrap(), reserved()),
@@ -139,10 +139,12 @@ fn paths_are_open_by_row() {
 fn a_lease_is_its_nodes_by_name_alone() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
     let rows = [
-        ("kube-node-lease", "n1", Decision::Allowed),
-        ("kube-node-lease", "n2", Decision::Denied),
-        ("kube-system", "n1", Decision::Denied),
-        ("", "n1", Decision::Denied),
+        ("kube-node-lease", "weir-n1", Decision::Allowed),
+        ("kube-node-lease", "weir-n2", Decision::Denied),
+        // A kubelet's.
+        ("kube-node-lease", "n1", Decision::Denied),
+        ("kube-system", "weir-n1", Decision::Denied),
+        ("", "weir-n1", Decision::Denied),
         ("kube-node-lease", "", Decision::If(Condition::LeaseOfNode)),
     ];
     for (namespace, name, expected) in rows {
@@ -178,17 +180,28 @@ fn conditions_look_at_the_object() {
         (Condition::VolumeOfNode, &volume, None, false),
         (
             Condition::LeaseOfNode,
-            &lease("kube-node-lease", "n1"),
+            &lease("kube-node-lease", "weir-n1"),
             None,
             true,
         ),
         (
             Condition::LeaseOfNode,
-            &lease("kube-node-lease", "n2"),
+            &lease("kube-node-lease", "weir-n2"),
             None,
             false,
         ),
-        (Condition::LeaseOfNode, &lease("default", "n1"), None, false),
+        (
+            Condition::LeaseOfNode,
+            &lease("kube-node-lease", "n1"),
+            None,
+            false,
+        ),
+        (
+            Condition::LeaseOfNode,
+            &lease("default", "weir-n1"),
+            None,
+            false,
+        ),
         (
             Condition::EventOfNode,
             &json!({"reportingInstance": "n1"}),

@@ -1,13 +1,15 @@
 //! Version 2, as old versions of kubectl want it: protobuf, of gnostic's messages.
 //!
-//! They look in it for a `patch` operation with a parameter `dryRun` before they ask for a dry run. There
-//! are no schemas: with them they would validate by themselves, by rules that are older than ours; without
-//! them they leave it to the server, and only `kubectl explain` misses them.
+//! They look in it for a `patch` operation with a parameter `dryRun` before they ask for a dry run, and for
+//! schemas, to explain and to validate by.
+
+mod schema;
 
 use prost::Message;
 use serde_json::json;
 
 use crate::standalone::resource::Resource;
+use schema::Definitions;
 
 #[derive(Clone, PartialEq, Message)]
 struct Document {
@@ -15,6 +17,8 @@ struct Document {
     swagger: String,
     #[prost(message, optional, tag = "8")]
     paths: Option<Paths>,
+    #[prost(message, optional, tag = "9")]
+    definitions: Option<Definitions>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -92,6 +96,7 @@ struct Any {
 #[must_use]
 pub fn v2(resources: &[impl AsRef<Resource>]) -> Vec<u8> {
     let resources = resources.iter().map(AsRef::as_ref);
+    let definitions = Definitions::of(resources.clone());
     let path = resources
         .filter(|resource: &&Resource| !resource.is_always_empty)
         .map(|resource| NamedPath {
@@ -105,6 +110,7 @@ pub fn v2(resources: &[impl AsRef<Resource>]) -> Vec<u8> {
         paths: Some(Paths {
             path: path.collect(),
         }),
+        definitions: Some(definitions).filter(|all| !all.named.is_empty()),
     };
     document.encode_to_vec()
 }
@@ -170,5 +176,32 @@ mod tests {
         assert_eq!(patch.parameters.len(), 2);
         let extension = patch.vendor_extension[0].value.as_ref().unwrap();
         assert!(extension.yaml.contains("\"kind\":\"Lease\""));
+        assert_eq!(document.definitions, None, "kubectl knows them better");
+    }
+
+    #[test]
+    fn our_own_kinds_are_described_field_by_field() {
+        let kinds: Vec<_> = crate::standalone::fixtures::resources()
+            .into_iter()
+            .map(std::sync::Arc::new)
+            .collect();
+        let document = Document::decode(v2(&kinds).as_slice()).unwrap();
+        let named = document.definitions.unwrap().named;
+        let find = |named: &[schema::NamedSchema], name: &str| {
+            let found = named.iter().find(|one| one.name == name);
+            found.and_then(|one| one.value.clone()).unwrap()
+        };
+        let volume = find(&named, "dev.weir.v1alpha1.Volume");
+        let kind = volume.vendor_extension[0].value.as_ref().unwrap();
+        assert!(kind.yaml.starts_with('[') && kind.yaml.contains("\"kind\":\"Volume\""));
+        let fields = volume.properties.unwrap().named;
+        let metadata = find(&fields, "metadata").reference;
+        let metadata = find(&named, metadata.strip_prefix("#/definitions/").unwrap());
+        let labels = find(&metadata.properties.unwrap().named, "labels");
+        assert_eq!(labels.kind.unwrap().value, ["object"]);
+        let spec = find(&fields, "spec");
+        assert!(spec.required.contains(&"poolName".to_owned()), "{spec:?}");
+        let size = find(&spec.properties.unwrap().named, "sizeBytes");
+        assert_eq!(size.kind.unwrap().value, ["integer"]);
     }
 }

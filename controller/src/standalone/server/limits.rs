@@ -47,6 +47,8 @@ pub struct Limits {
     pub patience: Duration,
     /// How often a watch is told how far it is.
     pub bookmark: Duration,
+    /// How long an event is kept that nobody writes to: an hour, as by a real API server.
+    pub event_life: Duration,
     /// How long connections are waited for at the end.
     pub farewell: Duration,
 }
@@ -71,6 +73,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             patience: Duration::from_secs(5),
             bookmark: Duration::from_secs(60),
+            event_life: Duration::from_secs(60 * 60),
             farewell: Duration::from_secs(10),
         }
     }

@@ -80,26 +80,35 @@ pub(super) async fn list(api: &Api, asked: &Asked) -> Answered {
         permit = Some(api.gates.large_list().await?);
         page = self::page(api, asked, &options, options.limit.unwrap_or(0))?;
     }
+    let mut response = items(asked, &options, page);
+    response.body_mut().hold(permit);
+    Ok(response)
+}
+
+/// What a list says of itself: of which revision it is, and how to go on.
+fn metadata(options: &ListOptions, page: &Page) -> Value {
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
-    if let Some((namespace, name)) = page.next {
-        let revision = Some(page.revision.0);
+    if let Some((namespace, name)) = &page.next {
         let token = Token {
-            revision,
-            namespace,
-            name,
+            revision: Some(page.revision.0),
+            namespace: namespace.clone(),
+            name: name.clone(),
         };
         metadata["continue"] = token.to_text().into();
         if let (Some(remaining), false) = (page.remaining, options.is_selective) {
             metadata["remainingItemCount"] = remaining.into();
         }
     }
-    let mut response = items(asked, &metadata, page.items);
-    response.body_mut().hold(permit);
-    Ok(response)
+    metadata
 }
 
 /// A page of what was asked for; 0 as limit: all of it.
-fn page(api: &Api, asked: &Asked, options: &ListOptions, limit: usize) -> Result<Page, ApiError> {
+pub(super) fn page(
+    api: &Api,
+    asked: &Asked,
+    options: &ListOptions,
+    limit: usize,
+) -> Result<Page, ApiError> {
     let scope = asked.scope();
     let (keep, hint) = (keep(options), hint(asked, options));
     let query = store::Query {
@@ -120,8 +129,11 @@ fn page(api: &Api, asked: &Asked, options: &ListOptions, limit: usize) -> Result
             after: Some(&after),
             ..query
         };
-        let page = api.store.page(&query, token.revision.map(Revision));
-        return page.map_err(|_| {
+        let at = token.revision.map(Revision);
+        // One from the future is of a store that was here before: its list can't be gone on with either.
+        let is_known = at.is_none_or(|at| at <= api.store.revision());
+        let page = is_known.then(|| api.store.page(&query, at).ok());
+        return page.flatten().ok_or_else(|| {
             let (namespace, name) = after;
             let token = Token {
                 revision: None,
@@ -194,10 +206,11 @@ pub(super) fn refuse_future(api: &Api, wanted: Option<u64>) -> Result<(), ApiErr
     }
 }
 
-/// Objects as a list.
-pub(super) fn items(asked: &Asked, metadata: &Value, items: Vec<Stored>) -> Response<Body> {
-    let presenter = &asked.presenter;
-    let (head, tail) = presenter.envelope(metadata, items.is_empty());
+/// A page as a list.
+pub(super) fn items(asked: &Asked, options: &ListOptions, page: Page) -> Response<Body> {
+    let (presenter, metadata) = (&asked.presenter, metadata(options, &page));
+    let items = page.items;
+    let (head, tail) = presenter.envelope(&metadata, items.is_empty());
     let is_yaml = presenter.form.encoding == Encoding::Yaml
         && !matches!(presenter.form.shape, Shape::Table { .. });
     let media = if is_yaml {

@@ -160,12 +160,12 @@ pub(super) async fn one(
     Err(ApiError::stale(&of, &name))
 }
 
-/// `deletecollection`: answers with what was deleted.
+/// `deletecollection`: what a list with the same options shows is deleted, and answered with.
 pub(super) async fn collection(api: &Arc<Api>, asked: &Asked, intake: &Intake) -> Answered {
     let deletion = parse(asked, intake)?;
     let options = ListOptions::parse(&asked.query, &asked.resource)?;
     let permit = api.gates.large_list().await?;
-    let page = read::current(api, asked, &options, options.limit.unwrap_or(0))?;
+    let page = read::page(api, asked, &options, options.limit.unwrap_or(0))?;
     for item in &page.items {
         asked.check(api, &change::object(item))?;
     }
@@ -179,8 +179,7 @@ pub(super) async fn collection(api: &Arc<Api>, asked: &Asked, intake: &Intake) -
         )
         .await?;
     }
-    let metadata = json!({"resourceVersion": page.revision.to_string()});
-    let mut response = read::items(asked, &metadata, page.items);
+    let mut response = read::items(asked, &options, page);
     response.body_mut().hold(Some(permit));
     Ok(response)
 }

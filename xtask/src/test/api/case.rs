@@ -23,7 +23,7 @@ pub(crate) struct Case {
     pub(crate) ours: bool,
     /// Under which name its output is kept for later ones.
     pub(crate) keep: Option<&'static str>,
-    /// Done while it runs, once it has written its first line; then it must write the rest.
+    /// Done while it runs, once it waits for changes; then it must write the rest.
     pub(crate) meanwhile: Vec<&'static str>,
     /// It goes on until it is ended.
     pub(crate) endless: bool,
@@ -104,6 +104,11 @@ impl Case {
     pub(crate) fn watching(mut self, commands: &[&'static str]) -> Self {
         self.endless = true;
         self.meanwhile(commands)
+    }
+
+    /// Whether it writes what there is before it waits for changes.
+    pub(crate) fn speaks_first(&self) -> bool {
+        self.endless && !self.args.contains("--watch-only")
     }
 
     /// What is missing in what was written, or should not be there.

@@ -16,9 +16,8 @@ use crate::setup::kubectl::Kubectl;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a command that waits, and says nothing before, is left to begin. It only decides whether it finds the change
-/// when it looks first or sees it come.
-const HEAD_START: Duration = Duration::from_millis(700);
+/// Makes kubectl note each request once its answer has begun.
+const NOTE_REQUESTS: &str = "-v=6";
 
 /// Who it is.
 pub(crate) struct Person<'a> {
@@ -58,19 +57,14 @@ impl<'a> Person<'a> {
             true => self.newest,
             false => self.kubectl,
         };
-        let mut running = self.start(kubectl, case.args, case.stdin, case.editor)?;
+        let is_silent = !case.meanwhile.is_empty() && !case.speaks_first();
+        let args = match is_silent {
+            true => format!("{} {NOTE_REQUESTS}", case.args),
+            false => case.args.to_owned(),
+        };
+        let mut running = self.start(kubectl, &args, case.stdin, case.editor)?;
         if !case.meanwhile.is_empty() {
-            let begun = Instant::now();
-            // It says nothing until something happens.
-            let is_silent = case.args.contains("--watch-only");
-            while running.wrote()?.is_empty()
-                && (case.endless && !is_silent || begun.elapsed() < HEAD_START)
-            {
-                if running.child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
-                    break;
-                }
-                sleep(Duration::from_millis(20));
-            }
+            running.waits_for_changes(is_silent)?;
             for args in &case.meanwhile {
                 let mut other = self.start(self.newest, args, None, None)?;
                 let code = other.end(PATIENCE)?;
@@ -145,6 +139,26 @@ impl Running {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Waits until no change can escape it any more: it wrote what it listed, and watches from there; or, if it is
+    /// silent, it noted that a watch was answered.
+    fn waits_for_changes(&mut self, is_silent: bool) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let wrote = self.wrote()?;
+            let waits = match is_silent {
+                true => wrote.lines().any(is_watch_answered),
+                false => !wrote.is_empty(),
+            };
+            if waits {
+                return Ok(());
+            }
+            if self.child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
+                bail!("it does not wait for changes:\n{wrote}");
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits for its end.
     fn end(&mut self, patience: Duration) -> Result<Option<i32>> {
         let begun = Instant::now();
@@ -181,6 +195,31 @@ fn watched(running: &mut Running, case: &Case) -> Result<()> {
                 bail!("{complaint} in:\n{wrote}")
             }
             Some(_) => sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Whether kubectl notes here that a watch has begun. Both ways of saying so have the target before the code.
+fn is_watch_answered(line: &str) -> bool {
+    line.split_once("watch=true")
+        .is_some_and(|(_, rest)| rest.contains("200 OK"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_a_watch_is_told_from_what_else_is_noted() {
+        let old = "I1127 21:00:00.000000   1 round_trippers.go:445] GET https://x/volumes?watch=true 200 OK in 1 milliseconds";
+        let new = "I1127 21:00:00.000000   1 helper.go:1] \"Response\" verb=\"GET\" url=\"https://x?watch=true\" status=\"200 OK\" milliseconds=1";
+        assert!(is_watch_answered(old) && is_watch_answered(new));
+        for other in [
+            "GET https://x/volumes?limit=500 200 OK in 1 milliseconds",
+            "GET https://x/volumes?watch=true 422 Unprocessable Entity in 1 milliseconds",
+            "volume.weir.dev/vol-a",
+        ] {
+            assert!(!is_watch_answered(other), "{other}");
         }
     }
 }

@@ -27,6 +27,8 @@ impl Server {
         let child = Command::new(program)
             .arg("--standalone")
             .arg(dir.path())
+            // The API alone: nobody else writes what a test looks at.
+            .arg("--api-only")
             .args(["--listen", &listen.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

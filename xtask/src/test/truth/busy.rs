@@ -21,7 +21,8 @@ pub(super) const BUSY: Wish<'_> = Wish {
 };
 
 /// Two local volumes at once, as fast as they go: the kernel skips ends, until the agent sees that and attaches more
-/// programs. Until then each of them is known to be lost, and from then on none is.
+/// programs. Until then each of them is known to be lost, and from then on none is. Where programs can be preempted (7.3, see
+/// ARCHITECTURE.md), the kernel skips beginnings as well, now and then: those are as many at most as it says.
 ///
 /// Seen red with: `is_skipped` false in `Groups::attach_copies`; and with `ENDS` = 1 in `probe::groups`.
 pub(super) fn busy(pair: &Pair, agent: &Agent<'_>, scale: Scale) -> Result<()> {
@@ -55,7 +56,13 @@ fn busy_until_exact(guest: &Guest, agent: &Agent<'_>, scale: Scale) -> Result<()
             guest.wait_for("ls /sys/fs/bpf/weir/v*/links-*/bio_complete-3", PATIENCE)?;
             // Each copy is still skipped now and then, but not all of them for one end: what is told of skips is a bound.
             let missed = busy_once(guest, agent, &devices, ios)?;
-            return expect("I/Os that are missing with all copies", &missed.ios, &0.0);
+            ensure!(
+                missed.ios <= missed.unbegun,
+                "with all copies {} I/Os are missing, and {} beginnings were skipped",
+                missed.ios,
+                missed.unbegun
+            );
+            return Ok(());
         }
     }
     // Nothing was skipped, and nothing is missing.
@@ -68,6 +75,8 @@ struct Missed {
     ios: f64,
     /// Ends, as the agent tells.
     skipped: f64,
+    /// Beginnings, likewise.
+    unbegun: f64,
 }
 
 fn busy_once(guest: &Guest, agent: &Agent<'_>, devices: &[String; 2], ios: u32) -> Result<Missed> {
@@ -90,13 +99,13 @@ fn busy_once(guest: &Guest, agent: &Agent<'_>, devices: &[String; 2], ios: u32) 
         runs.into_iter().map(join).collect::<Result<Vec<_>>>()
     })?;
     let after = agent.scrape()?;
-    let ends = |scrape: &Exposition| {
-        ["bio_complete", "rq_complete"]
-            .map(|program| scrape.sum("weir_probe_skipped_total", &[("program", program)]))
-            .iter()
-            .sum::<f64>()
+    let skipped = |program| {
+        let labels = [("program", program)];
+        after.sum("weir_probe_skipped_total", &labels)
+            - before.sum("weir_probe_skipped_total", &labels)
     };
-    let skipped = ends(&after) - ends(&before);
+    let unbegun = skipped("bio_queue");
+    let skipped = skipped("bio_complete") + skipped("rq_complete");
     let mut missing = 0;
     for (wish, fio) in [LOCAL, BUSY].iter().zip(&outcomes) {
         expect("fio's errors", &fio.errors, &0)?;
@@ -113,9 +122,9 @@ fn busy_once(guest: &Guest, agent: &Agent<'_>, devices: &[String; 2], ios: u32) 
     let missing = missing as f64;
     let known = lost(&after) - lost(&before);
     ensure!(
-        missing <= known && missing <= skipped,
-        "{missing} I/Os are missing, {known} are known to be lost, {skipped} ends were skipped; dropped: {:?}, before: {:?}; \
-         skipped: {:?}, before: {:?}",
+        missing <= known + unbegun && missing <= skipped + unbegun,
+        "{missing} I/Os are missing, {known} are known to be lost, {skipped} ends and {unbegun} beginnings were skipped; \
+         dropped: {:?}, before: {:?}; skipped: {:?}, before: {:?}",
         dropped_by(&after),
         dropped_by(&before),
         skipped_by(&after),
@@ -124,6 +133,7 @@ fn busy_once(guest: &Guest, agent: &Agent<'_>, devices: &[String; 2], ios: u32) 
     Ok(Missed {
         ios: missing,
         skipped,
+        unbegun,
     })
 }
 

@@ -87,9 +87,17 @@ pub(super) fn describe() -> Vec<Case> {
         run("explain lease.spec")
             .only("1.36")
             .says(&["GROUP: coordination.k8s.io", "FIELD: spec <*>"]),
-        refuse("explain wvol.spec.bogus")
-            .only("1.36")
-            .says(&["*field \"bogus\" does not exist"]),
+        refuse("explain wvol.spec.bogus").says(&["*field \"bogus\" does not exist"]),
+        run("explain wpool").only("1.20").says(&[
+            "KIND: StoragePool",
+            "VERSION: weir.dev/v1alpha1",
+            "metadata <Object>",
+            "spec <Object> -required-",
+        ]),
+        run("explain wvol.spec.attachments.nodeName")
+            .only("1.20")
+            .says(&["KIND: Volume", "FIELD: nodeName <string>"]),
+        run("explain wvol.metadata.labels").says(&["FIELD: labels <map[string]string>*"]),
     ]
 }
 

@@ -1,113 +1,105 @@
 //! What is given to kubectl.
 
 /// A pool.
-pub(super) const POOL_A: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: StoragePool
-metadata:
-  name: pool-a
-  labels: {tier: fast}
-spec:
-  nodeName: node-1
-  engine: {kernel: {volumeGroup: fast, devices: [/dev/sdb]}}
-"#;
+macro_rules! pool {
+    (name: $name:literal, node: $node:literal, tier: $tier:literal, device: $device:literal) => {
+        concat!(
+            "apiVersion: weir.dev/v1alpha1\nkind: StoragePool\n",
+            "metadata: {name: ",
+            $name,
+            ", labels: {tier: ",
+            $tier,
+            "}}\n",
+            "spec:\n  nodeName: ",
+            $node,
+            "\n",
+            "  engine: {kernel: {volumeGroup: ",
+            $tier,
+            ", devices: [",
+            $device,
+            "]}}\n",
+        )
+    };
+}
+
+/// A volume; more of its metadata and its spec as lines of YAML.
+macro_rules! volume {
+    (
+        name: $name:literal, id: $id:literal, bytes: $bytes:literal
+        $(, metadata: $metadata:literal)? $(, spec: $spec:literal)?
+    ) => {
+        concat!(
+            "apiVersion: weir.dev/v1alpha1\nkind: Volume\n",
+            "metadata:\n  name: ", $name, "\n", $("  ", $metadata, "\n",)?
+            "spec:\n  id: ", $id, "\n  capacityBytes: ", $bytes, "\n", $("  ", $spec, "\n",)?
+        )
+    };
+}
+
+/// A pool.
+pub(super) const POOL_A: &str =
+    pool!(name: "pool-a", node: "node-1", tier: "fast", device: "/dev/sdb");
 
 /// Another one, elsewhere.
-pub(super) const POOL_B: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: StoragePool
-metadata:
-  name: pool-b
-  labels: {tier: slow}
-spec:
-  nodeName: node-2
-  engine: {kernel: {volumeGroup: slow, devices: [/dev/sdc]}}
-"#;
+pub(super) const POOL_B: &str =
+    pool!(name: "pool-b", node: "node-2", tier: "slow", device: "/dev/sdc");
 
 /// A volume.
-pub(super) const VOLUME_A: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-a
-spec:
-  id: 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90
-  capacityBytes: 1073741824
-  poolName: pool-a
-"#;
+pub(super) const VOLUME_A: &str = volume!(
+    name: "vol-a",
+    id: "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90",
+    bytes: 1_073_741_824,
+    spec: "poolName: pool-a"
+);
 
 /// The same, grown.
-pub(super) const VOLUME_A_GROWN: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-a
-spec:
-  id: 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90
-  capacityBytes: 2147483648
-  poolName: pool-a
-"#;
+pub(super) const VOLUME_A_GROWN: &str = volume!(
+    name: "vol-a",
+    id: "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90",
+    bytes: 2_147_483_648,
+    spec: "poolName: pool-a"
+);
+
+/// The same as somebody read it long ago.
+pub(super) const VOLUME_STALE: &str = volume!(
+    name: "vol-a",
+    id: "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90",
+    bytes: 4_294_967_296,
+    metadata: "resourceVersion: '1'",
+    spec: "poolName: pool-a"
+);
 
 /// Another one.
-pub(super) const VOLUME_B: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-b
-spec:
-  id: 0c9d1f54-0c52-4a57-8f9d-0d5d1f6b2a11
-  capacityBytes: 1073741824
-  poolName: pool-b
-"#;
+pub(super) const VOLUME_B: &str = volume!(
+    name: "vol-b",
+    id: "0c9d1f54-0c52-4a57-8f9d-0d5d1f6b2a11",
+    bytes: 1_073_741_824,
+    spec: "poolName: pool-b"
+);
 
 /// One that somebody has to clean up after.
-pub(super) const VOLUME_HELD: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-held
-  finalizers: [weir.dev/test]
-spec:
-  id: 5b1f64a4-44a0-4c6c-8d0e-6f4f3e6f9a3c
-  capacityBytes: 1073741824
-"#;
+pub(super) const VOLUME_HELD: &str = volume!(
+    name: "vol-held",
+    id: "5b1f64a4-44a0-4c6c-8d0e-6f4f3e6f9a3c",
+    bytes: 1_073_741_824,
+    metadata: "finalizers: [weir.dev/test]"
+);
 
 /// One with much wrong.
-pub(super) const VOLUME_WRONG: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-wrong
-spec:
-  id: 5b1f64a4-44a0-4c6c-8d0e-6f4f3e6f9a3d
-  capacityBytes: 0
-  engine: tape
-"#;
+pub(super) const VOLUME_WRONG: &str = volume!(
+    name: "vol-wrong",
+    id: "5b1f64a4-44a0-4c6c-8d0e-6f4f3e6f9a3d",
+    bytes: 0,
+    spec: "engine: tape"
+);
 
 /// One with a field that there is not.
-pub(super) const VOLUME_UNKNOWN: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-unknown
-spec:
-  id: 5b1f64a4-44a0-4c6c-8d0e-6f4f3e6f9a3e
-  capacityBytes: 1073741824
-  bogus: 1
-"#;
-
-/// The first volume as somebody read it long ago.
-pub(super) const VOLUME_STALE: &str = r#"
-apiVersion: weir.dev/v1alpha1
-kind: Volume
-metadata:
-  name: vol-a
-  resourceVersion: "1"
-spec:
-  id: 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90
-  capacityBytes: 4294967296
-  poolName: pool-a
-"#;
+pub(super) const VOLUME_UNKNOWN: &str = volume!(
+    name: "vol-unknown",
+    id: "5b1f64a4-44a0-4c6c-8d0e-6f4f3e6f9a3e",
+    bytes: 1_073_741_824,
+    spec: "bogus: 1"
+);
 
 /// A leader's lease.
 pub(super) const LEASE: &str = r#"

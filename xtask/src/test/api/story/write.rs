@@ -58,6 +58,11 @@ pub(super) fn apply() -> Vec<Case> {
             .only("1.36")
             .with(VOLUME_UNKNOWN)
             .says(&["*strict decoding error: unknown field \"spec.bogus\""]),
+        // It looks by itself, by the schemas that it was given.
+        refuse("apply -f -")
+            .only("1.20")
+            .with(VOLUME_UNKNOWN)
+            .says(&["*unknown field \"bogus\" in dev.weir.v1alpha1.Volume.spec*"]),
         run("apply -f - --validate=warn --dry-run=server")
             .only("1.36")
             .with(VOLUME_UNKNOWN)

@@ -1,0 +1,283 @@
+//! What is known of an API: pure data, and what it comes to for the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_api::names::ObjectName;
+use weir_api::parse::Request;
+
+use super::known::{Kind, Known};
+use crate::cluster::ClusterId;
+use crate::requests::{Invalid, Requests};
+
+/// What one watch is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// This node's StoragePools.
+    Pools,
+    /// The Volumes of a pool.
+    Volumes(ObjectName),
+}
+
+impl Place {
+    /// The kind of its objects.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Place::Pools => Kind::Pool,
+            Place::Volumes(_) => Kind::Volume,
+        }
+    }
+}
+
+/// What a change came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// Something else is asked for than before, or it became known that nothing is.
+    pub(super) asks: bool,
+    /// A status is not what it was.
+    pub(super) status: bool,
+}
+
+/// Objects by name; `None` until they were listed completely.
+type Shelf = Option<BTreeMap<String, Known>>;
+
+/// All that is known.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    cluster: Option<ClusterId>,
+    pools: Shelf,
+    volumes: BTreeMap<ObjectName, Shelf>,
+    /// The pools that the node holds, once it was looked at: volumes of theirs may be asked for although the
+    /// pool is not.
+    kept: Option<BTreeSet<ObjectName>>,
+}
+
+impl Cache {
+    /// The pools whose volumes are to be followed.
+    pub(super) fn watched(&self) -> BTreeSet<ObjectName> {
+        let listed = self.pools.iter().flat_map(BTreeMap::values);
+        let listed = listed.filter_map(Known::object_name);
+        listed.chain(self.kept.iter().flatten().cloned()).collect()
+    }
+
+    /// Takes a complete list. If it is another cluster's than what is known, all that is known was that other
+    /// one's, and is unknown now.
+    pub(super) fn listed(
+        &mut self,
+        place: &Place,
+        cluster: ClusterId,
+        objects: Vec<Known>,
+    ) -> Effect {
+        let is_other = self.cluster != Some(cluster);
+        if is_other {
+            *self = Cache {
+                cluster: Some(cluster),
+                kept: self.kept.take(),
+                ..Cache::default()
+            };
+        }
+        let unknown = self.unknown().is_some();
+        let names = objects.into_iter().map(|known| (known.name.clone(), known));
+        let new: BTreeMap<String, Known> = names.collect();
+        let shelf = self.shelf(place);
+        let is_same = shelf.as_ref().is_some_and(|old| asks(old) == asks(&new));
+        *shelf = Some(new);
+        self.forget_unwatched();
+        Effect {
+            asks: is_other || !is_same || unknown != self.unknown().is_some(),
+            status: true,
+        }
+    }
+
+    /// Takes an object's new state. `None`: its place is not listed, in that cluster.
+    pub(super) fn changed(
+        &mut self,
+        place: &Place,
+        cluster: ClusterId,
+        new: Known,
+    ) -> Option<Effect> {
+        self.with(place, cluster, |shelf| match shelf.get_mut(&new.name) {
+            Some(old) if new.is_older_than(old) => Effect::default(),
+            Some(old) => {
+                let effect = Effect {
+                    asks: old.asked != new.asked,
+                    status: old.status != new.status || old.uid != new.uid,
+                };
+                *old = new;
+                effect
+            }
+            None => {
+                shelf.insert(new.name.clone(), new);
+                Effect {
+                    asks: true,
+                    status: true,
+                }
+            }
+        })
+    }
+
+    /// Takes that an object is gone, or in this place no more.
+    pub(super) fn gone(
+        &mut self,
+        place: &Place,
+        cluster: ClusterId,
+        old: &Known,
+    ) -> Option<Effect> {
+        self.with(place, cluster, |shelf| {
+            let is_this = shelf
+                .get(&old.name)
+                .is_some_and(|known| known.uid == old.uid);
+            if is_this {
+                shelf.remove(&old.name);
+            }
+            Effect {
+                asks: is_this,
+                status: false,
+            }
+        })
+    }
+
+    /// Takes which pools the node holds.
+    pub(super) fn keeps(&mut self, pools: BTreeSet<ObjectName>) -> Effect {
+        let unknown = self.unknown().is_some();
+        self.kept = Some(pools);
+        self.forget_unwatched();
+        Effect {
+            asks: unknown != self.unknown().is_some(),
+            status: false,
+        }
+    }
+
+    /// An object, wherever it is. Of a volume that is on its way from one pool to another, the newer state.
+    pub(super) fn known(&self, kind: Kind, name: &str) -> Option<&Known> {
+        let shelves: Vec<&Shelf> = match kind {
+            Kind::Pool => vec![&self.pools],
+            Kind::Volume => self.volumes.values().collect(),
+        };
+        let found = shelves
+            .into_iter()
+            .flatten()
+            .filter_map(|shelf| shelf.get(name));
+        found.reduce(|one, other| if one.is_older_than(other) { other } else { one })
+    }
+
+    /// Every object of a kind.
+    pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = &Known> {
+        let (pools, volumes) = match kind {
+            Kind::Pool => (Some(&self.pools), None),
+            Kind::Volume => (None, Some(self.volumes.values())),
+        };
+        let shelves = pools.into_iter().chain(volumes.into_iter().flatten());
+        shelves.flatten().flat_map(BTreeMap::values)
+    }
+
+    /// Takes what the API answered to a write of ours, before a watch tells.
+    pub(super) fn wrote(&mut self, kind: Kind, new: Known) {
+        let shelves = match kind {
+            Kind::Pool => vec![&mut self.pools],
+            Kind::Volume => self.volumes.values_mut().collect(),
+        };
+        for shelf in shelves.into_iter().flatten() {
+            if let Some(old) = shelf.get_mut(&new.name)
+                && old.uid == new.uid
+                && !new.is_older_than(old)
+            {
+                // What it asks for is left to the watch, which wakes the engine.
+                old.version.clone_from(&new.version);
+                old.status.clone_from(&new.status);
+            }
+        }
+    }
+
+    /// What is asked for, as far as it is known.
+    pub(super) fn requests(&self) -> Requests {
+        let mut requests = Requests {
+            cluster: self.cluster,
+            unreadable: self.unknown(),
+            ..Requests::default()
+        };
+        for kind in [Kind::Pool, Kind::Volume] {
+            for known in self.all(kind) {
+                let is_newest = self.known(kind, &known.name) == Some(known);
+                if is_newest {
+                    ask(&mut requests, kind, known);
+                }
+            }
+        }
+        requests
+    }
+
+    /// What is not known yet, if anything.
+    fn unknown(&self) -> Option<String> {
+        if self.cluster.is_none() || self.pools.is_none() {
+            return Some("the API has not said yet which pools are this node's".to_owned());
+        }
+        if self.kept.is_none() {
+            return Some("the node was not looked at yet".to_owned());
+        }
+        let watched = self.watched();
+        let mut unlisted = watched.iter().filter(|pool| {
+            let shelf = self.volumes.get(*pool);
+            shelf.is_none_or(Option::is_none)
+        });
+        let pool = unlisted.next()?;
+        Some(format!(
+            "the API has not said yet which volumes are pool `{pool}`'s"
+        ))
+    }
+
+    fn shelf(&mut self, place: &Place) -> &mut Shelf {
+        match place {
+            Place::Pools => &mut self.pools,
+            Place::Volumes(pool) => self.volumes.entry(pool.clone()).or_default(),
+        }
+    }
+
+    fn with(
+        &mut self,
+        place: &Place,
+        cluster: ClusterId,
+        change: impl FnOnce(&mut BTreeMap<String, Known>) -> Effect,
+    ) -> Option<Effect> {
+        if self.cluster != Some(cluster) {
+            return None;
+        }
+        let unknown = self.unknown().is_some();
+        let mut effect = change(self.shelf(place).as_mut()?);
+        self.forget_unwatched();
+        effect.asks |= unknown != self.unknown().is_some();
+        Some(effect)
+    }
+
+    fn forget_unwatched(&mut self) {
+        let watched = self.watched();
+        self.volumes.retain(|pool, _| watched.contains(pool));
+    }
+}
+
+fn asks(shelf: &BTreeMap<String, Known>) -> BTreeMap<&String, &Result<Request, String>> {
+    let asks = shelf.iter().map(|(name, known)| (name, &known.asked));
+    asks.collect()
+}
+
+fn ask(requests: &mut Requests, kind: Kind, known: &Known) {
+    match &known.asked {
+        Ok(Request::Pool(pool)) => {
+            let name = pool.metadata.name.clone();
+            requests.pools.insert(name, pool.clone());
+        }
+        Ok(Request::Volume(volume)) => {
+            let name = volume.metadata.name.clone();
+            requests.volumes.insert(name, volume.clone());
+        }
+        Err(error) => requests.invalid.push(Invalid {
+            file: format!("{}-{}", kind.name().to_lowercase(), known.name),
+            object: known
+                .object_name()
+                .map(|name| (kind.name().to_owned(), name)),
+            error: error.clone(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

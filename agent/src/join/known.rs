@@ -1,0 +1,97 @@
+//! An object as an API has it, and what it asks of an agent.
+
+use kube::api::{ApiResource, DynamicObject};
+use serde_json::{Value, json};
+use weir_api::crd;
+use weir_api::names::{API_VERSION, ObjectName, VolumeId};
+use weir_api::parse::{Request, pool_of_api, volume_of_api};
+
+/// What kinds of objects an agent follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// StoragePools.
+    Pool,
+    /// Volumes.
+    Volume,
+}
+
+impl Kind {
+    /// As objects say it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Pool => "StoragePool",
+            Kind::Volume => "Volume",
+        }
+    }
+
+    /// As a client is told it.
+    pub(super) fn resource(self) -> ApiResource {
+        match self {
+            Kind::Pool => ApiResource::erase::<crd::StoragePool>(&()),
+            Kind::Volume => ApiResource::erase::<crd::Volume>(&()),
+        }
+    }
+}
+
+/// An object as it was last heard of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Known {
+    /// Its name.
+    pub(super) name: String,
+    /// Its UID: another object of its name has another.
+    pub(super) uid: String,
+    /// Its `resourceVersion`.
+    pub(super) version: String,
+    /// Its `generation`.
+    pub(super) generation: Option<i64>,
+    /// Which volume it is.
+    pub(super) id: Option<VolumeId>,
+    /// What it asks for; or which field an agent can't serve.
+    pub(super) asked: Result<Request, String>,
+    /// Its status, whoever wrote what there.
+    pub(super) status: Value,
+}
+
+impl Known {
+    /// What is to be known of an object. One without a name is none.
+    pub(super) fn of(kind: Kind, mut object: DynamicObject) -> Option<Self> {
+        let metadata = &object.metadata;
+        let name = metadata.name.clone()?;
+        let spec = object.data["spec"].take();
+        let id = serde_json::from_value(spec["id"].clone()).ok();
+        let id = id.filter(|_| kind == Kind::Volume);
+        // Without its status: what is new there since this agent was built is no reason to refuse the spec.
+        let text = json!({
+            "apiVersion": API_VERSION,
+            "kind": kind.name(),
+            "metadata": metadata,
+            "spec": spec,
+        });
+        let asked = match kind {
+            Kind::Pool => pool_of_api(text).map(Request::Pool),
+            Kind::Volume => volume_of_api(text).map(Request::Volume),
+        };
+        Some(Known {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            version: metadata.resource_version.clone().unwrap_or_default(),
+            generation: metadata.generation,
+            asked: asked.map_err(|error| error.to_string()),
+            status: object.data["status"].take(),
+            id,
+            name,
+        })
+    }
+
+    /// Its name as an agent's objects have it.
+    pub(super) fn object_name(&self) -> Option<ObjectName> {
+        self.name.parse().ok()
+    }
+
+    /// Whether it is certainly older than another state of the same object. Versions are numbers, though an API
+    /// does not promise it; where they are not, the one heard last counts.
+    pub(super) fn is_older_than(&self, other: &Known) -> bool {
+        let number = |known: &Known| known.version.parse::<u64>().ok();
+        let both = number(self).zip(number(other));
+        self.uid == other.uid && both.is_some_and(|(this, that)| this < that)
+    }
+}

@@ -1,0 +1,118 @@
+//! A simulated node as other crates' tests see it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use nvmet::Configfs;
+use serde_json::Value;
+use uuid::Uuid;
+use weir_api::names::{NodeName, VolumeId};
+
+use super::Sim;
+use crate::durable::Fs;
+use crate::engine::{Engine, Parts};
+use crate::plan::Node;
+use crate::record::{BootId, Records, Store};
+use crate::target::KernelTarget;
+
+const RECORD: &str = "/record";
+const STATUS: &str = "/status";
+
+/// A node with empty disks `/dev/vdb` and `/dev/vdc` of 256 MiB each. Clones are the same node.
+#[derive(Clone)]
+pub struct SimNode {
+    sim: Sim,
+    max_volumes: usize,
+}
+
+impl Default for SimNode {
+    fn default() -> Self {
+        SimNode {
+            sim: Sim::new(),
+            max_volumes: 100,
+        }
+    }
+}
+
+impl SimNode {
+    /// One whose agent serves so many volumes and no more, which nobody but the agent knows.
+    #[must_use]
+    pub fn with_at_most(volumes: usize) -> Self {
+        SimNode {
+            max_volumes: volumes,
+            ..SimNode::default()
+        }
+    }
+
+    /// A new agent on this node, which follows an API; the one before it is to be gone.
+    #[must_use]
+    pub fn engine(&self, name: &NodeName) -> Engine {
+        let sim = &self.sim;
+        let parts = Parts {
+            node: Node {
+                name: name.clone(),
+                max_volumes: self.max_volumes,
+                boot: BootId(Uuid::from_u128(sim.boots())),
+            },
+            requests: None,
+            status: STATUS.into(),
+            fs: Box::new(sim.fs.clone()),
+            store: self.store(),
+            runner: Box::new(sim.clone()),
+            disks: Box::new(sim.clone()),
+            zeroing: Box::new(sim.clone()),
+            exports: Box::new(KernelTarget {
+                configfs: Configfs::over(sim.clone()),
+                is_loaded: Box::new(|| true),
+            }),
+            measure: Box::new(()),
+        };
+        Engine::new(parts, Arc::default())
+    }
+
+    /// Ends every zeroing. Says whether there was one.
+    #[must_use]
+    pub fn finish_zeroing(&self) -> bool {
+        self.sim.finish_zeroing()
+    }
+
+    /// The LVs of all groups.
+    #[must_use]
+    pub fn lvs(&self) -> BTreeSet<String> {
+        let state = self.sim.lock();
+        let lvs = state.groups.values().flat_map(|group| group.lvs.keys());
+        lvs.cloned().collect()
+    }
+
+    /// Says that a volume's deletion is ordered: the removal of any other one's data is a violation.
+    pub fn order(&self, id: VolumeId) {
+        self.sim.lock().ordered.insert(id);
+    }
+
+    /// What happened and must never happen.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.sim.lock().violations.clone()
+    }
+
+    /// What the node keeps.
+    ///
+    /// # Panics
+    /// The record can't be read, which never is the case.
+    #[must_use]
+    pub fn records(&self) -> Records {
+        self.store().load().unwrap()
+    }
+
+    /// A status file.
+    #[must_use]
+    pub fn published(&self, file: &str) -> Option<Value> {
+        let bytes = self.sim.fs.read(&Path::new(STATUS).join(file)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn store(&self) -> Store {
+        Store::new(Box::new(self.sim.fs.clone()), RECORD.into())
+    }
+}

@@ -1,0 +1,9 @@
+//! What is to be done about one object: functions of what is known of it.
+//!
+//! Each answers with at most one write. Whatever comes of it, the object is looked at again.
+
+mod pool;
+mod volume;
+
+pub use pool::{AgentState, pool};
+pub use volume::{Held, Step, placed, volume};

@@ -1,0 +1,119 @@
+//! Controller, API and kubectl on a storage node, as a person at its shell handles them.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::storage::{self, PATIENCE};
+use crate::vm::guest::Guest;
+
+/// What the agent of the storage node is given.
+pub(crate) const AGENT_KUBECONFIG: &str = "/var/lib/weir/agent.kubeconfig";
+
+const DIR: &str = "/var/lib/weir/api";
+const LOG: &str = "/run/weir/controller.log";
+
+/// How much of it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// API and controller.
+    Both,
+    /// The API alone.
+    Api,
+}
+
+/// A controller that serves its own API.
+pub(crate) struct ControlPlane<'a> {
+    guest: &'a Guest,
+}
+
+impl<'a> ControlPlane<'a> {
+    pub(crate) fn new(guest: &'a Guest) -> Self {
+        ControlPlane { guest }
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) fn start(&self, parts: Parts) -> Result<()> {
+        self.guest.sh("mkdir -p /run/weir /var/lib/weir")?;
+        let options = match parts {
+            Parts::Both => "",
+            Parts::Api => " --api-only",
+        };
+        let command = format!("weir-controller --standalone {DIR}{options}");
+        self.guest.spawn(&command, LOG)?;
+        let ready = format!("{} get --raw /readyz", kubectl());
+        let answers = self.guest.wait_for(&ready, PATIENCE);
+        answers.map(drop).with_context(|| self.log())
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(&self) -> Result<()> {
+        let kill = "pid=$(pidof weir-controller) && kill -9 $pid && \
+                    while kill -0 $pid 2>/dev/null; do sleep 0.02; done";
+        self.guest.sh(kill).map(drop)
+    }
+
+    /// Makes the kubeconfig of the storage node's agent.
+    pub(crate) fn enrol(&self) -> Result<()> {
+        let command = format!(
+            "weir-controller --standalone {DIR} kubeconfig agent:{} >{AGENT_KUBECONFIG}",
+            storage::NODE
+        );
+        self.guest.sh(&command).map(drop)
+    }
+
+    /// Runs kubectl, which must succeed; its standard output.
+    pub(crate) fn kubectl(&self, arguments: &str) -> Result<String> {
+        self.guest.sh(&format!("{} {arguments}", kubectl()))
+    }
+
+    /// Applies an object.
+    pub(crate) fn apply(&self, object: &Value) -> Result<()> {
+        let file = "/run/weir/applied.json";
+        self.guest.write(file, &object.to_string())?;
+        self.kubectl(&format!("apply -f {file}")).map(drop)
+    }
+
+    /// Waits until what kubectl prints of an object matches a regular expression; the object.
+    pub(crate) fn wait(&self, object: &str, pattern: &str) -> Result<Value> {
+        let get = format!("{} get {object} -o json", kubectl());
+        let script = format!(
+            "seen=$({get}) && printf %s \"$seen\" | tr -d '\\n ' | grep -q '{pattern}' && printf %s \"$seen\""
+        );
+        let seen = self.guest.wait_for(&script, PATIENCE);
+        let seen = seen.with_context(|| {
+            let last = self.guest.run(&get).map(|output| output.stdout);
+            format!(
+                "{object} never said {pattern}: {}\n{}",
+                last.unwrap_or_default(),
+                self.log()
+            )
+        })?;
+        serde_json::from_str(&seen).context("kubectl printed no object")
+    }
+
+    /// Waits until an object is gone.
+    pub(crate) fn wait_gone(&self, object: &str) -> Result<()> {
+        let script = format!("{} get {object} 2>&1 | grep -q NotFound", kubectl());
+        let gone = self.guest.wait_for(&script, PATIENCE);
+        gone.map(drop).with_context(|| self.log())
+    }
+
+    /// Fails unless the controller's log is free of what only a defect writes there.
+    pub(crate) fn check_log(&self) -> Result<()> {
+        let log = self.guest.run(&format!("grep -n 'panicked' {LOG}"))?;
+        ensure!(log.code != 0, "the controller's log has: {}", log.stdout);
+        Ok(())
+    }
+
+    fn log(&self) -> String {
+        let log = self.guest.run(&format!("tail -n 40 {LOG}"));
+        format!(
+            "the controller's log ends with:\n{}",
+            log.map(|output| output.stdout).unwrap_or_default()
+        )
+    }
+}
+
+fn kubectl() -> String {
+    format!("KUBECONFIG={DIR}/admin.kubeconfig kubectl")
+}
