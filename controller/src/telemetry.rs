@@ -8,6 +8,7 @@ mod agents;
 mod certificates;
 mod metrics;
 mod own;
+mod taking;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -16,13 +17,15 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use weir_telemetry::server::{Limits, Server, Shared};
+pub use weir_telemetry::server::Limits;
+use weir_telemetry::server::{Server, Shared};
 use weir_telemetry::{ADDRESS, AUTHORITY};
 
 pub use agents::Agents;
 pub use certificates::Certificates;
 pub use metrics::TelemetryMetrics;
 pub use own::{OwnCertificate, OwnError};
+pub use taking::{Announcement, Pools, Taking};
 pub use tokens::Tokens;
 
 /// How telemetry is taken.
@@ -123,6 +126,13 @@ impl Term {
         self.annotations
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Returns when it has ended by itself, as it should not.
+    pub async fn over(mut self) {
+        if let Err(error) = (&mut self.serving).await {
+            tracing::error!(%error, "the telemetry server panicked");
+        }
     }
 
     /// Ends it; streams see that at once. What was not acknowledged, agents keep.

@@ -7,7 +7,7 @@ mod pace;
 mod reader;
 mod session;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use weir_api::names::NodeName;
@@ -50,6 +50,17 @@ pub struct Settings {
     pub longest_pause: Duration,
     /// Series of which it holds a delta, at most.
     pub room: usize,
+    /// Where it says how the stream is.
+    pub state: watch::Sender<State>,
+}
+
+/// How an agent's stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// A leader has welcomed it, and the stream has not ended since.
+    pub is_connected: bool,
+    /// When a leader last acknowledged something.
+    pub acknowledged: Option<Instant>,
 }
 
 impl Settings {
@@ -64,6 +75,7 @@ impl Settings {
             pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(15),
             room: 20_000,
+            state: watch::Sender::new(State::default()),
         }
     }
 }
@@ -77,6 +89,8 @@ pub async fn run(
 ) {
     let mut reader = Reader::new(source, Backlog::new(Run::draw(), settings.room));
     let mut pace = Pace::new(settings.pause, settings.longest_pause);
+    // What is in the way is told once, not at each attempt.
+    let mut told = None;
     loop {
         let place = leader.borrow_and_update().clone();
         let is_there = match &place {
@@ -86,7 +100,7 @@ pub async fn run(
             },
             Some(at) => {
                 let failed = tokio::select! {
-                    failed = stream(&settings, &credentials, at, &mut reader, &mut pace) => Some(failed),
+                    failed = connected(&settings, &credentials, at, &mut reader, &mut pace) => Some(failed),
                     is_there = moved(&mut leader, &place) => {
                         if !is_there {
                             return;
@@ -104,8 +118,10 @@ pub async fn run(
                 if is_first {
                     // A leader ends each stream now and then, to be shown again who it is.
                     tracing::info!(place = %at, error, "telemetry is about to begin anew");
-                } else {
-                    tracing::warn!(place = %at, error, ?pause, "telemetry does not reach the leader");
+                    told = None;
+                } else if told.as_ref() != Some(&error) {
+                    tracing::warn!(place = %at, error, "telemetry does not reach the leader");
+                    told = Some(error);
                 }
                 tokio::select! {
                     is_there = moved(&mut leader, &place) => is_there,
@@ -126,6 +142,31 @@ async fn moved(leader: &mut watch::Receiver<Option<Place>>, from: &Option<Place>
     other.is_ok()
 }
 
+/// Streams, and says so, until it fails or is dropped.
+async fn connected<S: Source>(
+    settings: &Settings,
+    credentials: &Credentials,
+    place: &Place,
+    reader: &mut Reader<S>,
+    pace: &mut Pace,
+) -> SessionError {
+    let _over = Over(&settings.state);
+    stream(settings, credentials, place, reader, pace).await
+}
+
+/// Says at its end that there is no stream.
+struct Over<'a>(&'a watch::Sender<State>);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|state| {
+            let was_connected = state.is_connected;
+            state.is_connected = false;
+            was_connected
+        });
+    }
+}
+
 async fn stream<S: Source>(
     settings: &Settings,
     credentials: &Credentials,
@@ -140,6 +181,9 @@ async fn stream<S: Source>(
         Err(_) => return SessionError::Late(settings.patience),
     };
     tracing::info!(%place, "telemetry reaches the leader");
+    settings
+        .state
+        .send_modify(|state| state.is_connected = true);
     let mut tick = tokio::time::interval(settings.interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -154,6 +198,8 @@ async fn stream<S: Source>(
             answered = session.answered(settings.patience) => {
                 let done = answered.and_then(|sequence| {
                     reader.backlog.counted(sequence)?;
+                    let now = Some(Instant::now());
+                    settings.state.send_modify(|state| state.acknowledged = now);
                     pace.begin_anew();
                     Ok(())
                 });

@@ -1,12 +1,13 @@
 //! Who an agent is: by its certificate if it shows one, else by its token.
 
+use rustls_pki_types::CertificateDer;
 use weir_telemetry::server::{Agent, Authenticate, Denied, Presented};
 
 use super::certificates::Certificates;
 use super::tokens::Tokens;
 
 /// The ways in which an agent may show who it is.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Agents {
     /// By the certificates of our own API's authority.
     pub certificates: Option<Certificates>,
@@ -15,9 +16,9 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// The authority of clients' certificates, as PEM, if there are any.
+    /// The authority of clients' certificates, if there are any.
     #[must_use]
-    pub fn client_authority(&self) -> Option<&str> {
+    pub fn client_authority(&self) -> Option<&[CertificateDer<'static>]> {
         self.certificates.as_ref().map(Certificates::authority)
     }
 }

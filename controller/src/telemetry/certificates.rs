@@ -10,19 +10,19 @@ use crate::standalone::identity::{Credential, Identity};
 /// Knows agents by certificates of the API's authority.
 #[derive(Clone, Debug)]
 pub struct Certificates {
-    authority: String,
+    authority: Vec<CertificateDer<'static>>,
 }
 
 impl Certificates {
-    /// Of this authority, given as PEM: the one that the API server is known by, as a kubeconfig of ours has it.
+    /// Of this authority: the one that the API server is known by, as a kubeconfig of ours has it.
     #[must_use]
-    pub fn new(authority: String) -> Self {
+    pub fn new(authority: Vec<CertificateDer<'static>>) -> Self {
         Certificates { authority }
     }
 
-    /// The authority, as PEM.
+    /// The authority.
     #[must_use]
-    pub fn authority(&self) -> &str {
+    pub fn authority(&self) -> &[CertificateDer<'static>] {
         &self.authority
     }
 

@@ -64,11 +64,14 @@ impl OwnCertificate {
         &self.certificate
     }
 
-    /// TLS with it. A client that shows a certificate must have one of this authority, given as PEM; where there is none, none is asked for.
+    /// TLS with it. A client that shows a certificate must have one of this authority; where there is none, none is asked for.
     ///
     /// # Errors
     /// A certificate can't be read or used.
-    pub fn tls(&self, clients: Option<&str>) -> Result<Arc<ServerConfig>, OwnError> {
+    pub fn tls(
+        &self,
+        clients: Option<&[CertificateDer<'static>]>,
+    ) -> Result<Arc<ServerConfig>, OwnError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -77,9 +80,8 @@ impl OwnCertificate {
             None => builder.with_no_client_auth(),
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
-                for root in CertificateDer::pem_slice_iter(authority.as_bytes()) {
-                    let root = root.map_err(OwnError::Pem)?;
-                    roots.add(root).map_err(OwnError::Tls)?;
+                for root in authority {
+                    roots.add(root.clone()).map_err(OwnError::Tls)?;
                 }
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);

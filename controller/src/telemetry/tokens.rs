@@ -46,7 +46,7 @@ impl Tokens {
     pub async fn review(&self, token: &Token) -> Result<Agent, Denied> {
         let review = TokenReview {
             spec: TokenReviewSpec {
-                token: Some(token.as_str().to_owned()),
+                token: token.as_str().to_owned(),
                 // A token for the API itself is none for us: whoever gets to see ours can do nothing else with it, and the other way round.
                 audiences: Some(vec![AUDIENCE.to_owned()]),
             },
