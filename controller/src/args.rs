@@ -59,7 +59,7 @@ pub struct Cli {
     pub telemetry_name: Option<String>,
     /// Know agents by the tokens of this ServiceAccount, which the API reviews, instead of by client certificates of the authority
     /// that the kubeconfig names: for clusters.
-    #[arg(long, value_name = "NAMESPACE:NAME", requires = "kubeconfig", value_parser = account)]
+    #[arg(long, value_name = "NAMESPACE:NAME", conflicts_with = "standalone", value_parser = account)]
     pub agent_account: Option<Account>,
     /// Serve the controller's /metrics here.
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "api_only")]
