@@ -21,7 +21,11 @@ struct Controller<'a> {
 impl<'a> Controller<'a> {
     fn start(guest: &'a Guest, number: u16) -> Result<Self> {
         let controller = Controller { guest, number };
-        let command = format!("{} --metrics {}", controller.command(), controller.metrics());
+        let command = format!(
+            "{} --metrics {}",
+            controller.command(),
+            controller.metrics()
+        );
         guest.spawn(&command, &controller.log_file())?;
         let answers = guest.wait_for(&get_of(&controller.metrics(), "/metrics"), PATIENCE);
         answers.map(drop).with_context(|| controller.log())?;
@@ -30,7 +34,9 @@ impl<'a> Controller<'a> {
 
     fn command(&self) -> String {
         let port = 6500 + self.number;
-        format!("weir-controller --kubeconfig {DIR}/controller.kubeconfig --telemetry 127.0.0.1:{port}")
+        format!(
+            "weir-controller --kubeconfig {DIR}/controller.kubeconfig --telemetry 127.0.0.1:{port}"
+        )
     }
 
     fn metrics(&self) -> String {
