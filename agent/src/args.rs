@@ -121,6 +121,10 @@ pub struct Run {
     /// Follow a cluster's API, with the credentials in this kubeconfig, instead of request files.
     #[arg(long, value_name = "FILE", conflicts_with = "requests")]
     pub kubeconfig: Option<PathBuf>,
+    /// Show the controller that takes telemetry the ServiceAccount token in this file, with the audience weir.dev/telemetry,
+    /// instead of the kubeconfig's client certificate: for clusters.
+    #[arg(long, value_name = "FILE", requires = "kubeconfig")]
+    pub telemetry_token: Option<PathBuf>,
     /// Directory for the durable record of what this node serves. Made if absent.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
     pub record: PathBuf,

@@ -6,7 +6,9 @@
 //!   watches, and keeps the [`cache`] in step. A server filters by field, so that a node hears of its own
 //!   volumes only;
 //! - [`tell`]: writes a status where it differs from what the engine found, and only there;
-//! - [`lease`]: says every ten seconds that this node's agent is alive.
+//! - [`lease`]: says every ten seconds that this node's agent is alive;
+//! - [`leader`]: looks where the controller that leads takes telemetry, which has a thread of its own
+//!   ([`crate::telemetry`]).
 //!
 //! Invariants:
 //! - what was not listed completely is unknown, not absent; what was, stays known while the API is away;
@@ -19,10 +21,12 @@
 
 mod back_off;
 mod cache;
+mod credentials;
 mod error;
 mod follow;
 mod gauges;
 mod known;
+mod leader;
 mod lease;
 mod merge;
 mod shared;
@@ -36,8 +40,10 @@ use std::thread::JoinHandle;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use weir_api::names::NodeName;
+use weir_telemetry::Place;
+use weir_telemetry::client::{Credentials, State as Stream};
 
 use crate::chain;
 use crate::requests::Requests;
@@ -62,6 +68,19 @@ impl Join {
     /// # Errors
     /// There is no thread for it.
     pub fn start(kubeconfig: PathBuf, node: NodeName, wake: Sender<Wake>) -> io::Result<Self> {
+        Self::start_with(kubeconfig, None, node, wake)
+    }
+
+    /// The same; controllers are shown the token in this file, if there is one, instead of the kubeconfig's certificate.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn start_with(
+        kubeconfig: PathBuf,
+        token: Option<PathBuf>,
+        node: NodeName,
+        wake: Sender<Wake>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(node, wake));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -71,7 +90,7 @@ impl Join {
         let work = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = work(&theirs, &kubeconfig) => {}
+                    () = work(&theirs, &kubeconfig, token.as_deref()) => {}
                     // Its sender is dropped.
                     _ = stopped => {}
                 }
@@ -108,6 +127,16 @@ impl Join {
         self.shared.told(statuses);
     }
 
+    /// Where the leader takes telemetry and what it is to be shown, once that is known, and where the stream says how it is.
+    #[must_use]
+    pub fn leader(&self) -> Leader {
+        Leader {
+            place: self.shared.leader.subscribe(),
+            credentials: self.shared.credentials.subscribe(),
+            stream: self.shared.stream.clone(),
+        }
+    }
+
     /// Shows the connection to a Prometheus registry.
     ///
     /// # Errors
@@ -115,6 +144,16 @@ impl Join {
     pub fn collector(&self) -> Result<JoinCollector, prometheus::Error> {
         JoinCollector::new(Arc::clone(&self.shared))
     }
+}
+
+/// The controller that leads, as far as it is known.
+pub struct Leader {
+    /// Where it takes telemetry.
+    pub place: watch::Receiver<Option<Place>>,
+    /// What it is shown.
+    pub credentials: watch::Receiver<Option<Credentials>>,
+    /// Where the stream says how it is.
+    pub stream: watch::Sender<Stream>,
 }
 
 impl Drop for Join {
@@ -127,11 +166,14 @@ impl Drop for Join {
     }
 }
 
-async fn work(shared: &Arc<Shared>, kubeconfig: &Path) {
+async fn work(shared: &Arc<Shared>, kubeconfig: &Path, token: Option<&Path>) {
     let mut pause = BackOff::default();
     let client = loop {
-        match connect(kubeconfig).await {
-            Ok(client) => break client,
+        match connect(kubeconfig, token).await {
+            Ok((client, credentials)) => {
+                shared.credentials.send_replace(credentials);
+                break client;
+            }
             Err(error) => tracing::warn!(error = chain(&error), "will be tried again"),
         }
         tokio::time::sleep(pause.next()).await;
@@ -140,10 +182,15 @@ async fn work(shared: &Arc<Shared>, kubeconfig: &Path) {
         follow::follow_all(shared, &client),
         tell::tell(shared, &client),
         lease::renew(shared, &client),
+        leader::find(shared, &client),
     );
 }
 
-async fn connect(path: &Path) -> Result<Client, JoinError> {
+/// A client, and what is shown to controllers if that can be read.
+async fn connect(
+    path: &Path,
+    token: Option<&Path>,
+) -> Result<(Client, Option<Credentials>), JoinError> {
     let unusable = |source| JoinError::Kubeconfig {
         path: path.to_owned(),
         source: Box::new(source),
@@ -151,5 +198,11 @@ async fn connect(path: &Path) -> Result<Client, JoinError> {
     let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options);
-    Client::try_from(config.await.map_err(unusable)?).map_err(JoinError::api("make a client"))
+    let config = config.await.map_err(unusable)?;
+    // Without them all goes on, but for telemetry.
+    let credentials = credentials::of(&config, token).inspect_err(|error| {
+        tracing::warn!(error = chain(error), "no controller will be told telemetry");
+    });
+    let client = Client::try_from(config).map_err(JoinError::api("make a client"))?;
+    Ok((client, credentials.ok()))
 }

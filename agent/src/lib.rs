@@ -64,6 +64,7 @@ pub mod statuses;
 pub mod step;
 mod table;
 pub mod target;
+pub mod telemetry;
 pub mod wake;
 pub mod watch;
 pub mod zero;

@@ -28,7 +28,7 @@ use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
 use weir_agent::source::Source;
 use weir_agent::target::{Exports, KernelTarget, is_nvmet_loaded};
-use weir_agent::{fail_point, local, orders, recover, run, serve, status};
+use weir_agent::{fail_point, local, orders, recover, run, serve, status, telemetry};
 use weir_api::names::Generation;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -73,8 +73,11 @@ fn agent(args: &Run) -> anyhow::Result<()> {
         None => Source::files(args.requests.clone()),
         Some(kubeconfig) => {
             let wake = channel.0.clone();
-            let join = Join::start(kubeconfig.clone(), args.node.clone(), wake)
+            let (kubeconfig, token) = (kubeconfig.clone(), args.telemetry_token.clone());
+            let join = Join::start_with(kubeconfig, token, args.node.clone(), wake)
                 .context("cannot start to follow the API")?;
+            telemetry::start(args.node.clone(), probes.clone(), join.leader())
+                .context("cannot start telemetry")?;
             registry.register(Box::new(join.collector()?))?;
             Source::Api(join)
         }

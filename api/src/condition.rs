@@ -105,6 +105,10 @@ pub mod reason {
     pub const NODE_DEAD: &str = "NodeDead";
     /// The pool's agent has not been heard for too long.
     pub const AGENT_SILENT: &str = "AgentSilent";
+    /// The pool's agent does not tell what it measures, or not lately.
+    pub const NOT_HEARD: &str = "NotHeard";
+    /// The controller that leads takes no telemetry.
+    pub const NOT_TAKEN: &str = "NotTaken";
     /// The pool's node belongs to another cluster.
     pub const FOREIGN_CLUSTER: &str = "ForeignCluster";
     /// The object that is named does not exist.

@@ -30,11 +30,7 @@ pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
     let mut is_there = false;
     loop {
         ticks.tick().await;
-        let is_heeding = {
-            let state = shared.lock();
-            state.statuses.is_some() && !state.is_foreign()
-        };
-        if !is_heeding {
+        if !shared.lock().is_heeding() {
             continue;
         }
         match renew_once(&leases, &shared.node, &mut is_there).await {

@@ -5,8 +5,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use weir_api::names::{NodeName, ObjectName};
+use weir_telemetry::client::{Credentials, State as Stream};
 
 use super::cache::{Cache, Effect, Place};
 use super::known::{Kind, Known};
@@ -25,6 +26,12 @@ pub(super) struct Shared {
     pub(super) to_tell: Notify,
     /// Other pools may have to be followed.
     pub(super) to_follow: Notify,
+    /// Where the leader takes telemetry; `None` while that is not known.
+    pub(super) leader: watch::Sender<Option<weir_telemetry::Place>>,
+    /// What is shown there; `None` before the kubeconfig was read.
+    pub(super) credentials: watch::Sender<Option<Credentials>>,
+    /// How the stream to it is.
+    pub(super) stream: watch::Sender<Stream>,
 }
 
 /// What the lock is for.
@@ -64,6 +71,9 @@ impl Shared {
             state: Mutex::default(),
             to_tell: Notify::new(),
             to_follow: Notify::new(),
+            leader: watch::Sender::new(None),
+            credentials: watch::Sender::new(None),
+            stream: watch::Sender::new(Stream::default()),
         }
     }
 
@@ -164,6 +174,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the node was looked at, and is this API's: something may be told there.
+    pub(super) fn is_heeding(&self) -> bool {
+        self.statuses.is_some() && !self.is_foreign()
+    }
+
     /// Whether the engine said that it does not heed this API.
     pub(super) fn is_foreign(&self) -> bool {
         let statuses = self.statuses.as_ref();

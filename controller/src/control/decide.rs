@@ -3,7 +3,9 @@
 //! Each answers with at most one write. Whatever comes of it, the object is looked at again.
 
 mod pool;
+mod telemetry;
 mod volume;
 
 pub use pool::{AgentState, pool};
+pub use telemetry::{Hearing, telemetry};
 pub use volume::{Held, Step, placed, volume};

@@ -14,9 +14,10 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-pub use claim::{Candidate, Move, claim, give_back};
+pub use claim::{Candidate, Move, announce, claim, give_back};
 
 use super::settings::Settings;
+use crate::telemetry::Announcement;
 
 /// The namespace of the lease.
 pub const NAMESPACE: &str = weir_api::names::CONTROLLER_NAMESPACE;
@@ -49,18 +50,24 @@ pub struct Election {
     /// What was written last, with the version under which the API has it.
     held: Option<Lease>,
     until: watch::Sender<Instant>,
+    announced: watch::Receiver<Announcement>,
 }
 
 impl Election {
-    /// Takes part.
+    /// Takes part. While it holds the lease, that has the annotations that are `announced`.
     #[must_use]
-    pub fn new(client: Client, settings: Settings) -> Self {
+    pub fn new(
+        client: Client,
+        settings: Settings,
+        announced: watch::Receiver<Announcement>,
+    ) -> Self {
         Election {
             api: Api::namespaced(client, NAMESPACE),
             candidate: Candidate::new(settings.identity.clone()),
             settings,
             held: None,
             until: watch::Sender::new(Instant::now()),
+            announced,
         }
     }
 
@@ -106,7 +113,11 @@ impl Election {
     pub async fn keep(&mut self) {
         loop {
             let next = Instant::now() + self.settings.renew;
-            tokio::time::sleep_until(next.min(self.deadline()).into()).await;
+            let next = next.min(self.deadline());
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                () = changed(&mut self.announced) => {}
+            }
             while !self.renew().await {
                 if Instant::now() >= self.deadline() || self.held.is_none() {
                     self.until.send_replace(Instant::now());
@@ -179,7 +190,9 @@ impl Election {
 
     fn claim(&self, found: Option<&Lease>) -> Lease {
         let now = MicroTime(Timestamp::now());
-        claim(found, &self.settings.identity, self.settings.lease, now)
+        let mut lease = claim(found, &self.settings.identity, self.settings.lease, now);
+        announce(&mut lease, &self.announced.borrow());
+        lease
     }
 
     fn deadline(&self) -> Instant {
@@ -196,5 +209,13 @@ impl Election {
             Ok(answer) => answer,
             Err(late) => Err(kube::Error::Service(Box::new(late))),
         }
+    }
+}
+
+/// Returns when something else is announced.
+async fn changed(announced: &mut watch::Receiver<Announcement>) {
+    if announced.changed().await.is_err() {
+        // Nobody announces anything any more.
+        std::future::pending().await
     }
 }

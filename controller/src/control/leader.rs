@@ -1,6 +1,7 @@
 //! The leader: one task that knows everything, decides, and starts writes.
 
 mod cache;
+mod hearing;
 mod pools;
 mod unserved;
 mod volumes;
@@ -16,10 +17,10 @@ use kube::api::DynamicObject;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_api::crd::{StoragePool, Volume};
-use weir_api::names::ObjectName;
+use weir_api::names::{NodeName, ObjectName};
 use weir_api::volume::PlacementRecord;
 
-use super::decide::Held;
+use super::decide::{Hearing, Held};
 use super::election::Term;
 use super::event::{Events, Note};
 use super::ledger::Ledger;
@@ -107,6 +108,9 @@ pub(super) struct Leader {
     writes: JoinSet<(Key, Came)>,
     watches: JoinSet<()>,
     events: Events,
+    /// What is known of nodes' telemetry.
+    hearings: HashMap<NodeName, Hearing>,
+    since: Instant,
 }
 
 impl Leader {
@@ -114,6 +118,9 @@ impl Leader {
         let mut watches = JoinSet::new();
         let identity = settings.identity.clone();
         let events = Events::start(client.clone(), identity, &mut watches);
+        if let Some(taking) = &settings.telemetry {
+            taking.pools().clear();
+        }
         Leader {
             client,
             settings,
@@ -136,6 +143,8 @@ impl Leader {
             writes: JoinSet::new(),
             watches,
             events,
+            hearings: HashMap::new(),
+            since: Instant::now(),
         }
     }
 
@@ -164,7 +173,10 @@ impl Leader {
                     Some(sight) => self.see(sight),
                     None => return Ended::Lost,
                 },
-                _ = tick.tick() => self.look_for_silence(),
+                _ = tick.tick() => {
+                    self.look_for_silence();
+                    self.look_at_telemetry(Instant::now());
+                }
                 () = due => {}
             }
             if !self.term.is_valid() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-use weir_agent::join::Join;
+use weir_agent::join::{Join, Leader};
 use weir_agent::sim::node::SimNode;
 use weir_agent::wake::Wake;
 use weir_api::names::NodeName;
@@ -18,6 +18,8 @@ pub(crate) struct Agent {
     wake: Sender<Wake>,
     rounds: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
+    /// Who leads, as it finds.
+    pub(crate) leader: Leader,
 }
 
 impl Agent {
@@ -27,8 +29,10 @@ impl Agent {
         let (node, kubeconfig) = (node.clone(), PathBuf::from(kubeconfig));
         let name: NodeName = name.parse().unwrap();
         let (waker, counted) = (wake.clone(), Arc::clone(&rounds));
+        let (say, said) = mpsc::channel();
         let run = move || {
             let join = Join::start(kubeconfig, name.clone(), waker).unwrap();
+            say.send(join.leader()).unwrap();
             let mut engine = node.engine(&name);
             loop {
                 let round = engine.round(&join.requests());
@@ -48,6 +52,7 @@ impl Agent {
             wake,
             rounds,
             thread: Some(std::thread::spawn(run)),
+            leader: said.recv().unwrap(),
         }
     }
 

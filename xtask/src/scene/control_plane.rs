@@ -9,7 +9,8 @@ use crate::vm::guest::Guest;
 /// What the agent of the storage node is given.
 pub(crate) const AGENT_KUBECONFIG: &str = "/var/lib/weir/agent.kubeconfig";
 
-const DIR: &str = "/var/lib/weir/api";
+/// Where the API keeps its objects and kubeconfigs.
+pub(crate) const DIR: &str = "/var/lib/weir/api";
 const LOG: &str = "/run/weir/controller.log";
 
 /// How much of it runs.

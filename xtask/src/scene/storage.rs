@@ -445,7 +445,12 @@ impl Wish<'_> {
 /// A shell script that prints the agent's answer to a GET, headers included; it fails unless the
 /// answer is 200. The guest has no HTTP client, but its shell opens sockets.
 fn get(path: &str) -> String {
-    let (host, port) = LISTEN.split_once(':').unwrap_or((LISTEN, "80"));
+    get_of(LISTEN, path)
+}
+
+/// The same of whoever listens at an address.
+pub(crate) fn get_of(address: &str, path: &str) -> String {
+    let (host, port) = address.split_once(':').unwrap_or((address, "80"));
     format!(
         "exec 3<>/dev/tcp/{host}/{port} && printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3 && \
          answer=$(cat <&3) && case \"$answer\" in 'HTTP/1.'?' 200'*) printf '%s\\n' \"$answer\" ;; \

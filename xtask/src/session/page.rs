@@ -18,6 +18,15 @@ pub(super) const PARTS: &[Part] = &[
          each step can be seen.\n\n\
          `weir-controller --help` tells how agents on other machines get a kubeconfig of their own. `kubectl` 1.20 and\n\
          1.36 are tested; this is 1.36.\n\n\
+         | port | what | who gets in |\n\
+         |---|---|---|\n\
+         | 6443 (`--listen`) | the API | whoever shows a certificate of the authority in `DIR`, for what its name may do |\n\
+         | 6444, or one above `--listen` (`--telemetry`) | what agents measured, while this controller leads | agents, each with the \
+         certificate of its kubeconfig, for its own node |\n\
+         | none, unless `--metrics` says one | the controller's metrics ([METRICS.md](../controller/METRICS.md)) | everybody: plain HTTP |\n\n\
+         The telemetry port's own certificate is made when a controller begins to lead. Agents know it by the Lease\n\
+         `default/weir-controller`, and need nothing but their kubeconfig. A second controller (`--kubeconfig`) takes telemetry only if\n\
+         `--telemetry` says where.\n\n\
          ## A pool\n\n",
     ),
     Shell(

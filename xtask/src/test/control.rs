@@ -3,6 +3,8 @@
 //! One VM has a controller with its own API, kubectl, a disk and an agent that follows the API; the other one uses
 //! the volumes.
 
+mod telemetry;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -56,6 +58,10 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
     case(
         "without controller and API everything goes on",
         Scene::goes_on,
+    );
+    case(
+        "what the agent counts arrives once, whoever leads",
+        telemetry::arrives_once,
     );
     case("an object that vanishes orders nothing", Scene::vanish);
     case("what is deleted is gone", Scene::delete);
@@ -192,6 +198,13 @@ impl Scene {
 
     fn plane(&self) -> ControlPlane<'_> {
         ControlPlane::new(&self.storage.guest)
+    }
+
+    /// The consumer reads 200 times.
+    fn read(&self) -> Result<()> {
+        let device = &self.device;
+        let read = format!("dd if={device} of=/dev/null bs=64k count=200 iflag=direct status=none");
+        self.consumer.guest.sh(&read).map(drop)
     }
 
     /// A checksum of what the consumer reads.

@@ -48,11 +48,18 @@ impl Leader {
         match self.pools.get(name).cloned() {
             Some(pool) => {
                 if let Some(name) = self.ledger.see_pool(&pool) {
+                    if let Some(taking) = &self.settings.telemetry {
+                        let node = pool.spec.node_name.clone();
+                        taking.pools().see(name.clone(), node);
+                    }
                     self.judge(&name, Instant::now());
                 }
             }
             None => {
                 if let Ok(name) = name.parse::<ObjectName>() {
+                    if let Some(taking) = &self.settings.telemetry {
+                        taking.pools().forget(&name);
+                    }
                     self.ledger.forget_pool(&name);
                 }
             }
@@ -172,7 +179,7 @@ impl Leader {
             }
         }
         let Some(mut wanted) = decide::pool(&pool, agent) else {
-            return;
+            return self.tell_hearing(name, &pool, now);
         };
         let status = pool.status.clone().unwrap_or_default();
         wanted.observed_generation = pool.metadata.generation;

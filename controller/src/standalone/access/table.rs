@@ -105,6 +105,11 @@ const AGENT: &[Rule] = &[
             &["leases"],
         ),
     ),
+    // Where the one that leads takes telemetry.
+    only(
+        Condition::LeaseOfLeader,
+        rule(&["get"], "coordination.k8s.io", &["leases"]),
+    ),
     only(
         Condition::EventOfNode,
         rule(&["create", "update", "patch"], "", &["events"]),

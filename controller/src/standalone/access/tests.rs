@@ -163,6 +163,43 @@ fn a_lease_is_its_nodes_by_name_alone() {
     }
 }
 
+/// Seen red with: `LeaseOfLeader` holding for every Lease of its namespace.
+#[test]
+fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
+    let agent = "agent:n1".parse::<Identity>().unwrap();
+    let rows = [
+        ("get", "default", "weir-controller", Decision::Allowed),
+        ("update", "default", "weir-controller", Decision::Denied),
+        ("patch", "default", "weir-controller", Decision::Denied),
+        ("create", "default", "weir-controller", Decision::Denied),
+        ("delete", "default", "weir-controller", Decision::Denied),
+        ("watch", "default", "weir-controller", Decision::Denied),
+        ("list", "default", "", Decision::Denied),
+        ("get", "default", "weir-n1", Decision::Denied),
+        ("get", "kube-system", "weir-controller", Decision::Denied),
+        ("get", "kube-node-lease", "weir-n1", Decision::Allowed),
+        ("get", "kube-node-lease", "weir-n2", Decision::Denied),
+    ];
+    for (verb, namespace, name, expected) in rows {
+        let object = Object {
+            group: "coordination.k8s.io",
+            resource: "leases",
+            subresource: "",
+            namespace,
+            name,
+        };
+        let asked = Attributes {
+            verb,
+            on: On::Resource(object),
+        };
+        assert_eq!(
+            decide(&agent, &asked),
+            expected,
+            "{verb} {namespace}/{name}"
+        );
+    }
+}
+
 #[test]
 fn conditions_look_at_the_object() {
     let node: NodeName = "n1".parse().unwrap();
