@@ -3,7 +3,9 @@
 //! Each answers with at most one write. Whatever comes of it, the object is looked at again.
 
 mod pool;
+mod tombstone;
 mod volume;
 
 pub use pool::{AgentState, pool};
-pub use volume::{Held, Step, placed, volume};
+pub use tombstone::{Grave, Tidy, is_done, tombstone};
+pub use volume::{Around, Held, Step, placed, volume};
