@@ -370,7 +370,10 @@ mod tests {
         for pool in [&"fast".parse().unwrap(), &long] {
             assert!(id().tombstone(pool).parse::<ObjectName>().is_ok());
         }
-        assert_ne!(id().tombstone(&"fast".parse().unwrap()), id().tombstone(&long));
+        assert_ne!(
+            id().tombstone(&"fast".parse().unwrap()),
+            id().tombstone(&long)
+        );
         assert_eq!(VolumeId::from_lv_name(&id().lv_name()), Some(id()));
         assert_eq!(VolumeId::from_nqn(&id().nqn()), Some(id()));
         let node = "app-1".parse().unwrap();

@@ -15,6 +15,8 @@ mod agent;
 mod api;
 #[path = "join/together.rs"]
 mod together;
+#[path = "join/tombstones.rs"]
+mod tombstones;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;

@@ -52,10 +52,9 @@ pub(super) enum Key {
 impl Key {
     pub(super) fn name(&self) -> &str {
         match self {
-            Key::Volume(name)
-            | Key::Pool(name)
-            | Key::Tombstone(name)
-            | Key::Unserved(_, name) => name,
+            Key::Volume(name) | Key::Pool(name) | Key::Tombstone(name) | Key::Unserved(_, name) => {
+                name
+            }
         }
     }
 }

@@ -98,11 +98,7 @@ impl Write {
         }
     }
 
-    pub(super) fn delete(
-        key: Key,
-        tombstone: &Tombstone,
-        claimed_by: Option<ObjectName>,
-    ) -> Self {
+    pub(super) fn delete(key: Key, tombstone: &Tombstone, claimed_by: Option<ObjectName>) -> Self {
         let seen = Preconditions {
             uid: tombstone.metadata.uid.clone(),
             resource_version: tombstone.metadata.resource_version.clone(),

@@ -26,10 +26,7 @@ pub enum Tidy {
 
 /// What is to be done about a tombstone; `volumes` are those that have its id.
 #[must_use]
-pub fn tombstone<'a>(
-    tombstone: &Tombstone,
-    volumes: impl IntoIterator<Item = &'a Volume>,
-) -> Tidy {
+pub fn tombstone<'a>(tombstone: &Tombstone, volumes: impl IntoIterator<Item = &'a Volume>) -> Tidy {
     if tombstone.metadata.deletion_timestamp.is_some() {
         return Tidy::Wait;
     }

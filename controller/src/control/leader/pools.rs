@@ -171,7 +171,8 @@ impl Leader {
     /// A pool's volumes are looked at again where its agent is otherwise than it was.
     fn note_agent(&mut self, name: &str, agent: Option<AgentState>) {
         let before = self.agents.insert(name.to_owned(), agent);
-        let is_as_before = before.map_or(agent == Some(AgentState::Heard), |before| before == agent);
+        let is_as_before =
+            before.map_or(agent == Some(AgentState::Heard), |before| before == agent);
         let Some(pool) = name.parse::<ObjectName>().ok().filter(|_| !is_as_before) else {
             return;
         };

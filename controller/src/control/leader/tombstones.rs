@@ -50,8 +50,8 @@ impl Tombstones {
         let grave = |tombstone: &Arc<Tombstone>| {
             let metadata = &tombstone.metadata;
             let name = metadata.name.as_deref().unwrap_or_default();
-            let is_going =
-                metadata.deletion_timestamp.is_some() || self.going.get(name) == Some(&metadata.uid);
+            let is_going = metadata.deletion_timestamp.is_some()
+                || self.going.get(name) == Some(&metadata.uid);
             Grave {
                 pool: tombstone.spec.pool_name.clone(),
                 stands: !is_going && !decide::is_done(tombstone),
