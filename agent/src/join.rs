@@ -2,7 +2,7 @@
 //! back.
 //!
 //! A thread of its own runs these tasks, which meet in [`shared`]:
-//! - [`follow`], one for this node's StoragePools and one for the Volumes of each of its pools: lists, then
+//! - [`follow`], one for this node's StoragePools and two for the Volumes and Tombstones of each of its pools: lists, then
 //!   watches, and keeps the [`cache`] in step. A server filters by field, so that a node hears of its own
 //!   volumes only;
 //! - [`tell`]: writes a status where it differs from what the engine found, and only there;

@@ -71,6 +71,10 @@ pub const TELEMETRY_FRESH: &str = "TelemetryFresh";
 pub const UNAUTHENTICATED: &str = "Unauthenticated";
 /// A pool was chosen for a volume.
 pub const SCHEDULED: &str = "Scheduled";
+/// The agent of a volume's pool is heard. Said of volumes whose agent was not.
+pub const NODE_AVAILABLE: &str = "NodeAvailable";
+/// What a tombstone orders to be destroyed is gone.
+pub const REMOVED: &str = "Removed";
 /// A volume's latency objective is kept.
 pub const LATENCY_MET: &str = "LatencyMet";
 /// A volume's space is not overwritten when it is given back, as its `wipe` asks for: whoever gets it
@@ -109,6 +113,12 @@ pub mod reason {
     pub const NOT_HEARD: &str = "NotHeard";
     /// The controller that leads takes no telemetry.
     pub const NOT_TAKEN: &str = "NotTaken";
+    /// The agent of the volume's pool is heard again.
+    pub const AGENT_HEARD: &str = "AgentHeard";
+    /// A tombstone orders that what a pool holds of a volume of this id be destroyed.
+    pub const TOMBSTONE: &str = "Tombstone";
+    /// A volume that is not being deleted asks for what a tombstone orders to be destroyed: it is kept.
+    pub const LIVE_VOLUME: &str = "LiveVolume";
     /// The pool's node belongs to another cluster.
     pub const FOREIGN_CLUSTER: &str = "ForeignCluster";
     /// The object that is named does not exist.

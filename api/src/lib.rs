@@ -5,7 +5,7 @@
 //! through these types.
 //!
 //! - [`crd`]: the objects as a Kubernetes API has them, all that may be asked of Weir: StoragePool, Volume,
-//!   Snapshot, VolumeSet, VolumeMigration.
+//!   Snapshot, VolumeSet, VolumeMigration, Tombstone.
 //! - [`served`]: from there to what an agent of this version serves; it names what must be refused.
 //! - [`pool::StoragePool`]: one volume group on one node, and the portals its exports listen on.
 //! - [`volume::Volume`]: one block device carved out of a pool, and the nodes that may use it.

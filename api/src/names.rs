@@ -98,6 +98,13 @@ impl VolumeId {
             .filter(|v| v.0.simple().to_string() == id)
     }
 
+    /// The name of the tombstone that orders what a pool holds of the volume to be destroyed: whoever writes it twice
+    /// writes one object.
+    #[must_use]
+    pub fn tombstone(&self, pool: &ObjectName) -> String {
+        format!("{}-{}", self.0, hex_of_hash(pool.as_str().as_bytes(), 16))
+    }
+
     /// The serial number: 20 hex digits (all that NVMe's Identify Controller has room for) of the
     /// SHA-256 of the id, since a prefix of the id itself need not be unique.
     #[must_use]
@@ -359,6 +366,14 @@ mod tests {
             "nqn.2026-11.dev.weir:12345678-9abc-def0-1234-56789abcdef0"
         );
         assert_eq!(id().serial().len(), 20);
+        let long: ObjectName = "p".repeat(63).parse().unwrap();
+        for pool in [&"fast".parse().unwrap(), &long] {
+            assert!(id().tombstone(pool).parse::<ObjectName>().is_ok());
+        }
+        assert_ne!(
+            id().tombstone(&"fast".parse().unwrap()),
+            id().tombstone(&long)
+        );
         assert_eq!(VolumeId::from_lv_name(&id().lv_name()), Some(id()));
         assert_eq!(VolumeId::from_nqn(&id().nqn()), Some(id()));
         let node = "app-1".parse().unwrap();

@@ -28,6 +28,7 @@ mod socket;
 mod status;
 mod table;
 mod target;
+mod tombstone_state;
 mod volume_state;
 
 use std::process::ExitCode;

@@ -17,6 +17,8 @@ mod api;
 mod telemetry;
 #[path = "join/together.rs"]
 mod together;
+#[path = "join/tombstones.rs"]
+mod tombstones;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;

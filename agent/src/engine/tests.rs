@@ -9,6 +9,7 @@ mod multihost;
 mod orphans;
 mod pools;
 mod random;
+mod tombstones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

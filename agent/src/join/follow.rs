@@ -27,20 +27,23 @@ const SHORT: Duration = Duration::from_secs(1);
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
-/// Follows this node's pools, and the volumes of each of them and of those that the node holds.
+/// Follows this node's pools, and the volumes and tombstones of each of them and of those that the node holds.
 pub(super) async fn follow_all(shared: &Arc<Shared>, client: &Client) {
     let start = |place: Place| {
         let following = follow(Arc::clone(shared), client.clone(), place);
         Aborted(tokio::spawn(following))
     };
     let _pools = start(Place::Pools);
-    let mut volumes = BTreeMap::new();
+    let mut of_pools = BTreeMap::new();
     loop {
         let watched = shared.lock().cache.watched();
-        volumes.retain(|pool, _| watched.contains(pool));
+        of_pools.retain(|pool, _| watched.contains(pool));
         for pool in watched {
-            let place = Place::Volumes(pool.clone());
-            volumes.entry(pool).or_insert_with(|| start(place));
+            let places = [
+                Place::Volumes(pool.clone()),
+                Place::Tombstones(pool.clone()),
+            ];
+            of_pools.entry(pool).or_insert_with(|| places.map(&start));
         }
         shared.to_follow.notified().await;
     }
@@ -82,7 +85,7 @@ async fn follow_once(
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &place.kind().resource());
     let selector = match place {
         Place::Pools => format!("spec.nodeName={}", shared.node),
-        Place::Volumes(pool) => format!("spec.poolName={pool}"),
+        Place::Volumes(pool) | Place::Tombstones(pool) => format!("spec.poolName={pool}"),
     };
     let (objects, mut version) = list(&api, &selector).await?;
     // Only now: had it been asked before, the list could be of an API that took its place since.

@@ -29,6 +29,9 @@ const OF_VOLUMES: [&str; 6] = [
     condition::ORPHANED,
 ];
 
+/// The same on a tombstone.
+const OF_TOMBSTONES: [&str; 1] = [condition::REMOVED];
+
 /// What an agent has to say in a status.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ours {
@@ -54,6 +57,7 @@ impl Ours {
         let (types, optional): (&'static [&'static str], &[&str]) = match kind {
             Kind::Pool => (&OF_POOLS, &["allocatedBytes", "thin"]),
             Kind::Volume => (&OF_VOLUMES, &["devicePath", "target"]),
+            Kind::Tombstone => (&OF_TOMBSTONES, &[]),
         };
         for field in optional {
             fields.entry((*field).to_owned()).or_insert(Value::Null);

@@ -86,7 +86,7 @@ impl Shared {
     pub(super) fn requests(&self) -> Requests {
         let mut state = self.lock();
         let mut generations = Generations::new();
-        for kind in [Kind::Pool, Kind::Volume] {
+        for kind in [Kind::Pool, Kind::Volume, Kind::Tombstone] {
             for known in state.cache.all(kind) {
                 if let Some(generation) = known.generation {
                     generations.insert((kind, known.name.clone()), generation);

@@ -235,6 +235,15 @@ fn found<'a>(state: &'a State, node: &NodeName, statuses: &Statuses) -> Said<'a>
             said.insert((Kind::Volume, known.name.clone()), (known, ours));
         }
     }
+    for (name, (id, status)) in &statuses.tombstones {
+        let known = state.cache.known(Kind::Tombstone, name.as_str());
+        if let Some(known) = known.filter(|known| known.id == Some(*id)) {
+            let mut status = status.clone();
+            status.observed_generation = seen(Kind::Tombstone, &known.name);
+            let ours = Ours::all(Kind::Tombstone, &status, &[]);
+            said.insert((Kind::Tombstone, known.name.clone()), (known, ours));
+        }
+    }
     said
 }
 

@@ -90,6 +90,24 @@ impl SimNode {
         self.sim.lock().ordered.insert(id);
     }
 
+    /// Somebody on the node opens a volume's LV, or closes it.
+    ///
+    /// # Panics
+    /// There is no such LV.
+    pub fn set_open(&self, id: VolumeId, is_open: bool) {
+        let mut state = self.sim.lock();
+        let mut lvs = state
+            .groups
+            .values()
+            .flat_map(|group| group.lvs.get(&id.lv_name()));
+        let lv = lvs.next().expect("no such LV").uuid.clone();
+        if is_open {
+            state.local_users.insert(lv);
+        } else {
+            state.local_users.remove(&lv);
+        }
+    }
+
     /// What happened and must never happen.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {

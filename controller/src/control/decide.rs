@@ -4,8 +4,10 @@
 
 mod pool;
 mod telemetry;
+mod tombstone;
 mod volume;
 
 pub use pool::{AgentState, pool};
 pub use telemetry::{Hearing, telemetry};
-pub use volume::{Held, Step, placed, volume};
+pub use tombstone::{Grave, Tidy, is_done, tombstone};
+pub use volume::{Around, Held, Step, placed, volume};

@@ -74,6 +74,15 @@ impl Ledger {
         self.volumes.get(name)
     }
 
+    /// The volumes that name a pool, whether it is known or not.
+    pub(super) fn volumes_in(
+        &self,
+        pool: &ObjectName,
+    ) -> impl Iterator<Item = (&str, &Arc<Volume>)> {
+        let names = self.in_pool.get(pool).into_iter().flatten();
+        names.filter_map(|name| Some((name.as_str(), self.volumes.get(name)?)))
+    }
+
     /// A pool's object as it is now. Its health is what its conditions say: that its agent is not heard, or that
     /// its node is dead, is told by [`Ledger::set_health`].
     pub(super) fn see_pool(&mut self, pool: &StoragePool) -> Option<ObjectName> {

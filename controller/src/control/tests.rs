@@ -3,6 +3,7 @@
 mod decisions;
 mod elections;
 mod ledgers;
+mod tombstones;
 
 use weir_api::crd::{StoragePool, Volume};
 

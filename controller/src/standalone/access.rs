@@ -53,7 +53,7 @@ pub struct Object<'a> {
 pub enum Condition {
     /// A StoragePool of its node.
     PoolOfNode,
-    /// A Volume in a pool of its node.
+    /// A Volume, or a Tombstone, of a pool of its node.
     VolumeOfNode,
     /// The Lease of its node.
     LeaseOfNode,

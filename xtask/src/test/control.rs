@@ -5,6 +5,8 @@
 
 mod telemetry;
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
@@ -24,6 +26,15 @@ const KEPT: Volume = Volume {
     name: "kept",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0092",
 };
+
+const DEAD: Volume = Volume {
+    name: "dead",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0093",
+};
+
+/// After so long an object of a volume whose agent was killed is gone: the agent's silence, a renewal of its Lease before
+/// that, and a little.
+const UNHEARD: Duration = Duration::from_secs(40 + 10 + 5);
 
 /// What a tenant wrote.
 const DATA: &str = "data that nobody may lose";
@@ -64,6 +75,10 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         telemetry::arrives_once,
     );
     case("an object that vanishes orders nothing", Scene::vanish);
+    case(
+        "what is deleted while its agent is dead is gone when it is back",
+        Scene::bury,
+    );
     case("what is deleted is gone", Scene::delete);
     report.case(&format!("{kernel} control: stop"), || {
         scene.consumer.cut_power()?;
@@ -175,6 +190,40 @@ impl Scene {
         plane.apply(&KEPT.object())?;
         granted(&plane, &KEPT)?;
         guest.sh(&format!("lvs {}", KEPT.lv()))?;
+        plane.check_log()
+    }
+
+    /// The agent is dead, a volume is deleted; its object goes, and its data once the agent is back. Nothing else does.
+    fn bury(&self) -> Result<()> {
+        let (plane, agent) = (self.plane(), agent(&self.storage));
+        let guest = &self.storage.guest;
+        plane.apply(&DEAD.object())?;
+        granted(&plane, &DEAD)?;
+        let before = self.sum()?;
+        agent.kill()?;
+        plane.kubectl(&format!("delete wvol {} --wait=false", DEAD.name))?;
+        let ordered = Instant::now();
+        plane.wait_gone(&format!("wvol {}", DEAD.name))?;
+        let took = ordered.elapsed();
+        ensure!(took < UNHEARD, "the object was gone after {took:?}");
+        let tombstones = plane.kubectl("get wtomb -o jsonpath={.items[*].spec.id}")?;
+        expect("the tombstones", &tombstones.trim(), &DEAD.id)?;
+        guest.sh(&format!("lvs {} && ls {}", DEAD.lv(), DEAD.subsystem()))?;
+        agent.start()?;
+        let name = plane.kubectl("get wtomb -o name")?;
+        if !name.trim().is_empty() {
+            plane.wait_gone(name.trim())?;
+        }
+        guest.sh(&format!(
+            "! lvs {} 2>/dev/null && ! ls {} 2>/dev/null",
+            DEAD.lv(),
+            DEAD.subsystem()
+        ))?;
+        expect("the consumer's data", &self.sum()?, &before)?;
+        for volume in [&EXPORTED, &KEPT] {
+            granted(&plane, volume)?;
+            guest.sh(&format!("lvs {}", volume.lv()))?;
+        }
         plane.check_log()
     }
 

@@ -6,18 +6,18 @@ use super::*;
 use crate::cluster::ClusterId;
 use crate::record::{Records, VolumeState};
 
-const OURS: ClusterId = ClusterId(Uuid::from_u128(1));
-const THEIRS: ClusterId = ClusterId(Uuid::from_u128(2));
+pub(super) const OURS: ClusterId = ClusterId(Uuid::from_u128(1));
+pub(super) const THEIRS: ClusterId = ClusterId(Uuid::from_u128(2));
 
 impl World {
     /// What is in the request directory, as an API would ask for it.
-    fn asked_by(&self, cluster: ClusterId) -> Requests {
+    pub(super) fn asked_by(&self, cluster: ClusterId) -> Requests {
         let mut requests = Requests::read(&self.sim.fs, Path::new(REQUESTS), &|_| true);
         requests.cluster = Some(cluster);
         requests
     }
 
-    fn settle_for(&mut self, requests: &Requests) {
+    pub(super) fn settle_for(&mut self, requests: &Requests) {
         let _ = self.engine.round(requests);
         while self.sim.finish_zeroing() {
             let _ = self.engine.round(requests);
@@ -26,14 +26,14 @@ impl World {
     }
 
     /// A pool that an API asked for.
-    fn joined() -> Self {
+    pub(super) fn joined() -> Self {
         let mut world = World::empty();
         world.put("fast", POOL);
         world.settle_for(&world.asked_by(OURS));
         world
     }
 
-    fn has(&self, volume: &str, kind: &str) -> bool {
+    pub(super) fn has(&self, volume: &str, kind: &str) -> bool {
         let (_, status) = &self.engine.statuses().volumes[&name(volume)];
         status
             .conditions

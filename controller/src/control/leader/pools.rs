@@ -165,11 +165,38 @@ impl Leader {
         is_new
     }
 
-    pub(super) fn look_at_pool(&mut self, name: String, now: Instant) {
-        let Some(pool) = self.pools.get(&name).cloned() else {
+    /// How the agent of a pool is; `None`: there is no such pool. Whoever asks for one that is not there is looked at
+    /// again once it is.
+    pub(super) fn agent_of(&mut self, pool: &ObjectName, now: Instant) -> Option<AgentState> {
+        let Some(object) = self.pools.get(pool.as_str()) else {
+            self.agents.entry(pool.to_string()).or_insert(None);
+            return None;
+        };
+        Some(self.agent(&object.spec.node_name, now))
+    }
+
+    /// A pool's volumes are looked at again where its agent is otherwise than it was.
+    fn note_agent(&mut self, name: &str, agent: Option<AgentState>) {
+        let before = self.agents.insert(name.to_owned(), agent);
+        let is_as_before =
+            before.map_or(agent == Some(AgentState::Heard), |before| before == agent);
+        let Some(pool) = name.parse::<ObjectName>().ok().filter(|_| !is_as_before) else {
             return;
         };
-        let agent = self.agent(&pool.spec.node_name, now);
+        for (volume, _) in self.ledger.volumes_in(&pool) {
+            self.queue.push(Key::Volume(volume.to_owned()));
+        }
+    }
+
+    pub(super) fn look_at_pool(&mut self, name: String, now: Instant) {
+        let pool = self.pools.get(&name).cloned();
+        let agent = pool
+            .as_ref()
+            .map(|pool| self.agent(&pool.spec.node_name, now));
+        self.note_agent(&name, agent);
+        let (Some(pool), Some(agent)) = (pool, agent) else {
+            return;
+        };
         if agent != AgentState::Dead {
             let is_off = self.ledger.node(&pool.spec.node_name);
             if is_off.is_some_and(|facts| facts.is_out_of_service) {

@@ -7,11 +7,11 @@ use std::time::Instant;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
-use weir_api::condition::{self, Condition, SCHEDULED, Truth};
+use weir_api::condition::{self, Condition, NODE_AVAILABLE, SCHEDULED, Truth};
 use weir_api::crd::Volume;
 use weir_api::names::ObjectName;
 
-use super::super::decide::{self, Held, Step};
+use super::super::decide::{self, Around, Held, Step};
 use super::super::event::{Note, Weight};
 use super::super::write::{Came, Write};
 use super::{Key, LOOK_AGAIN, Leader};
@@ -31,6 +31,7 @@ impl Leader {
                         self.held.remove(&name);
                         self.waiting.remove(&name);
                     }
+                    self.look_at_tombstones_of(&volume);
                     self.ledger.see_volume(&name, volume);
                     self.queue.push(Key::Volume(name));
                 }
@@ -53,7 +54,15 @@ impl Leader {
         let Some(volume) = self.ledger.volume(&name).cloned() else {
             return;
         };
-        let mut step = decide::volume(&volume, self.held.get(&name));
+        let agent = volume.spec.pool_name.as_ref();
+        let agent = agent.and_then(|pool| self.agent_of(pool, now));
+        let graves = self.graves(&name, &volume);
+        let around = Around {
+            held: self.held.get(&name),
+            agent,
+            graves: &graves,
+        };
+        let mut step = decide::volume(&volume, around);
         if step == Step::Place {
             step = self.place(&name, &volume, now);
         }
@@ -70,6 +79,7 @@ impl Leader {
                 self.write(write, true, None);
             }
             Step::Finalizer => self.write(Write::finalizer(key, &volume), false, None),
+            Step::Bury(pool) => self.bury(key, &volume, pool),
             Step::Release => self.write(Write::release(key, &volume), false, None),
             Step::Unbind(pool, why) => {
                 let note = Note {
@@ -128,13 +138,18 @@ impl Leader {
     fn show(&mut self, key: Key, volume: &Arc<Volume>, mut condition: Condition) {
         let name = key.name();
         let status = volume.status.clone().unwrap_or_default();
-        let note = (condition.kind == SCHEDULED).then(|| Note {
+        let action = match condition.kind.as_str() {
+            SCHEDULED => Some("Place"),
+            NODE_AVAILABLE => Some("WatchAgent"),
+            _ => None,
+        };
+        let note = action.map(|action| Note {
             weight: match condition.status {
                 Truth::True => Weight::Normal,
                 _ => Weight::Warning,
             },
             reason: condition.reason.clone(),
-            action: "Place",
+            action,
             text: condition.message.clone(),
         });
         // A record of a bind is told with the bind; one of a search without an end, with that.

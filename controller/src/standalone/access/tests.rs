@@ -15,11 +15,13 @@ const VERBS: [&str; 8] = [
     "deletecollection",
 ];
 
-const RESOURCES: [(&str, &str, &str); 14] = [
+const RESOURCES: [(&str, &str, &str); 16] = [
     ("weir.dev", "storagepools", ""),
     ("weir.dev", "storagepools", "status"),
     ("weir.dev", "volumes", ""),
     ("weir.dev", "volumes", "status"),
+    ("weir.dev", "tombstones", ""),
+    ("weir.dev", "tombstones", "status"),
     ("weir.dev", "snapshots", ""),
     ("weir.dev", "volumemigrations", "status"),
     ("", "nodes", ""),
@@ -59,19 +61,21 @@ fn row(who: &Identity, (group, resource, subresource): (&str, &str, &str)) -> St
 fn the_table_says_who_may_do_what() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
     #[rustfmt::skip]
-    let expected: [(Identity, [&str; 14]); 6] = [
-        (Identity::Admin, ["GLWCUPDX"; 14]),
+    let expected: [(Identity, [&str; 16]); 6] = [
+        (Identity::Admin, ["GLWCUPDX"; 16]),
         (Identity::Controller, [
-            "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLW-----", "--------",
+            "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX",
+            "GLW-----", "--------",
             "GLW-----", "GLWCUP--", "GLWCUP--", "GLWCUPDX", "--------", "---C----",
         ]),
         (agent, [
-            "GLW?----", "?---??--", "GLW-----", "?---??--", "--------", "--------", "GLW-----", "--------",
+            "GLW?----", "?---??--", "GLW-----", "?---??--", "GLW-----", "?---??--", "--------", "--------",
+            "GLW-----", "--------",
             "G-------", "---???--", "---???--", "?--???--", "--------", "---C----",
         ]),
         (Identity::CsiController, reserved()),
         ("csi-node:n1".parse().unwrap(), reserved()),
-        (Identity::Anonymous, ["--------"; 14]),
+        (Identity::Anonymous, ["--------"; 16]),
     ];
     for (who, rows) in expected {
         for (resource, expected) in RESOURCES.into_iter().zip(rows) {
@@ -80,9 +84,9 @@ fn the_table_says_who_may_do_what() {
     }
 }
 
-fn reserved() -> [&'static str; 14] {
-    let mut rows = ["--------"; 14];
-    rows[13] = "---C----";
+fn reserved() -> [&'static str; 16] {
+    let mut rows = ["--------"; 16];
+    rows[15] = "---C----";
     rows
 }
 
