@@ -267,6 +267,9 @@ fn ask(requests: &mut Requests, kind: Kind, known: &Known) {
         }
         Ok(Request::Volume(volume)) => {
             let name = volume.metadata.name.clone();
+            if known.was_made() {
+                requests.made.insert(volume.spec.id);
+            }
             requests.volumes.insert(name, volume.clone());
         }
         Err(error) => requests.invalid.push(Invalid {

@@ -2,8 +2,10 @@
 //!
 //! Each answers with at most one write. Whatever comes of it, the object is looked at again.
 
+mod home;
 mod pool;
 mod volume;
 
+pub use home::{Home, Homing, home};
 pub use pool::{AgentState, pool};
-pub use volume::{Held, Step, placed, volume};
+pub use volume::{Held, Step, placed, volume, waits};
