@@ -44,6 +44,7 @@ pub mod objects;
 pub mod observed;
 pub mod openers;
 pub mod orders;
+pub mod orphan_volumes;
 pub mod orphans;
 pub mod plan;
 pub mod prepare;

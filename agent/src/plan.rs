@@ -37,6 +37,7 @@ use weir_api::volume::VolumeStatus;
 
 use crate::lvm::Group;
 use crate::observed::{GroupView, Observed, PoolView, TargetView};
+use crate::orphan_volumes;
 use crate::record::{BootId, PoolRecord, PoolState, Records};
 use crate::requests::Requests;
 use crate::step::{Step, Subject, Work};
@@ -93,6 +94,7 @@ pub fn plan(node: &Node, requests: &Requests, records: &Records, observed: &Obse
     planner.tombstones();
     planner.unused_hosts();
     let Planner { mut plan, .. } = planner;
+    orphan_volumes::tell(&mut plan.pools, requests, records, observed);
     plan.work.retain(|work| !work.steps.is_empty());
     plan.work
         .sort_by(|one, other| one.subject.cmp(&other.subject));

@@ -1,6 +1,6 @@
 //! What is asked for: one YAML or JSON file per object in a directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use weir_api::names::{ObjectName, VolumeId};
@@ -27,6 +27,8 @@ pub struct Requests {
     /// Why not all of them are known: whatever is not among them may be asked for all the same, and is no
     /// orphan.
     pub unreadable: Option<String>,
+    /// The volumes that were there once, as the statuses of their objects say.
+    pub made: BTreeSet<VolumeId>,
     /// The cluster whose API they are from.
     pub cluster: Option<ClusterId>,
     /// Why they are not heeded: they are another cluster's. [`Requests::unreadable`] says so too then.

@@ -101,6 +101,10 @@ pub mod reason {
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";
     /// No pool passed every filter; the message counts them.
     pub const NO_POOL_FITS: &str = "NoPoolFits";
+    /// The volume's data is where no object asks for it, and that pool can't be used now.
+    pub const ORPHAN_ELSEWHERE: &str = "OrphanElsewhere";
+    /// The volume's data may be in a pool that has not told yet what it holds.
+    pub const ORPHANS_UNKNOWN: &str = "OrphansUnknown";
     /// A pool was chosen.
     pub const BOUND: &str = "Bound";
     /// The volume is in no pool any longer; another is looked for.

@@ -313,8 +313,9 @@ pub fn host_id(host_nqn: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, host_nqn.as_bytes())
 }
 
-/// The namespace of the Leases by which agents say that they are alive. Kubelets have theirs there too.
-pub const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// The namespace of the Leases by which agents say that they are alive: nobody else has any there. Kubelets have
+/// theirs, called as their nodes are, in `kube-node-lease`, where no other name would be certain to be free.
+pub const LEASE_NAMESPACE: &str = "weir-agents";
 
 /// The Lease whose holder is the controller that leads.
 pub const CONTROLLER_LEASE: &str = "weir-controller";
@@ -322,15 +323,10 @@ pub const CONTROLLER_LEASE: &str = "weir-controller";
 pub const CONTROLLER_NAMESPACE: &str = "default";
 
 impl NodeName {
-    /// The Lease of this node's agent. The node's own name is that of its kubelet's; what is too long for an
-    /// object's name with the prefix is replaced by a hash.
+    /// The Lease of this node's agent, in [`LEASE_NAMESPACE`]: it is called as the node is.
     #[must_use]
-    pub fn agent_lease(&self) -> String {
-        let whole = format!("weir-{}", self.0);
-        if whole.len() <= LONGEST_SUBDOMAIN {
-            return whole;
-        }
-        format!("weir-{}", hex_of_hash(self.0.as_bytes(), 40))
+    pub fn agent_lease(&self) -> &str {
+        &self.0
     }
 }
 
@@ -411,22 +407,6 @@ mod tests {
         let nqn = host_nqn(&long.parse().unwrap(), Generation(u64::MAX));
         assert!(nqn.len() <= 223, "{nqn}");
         assert!(!nqn.contains("aaa"));
-    }
-
-    #[test]
-    fn an_agents_lease_is_not_its_kubelets_and_has_a_name_that_an_api_takes() {
-        let node = |name: &str| name.parse::<NodeName>().unwrap();
-        assert_eq!(node("app-1.example").agent_lease(), "weir-app-1.example");
-        let long = [
-            "a".repeat(63),
-            "b".repeat(63),
-            "c".repeat(63),
-            "d".repeat(61),
-        ]
-        .join(".");
-        let lease = node(&long).agent_lease();
-        assert!(lease.parse::<NodeName>().is_ok(), "{lease}");
-        assert!(!lease.contains("aaa"));
     }
 
     #[test]

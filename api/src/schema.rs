@@ -120,6 +120,22 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Grants as somebody tells of them: no rule says how they may change.
+pub(crate) fn grants(generator: &mut SchemaGenerator) -> Schema {
+    let node = generator.subschema_for::<NodeName>();
+    let generation = generator.subschema_for::<Generation>();
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": {
+            "type": "object", "required": ["nodeName", "generation"],
+            "properties": {
+                "nodeName": node, "generation": generation,
+                "readOnly": {"type": "boolean", "default": false},
+            },
+        },
+    })
+}
+
 /// Conditions: one of each type.
 pub(crate) fn conditions(generator: &mut SchemaGenerator) -> Schema {
     let item = generator.subschema_for::<crate::condition::Condition>();

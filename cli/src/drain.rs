@@ -57,7 +57,7 @@ async fn drain(connection: &Connection, target: &Target) -> Result<Drain> {
     let mut states = Vec::new();
     for pool in &pools {
         let node = &pool.spec.node_name;
-        let lease = connection.get(&leases, &node.agent_lease()).await?;
+        let lease = connection.get(&leases, node.agent_lease()).await?;
         let agent = Agent::of(node, lease.as_ref(), now);
         states.push(PoolState::of(pool, agent, false));
     }

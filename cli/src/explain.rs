@@ -120,7 +120,7 @@ async fn pool_state(
 ) -> Result<PoolState> {
     let node = &pool.spec.node_name;
     let leases = connection.within::<Lease>(LEASE_NAMESPACE);
-    let lease = connection.get(&leases, &node.agent_lease()).await?;
+    let lease = connection.get(&leases, node.agent_lease()).await?;
     let agent = Agent::of(node, lease.as_ref(), now);
     // A standalone API has the nodes that somebody made.
     let object = connection

@@ -309,6 +309,9 @@ fn ask(requests: &mut Requests, kind: Kind, known: &Known) {
         }
         Ok(Asked::Request(Request::Volume(volume))) => {
             let name = volume.metadata.name.clone();
+            if known.was_made() {
+                requests.made.insert(volume.spec.id);
+            }
             requests.volumes.insert(name, volume.clone());
         }
         // Tombstones are not asked here.

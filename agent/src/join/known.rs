@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use weir_api::crd;
 use weir_api::names::{API_VERSION, ObjectName, VolumeId};
 use weir_api::parse::{Request, pool_of_api, volume_of_api};
+use weir_api::volume::Phase;
 
 use crate::requests::Burial;
 
@@ -109,6 +110,17 @@ impl Known {
     /// Its name as an agent's objects have it.
     pub(super) fn object_name(&self) -> Option<ObjectName> {
         self.name.parse().ok()
+    }
+
+    /// Whether its status says that somebody may have written to the volume: an object that was restored from an
+    /// old copy says so of a volume that was deleted since.
+    pub(super) fn was_made(&self) -> bool {
+        let phase = serde_json::from_value(self.status["phase"].clone()).unwrap_or_default();
+        match phase {
+            Phase::Ready | Phase::Deleting => true,
+            Phase::Failed => self.status["capacityBytes"].as_u64().is_some_and(|bytes| bytes > 0),
+            Phase::Pending | Phase::Creating | Phase::Deleted => false,
+        }
     }
 
     /// Whether it is certainly older than another state of the same object. Versions are numbers, though an API

@@ -62,7 +62,7 @@ async fn renew_once(
     if *is_there {
         let patch = Patch::Merge(json!({"spec": spec}));
         let params = PatchParams::default();
-        let renewed = answered("renew the Lease", leases.patch(&name, &params, &patch)).await;
+        let renewed = answered("renew the Lease", leases.patch(name, &params, &patch)).await;
         match renewed {
             Err(error) if error.code() == Some(404) => *is_there = false,
             other => return other.map(drop),
@@ -70,7 +70,7 @@ async fn renew_once(
     }
     let lease = Lease {
         metadata: ObjectMeta {
-            name: Some(name),
+            name: Some(name.to_owned()),
             namespace: Some(LEASE_NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },

@@ -62,6 +62,11 @@ impl Ours {
         for field in optional {
             fields.entry((*field).to_owned()).or_insert(Value::Null);
         }
+        if fields.contains_key("orphans") {
+            fields
+                .entry("orphanVolumes".to_owned())
+                .or_insert(Value::Null);
+        }
         fields.retain(|field, _| !left.contains(&field.as_str()));
         Ours {
             fields,

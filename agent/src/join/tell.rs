@@ -254,6 +254,10 @@ fn invalid(kind: Kind, known: &Known, conditions: Vec<Condition>) -> Ours {
         let phase = serde_json::to_value(Phase::Pending).unwrap_or_default();
         ours.fields.insert("phase".to_owned(), phase);
     }
+    if kind == Kind::Pool {
+        // Nothing is recorded of it: it holds nothing that anybody could look for.
+        ours.fields.insert("orphans".to_owned(), 0.into());
+    }
     ours
 }
 

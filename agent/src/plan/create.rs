@@ -47,6 +47,19 @@ impl Planner<'_> {
             let gone = Problem::new(reason::DELETED, "nothing is left of it");
             return Ok(Verdict::new(Phase::Deleted, Err(gone)));
         }
+        if self.requests.made.contains(&id) {
+            let message = format!(
+                "its status says that it was in pool `{}`, and nothing of it is there: it was deleted after this \
+                 object was saved, or its LV is lost. No empty volume takes its place: delete this object, and \
+                 create one with another id if an empty one is wanted",
+                pool.name
+            );
+            let mut verdict =
+                Verdict::new(Phase::Failed, Err(Problem::new(reason::DATA_MISSING, message)));
+            // It says so again, whoever saves the object with this.
+            verdict.capacity = spec.capacity_bytes;
+            return Ok(verdict);
+        }
         if pool.state != PoolState::Ready {
             let message = format!("pool `{}` is being given up", pool.name);
             let problem = Problem::new(reason::POOL_UNAVAILABLE, message);

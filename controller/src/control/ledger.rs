@@ -4,6 +4,7 @@
 //! in whatever order objects of different kinds come.
 
 mod node;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use weir_api::condition::{self, READY, Truth};
 use weir_api::crd::{StoragePool, Volume};
 use weir_api::names::{NodeName, ObjectName};
 
+use super::decide::Home;
 use crate::place::{Health, Holds, PoolView, Usage, VolumeView};
 
 pub(super) use node::NodeFacts;
+use whereabouts::Whereabouts;
 
 /// What an object of a volume takes of a pool, as far as that is shown.
 #[derive(Clone, Debug)]
@@ -38,6 +41,7 @@ pub(super) struct Ledger {
     in_pool: HashMap<ObjectName, HashSet<String>>,
     /// The nodes that hold a volume with a key, and how many.
     keys: HashMap<String, BTreeMap<NodeName, u32>>,
+    whereabouts: Whereabouts,
     /// What was decided and is not shown yet.
     pub(super) holds: Holds,
 }
@@ -89,6 +93,7 @@ impl Ledger {
         let mut view = PoolView::of(pool)?;
         let name = view.name.clone();
         view.health = told_health(pool);
+        self.whereabouts.see_pool(&name, pool);
         if let Some(facts) = self.nodes.get(&view.node) {
             view.node_labels = Arc::clone(&facts.labels);
             view.is_cordoned |= facts.is_cordoned;
@@ -125,6 +130,7 @@ impl Ledger {
         let Some(index) = self.index.remove(name) else {
             return;
         };
+        self.whereabouts.forget_pool(name);
         let gone = self.pools.swap_remove(index);
         if let Some(moved) = self.pools.get(index) {
             self.index.insert(moved.name.clone(), index);
@@ -159,6 +165,11 @@ impl Ledger {
     /// A volume's object as it is now. What was held for it is held no longer once it shows its pool.
     pub(super) fn see_volume(&mut self, name: &str, volume: Arc<Volume>) {
         self.unbook(name);
+        let before = self.volumes.get(name);
+        if let Some(before) = before.filter(|before| before.metadata.uid != volume.metadata.uid) {
+            self.whereabouts.forget_volume(name, before);
+        }
+        self.whereabouts.see_volume(name, &volume);
         if let Some(pool) = volume.spec.pool_name.clone() {
             self.holds.release(name);
             self.book(name, &pool, &volume);
@@ -170,7 +181,34 @@ impl Ledger {
     pub(super) fn forget_volume(&mut self, name: &str) -> Option<Arc<Volume>> {
         self.unbook(name);
         self.holds.release(name);
-        self.volumes.remove(name)
+        let gone = self.volumes.remove(name)?;
+        self.whereabouts.forget_volume(name, &gone);
+        Some(gone)
+    }
+
+    /// Where a volume belongs that names no pool.
+    pub(super) fn home(&self, name: &str, volume: &Volume) -> Home {
+        let id = volume.spec.id;
+        let others = self.whereabouts.objects(id).iter();
+        let others = others.filter_map(|other| Some((other, self.volumes.get(other)?)));
+        let age = |name: &str, volume: &Volume| {
+            let metadata = &volume.metadata;
+            (metadata.creation_timestamp.clone(), metadata.uid.clone(), name.to_owned())
+        };
+        let own = age(name, volume);
+        let mut ahead = others.filter(|(other, one)| {
+            *other != name && (one.spec.pool_name.is_some() || age(other, one) < own)
+        });
+        if let Some((other, _)) = ahead.next() {
+            return Home::Taken(other.clone());
+        }
+        let mut pools = self.whereabouts.pools_of(id);
+        match pools.len() {
+            0 if self.whereabouts.untold().is_empty() => Home::Anywhere,
+            0 => Home::Unknown(self.whereabouts.untold().iter().cloned().collect()),
+            1 => Home::In(pools.remove(0)),
+            _ => Home::Several(pools),
+        }
     }
 
     /// The nodes that hold a volume with a key.

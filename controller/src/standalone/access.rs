@@ -147,7 +147,7 @@ impl Condition {
             Self::VolumeOfNode => pool.is_some_and(|pool| is_node(pool, "/spec/nodeName")),
             Self::LeaseOfNode => {
                 let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
-                text("/metadata/name") == Some(node.agent_lease().as_str())
+                text("/metadata/name") == Some(node.agent_lease())
                     && text("/metadata/namespace") == Some(LEASE_NAMESPACE)
             }
             Self::LeaseOfLeader => {
@@ -165,7 +165,7 @@ impl fmt::Display for Condition {
         f.write_str(match self {
             Self::PoolOfNode => "spec.nodeName is not its node",
             Self::VolumeOfNode => "spec.poolName is not a pool of its node",
-            Self::LeaseOfNode => "it is not the Lease of its node's agent in kube-node-lease",
+            Self::LeaseOfNode => "it is not the Lease of its node's agent in weir-agents",
             Self::LeaseOfLeader => "it is not the controllers' Lease",
             Self::EventOfNode => "reportingInstance is not its node",
         })

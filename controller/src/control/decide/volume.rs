@@ -139,6 +139,13 @@ pub fn placed(volume: &Volume, placement: &Placement, pools: &[PoolView]) -> Ste
     }
 }
 
+/// What is to be done about a volume that waits, and for which this is the reason.
+#[must_use]
+pub fn waits(volume: &Volume, why: Condition) -> Step {
+    let nothing = VolumeStatus::default();
+    show(volume.status.as_ref().unwrap_or(&nothing), why)
+}
+
 /// The condition, unless the object has it already.
 fn show(status: &VolumeStatus, wanted: Condition) -> Step {
     if known(status, &wanted) {

@@ -94,7 +94,7 @@ impl Leader {
             };
             let holder = spec.holder_identity.as_ref();
             let node = holder.and_then(|holder| holder.parse::<NodeName>().ok());
-            // Kubelets have theirs beside the agents'.
+            // What somebody else put there is no sign of life.
             let Some(node) = node.filter(|node| node.agent_lease() == name) else {
                 continue;
             };

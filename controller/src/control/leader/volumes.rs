@@ -10,12 +10,13 @@ use kube::runtime::watcher::Event;
 use weir_api::condition::{self, Condition, NODE_AVAILABLE, SCHEDULED, Truth};
 use weir_api::crd::Volume;
 use weir_api::names::ObjectName;
+use weir_api::units::Bytes;
 
-use super::super::decide::{self, Around, Held, Step};
+use super::super::decide::{self, Around, Held, Homing, Step};
 use super::super::event::{Note, Weight};
 use super::super::write::{Came, Write};
 use super::{Key, LOOK_AGAIN, Leader};
-use crate::place::{Hold, Placement, VolumeView, place};
+use crate::place::{Hold, PoolView, Usage, VolumeView, place};
 
 impl Leader {
     pub(super) fn see_volume(&mut self, event: Event<Volume>) {
@@ -103,26 +104,70 @@ impl Leader {
         view.occupied = self.ledger.occupied(view.key());
         let (left_out, until) = self.left_out_for(volume, now);
         view.left_out.extend(left_out);
+        match self.homing(name, volume, &view) {
+            Homing::Place => {}
+            Homing::Bind(pool) => {
+                // Its space is taken already.
+                self.records.remove(name);
+                if let Some(pool) = self.ledger.pool(&pool).cloned() {
+                    let usage = Usage {
+                        unshown: Bytes(0),
+                        ..view.usage(&pool.node)
+                    };
+                    self.hold(name, volume, &view, &pool, usage);
+                }
+                return Step::Bind(pool);
+            }
+            Homing::Wait(condition) => {
+                self.records.remove(name);
+                self.wait(name, now, until);
+                return decide::waits(volume, condition);
+            }
+        }
         let placement = place(self.ledger.pools(), &view, &self.ledger.holds, seed(volume));
         let record = placement.record(Some(Time(Timestamp::now())));
         self.records.insert(name.to_owned(), record);
-        self.hold(name, volume, &view, &placement);
-        if placement.winner.is_none() {
-            self.waiting.insert(name.to_owned());
-            let soon = now + LOOK_AGAIN;
-            let again = until.map_or(soon, |until| until.min(soon));
-            self.wake = Some(self.wake.map_or(again, |wake| wake.min(again)));
+        match placement.winner {
+            Some(winner) => {
+                let pool = self.ledger.pools()[winner].clone();
+                let usage = view.usage(&pool.node);
+                self.hold(name, volume, &view, &pool, usage);
+            }
+            None => self.wait(name, now, until),
         }
         decide::placed(volume, &placement, self.ledger.pools())
     }
 
-    fn hold(&mut self, name: &str, volume: &Volume, view: &VolumeView, placement: &Placement) {
-        let pool = placement.winner.map(|winner| &self.ledger.pools()[winner]);
-        let Some(pool) = pool else { return };
+    /// What its data being somewhere already comes to.
+    fn homing(&self, name: &str, volume: &Volume, view: &VolumeView) -> Homing {
+        let home = self.ledger.home(name, volume);
+        let (pool, refused) = match &home {
+            decide::Home::In(pool) => (self.ledger.pool(pool), view.left_out.contains(pool)),
+            _ => (None, false),
+        };
+        decide::home(&home, pool, refused)
+    }
+
+    /// It is looked at again when something changes, and soon in any case.
+    fn wait(&mut self, name: &str, now: Instant, until: Option<Instant>) {
+        self.waiting.insert(name.to_owned());
+        let soon = now + LOOK_AGAIN;
+        let again = until.map_or(soon, |until| until.min(soon));
+        self.wake = Some(self.wake.map_or(again, |wake| wake.min(again)));
+    }
+
+    fn hold(
+        &mut self,
+        name: &str,
+        volume: &Volume,
+        view: &VolumeView,
+        pool: &PoolView,
+        usage: Usage,
+    ) {
         let hold = Hold {
             pool: pool.name.clone(),
             node: pool.node.clone(),
-            usage: view.usage(&pool.node),
+            usage,
             key: view.key().map(str::to_owned),
         };
         let held = Held {

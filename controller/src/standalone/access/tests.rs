@@ -143,13 +143,14 @@ fn paths_are_open_by_row() {
 fn a_lease_is_its_nodes_by_name_alone() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
     let rows = [
-        ("kube-node-lease", "weir-n1", Decision::Allowed),
-        ("kube-node-lease", "weir-n2", Decision::Denied),
+        ("weir-agents", "n1", Decision::Allowed),
+        ("weir-agents", "n2", Decision::Denied),
+        ("weir-agents", "weir-n1", Decision::Denied),
         // A kubelet's.
         ("kube-node-lease", "n1", Decision::Denied),
-        ("kube-system", "weir-n1", Decision::Denied),
-        ("", "weir-n1", Decision::Denied),
-        ("kube-node-lease", "", Decision::If(Condition::LeaseOfNode)),
+        ("kube-system", "n1", Decision::Denied),
+        ("", "n1", Decision::Denied),
+        ("weir-agents", "", Decision::If(Condition::LeaseOfNode)),
     ];
     for (namespace, name, expected) in rows {
         let object = Object {
@@ -221,13 +222,13 @@ fn conditions_look_at_the_object() {
         (Condition::VolumeOfNode, &volume, None, false),
         (
             Condition::LeaseOfNode,
-            &lease("kube-node-lease", "weir-n1"),
+            &lease("weir-agents", "n1"),
             None,
             true,
         ),
         (
             Condition::LeaseOfNode,
-            &lease("kube-node-lease", "weir-n2"),
+            &lease("weir-agents", "n2"),
             None,
             false,
         ),
@@ -239,7 +240,7 @@ fn conditions_look_at_the_object() {
         ),
         (
             Condition::LeaseOfNode,
-            &lease("default", "weir-n1"),
+            &lease("default", "n1"),
             None,
             false,
         ),
