@@ -54,7 +54,8 @@ pub struct Cli {
     /// with --kubeconfig then nowhere.
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "api_only")]
     pub telemetry: Option<SocketAddr>,
-    /// The name or address under which agents reach --telemetry, if it isn't that one's own.
+    /// The name or address under which agents reach --telemetry. Without it, that address itself, or where that is every one of this
+    /// host, the first --name, or the host's.
     #[arg(long, value_name = "NAME", conflicts_with = "api_only")]
     pub telemetry_name: Option<String>,
     /// Know agents by the tokens of this ServiceAccount, which the API reviews, instead of by client certificates of the authority

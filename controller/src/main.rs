@@ -128,10 +128,11 @@ async fn control_settings(
     let Some(listen) = cli.telemetry() else {
         return Ok(settings);
     };
-    ensure!(
-        cli.telemetry_name.is_some() || !listen.ip().is_unspecified(),
-        "agents do not reach {listen}, which is every address of this host: say --telemetry-name"
-    );
+    // Every address of this host is none that an agent could reach: then it is the name that clients use, or the host's.
+    let name = cli.telemetry_name.clone().or_else(|| {
+        let is_any = listen.ip().is_unspecified();
+        is_any.then(|| cli.names.first().cloned().or_else(host))?
+    });
     let agents = match &cli.agent_account {
         Some(account) => Agents {
             tokens: Some(Tokens::new(
@@ -152,10 +153,7 @@ async fn control_settings(
     };
     let how = telemetry::Settings {
         listen,
-        host: cli
-            .telemetry_name
-            .clone()
-            .unwrap_or_else(|| listen.ip().to_string()),
+        host: name.unwrap_or_else(|| listen.ip().to_string()),
         limits: telemetry::Limits::default(),
     };
     settings.telemetry = Some(Arc::new(Taking::new(how, agents)));
