@@ -6,6 +6,7 @@
 //!   watches, and keeps the [`cache`] in step. A server filters by field, so that a node hears of its own
 //!   volumes only;
 //! - [`tell`]: writes a status where it differs from what the engine found, and only there;
+//! - [`register`]: creates the objects of the pools that the agent's configuration names;
 //! - [`lease`]: says every ten seconds that this node's agent is alive.
 //!
 //! Invariants:
@@ -25,19 +26,23 @@ mod gauges;
 mod known;
 mod lease;
 mod merge;
+mod register;
 mod shared;
 mod tell;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use weir_api::manifest::PoolManifest;
 use weir_api::names::NodeName;
+use weir_api::pool::StoragePool;
 
 use crate::chain;
 use crate::requests::Requests;
@@ -51,27 +56,36 @@ use shared::Shared;
 /// A node's connection to its cluster's API. Dropped, it ends.
 pub struct Join {
     shared: Arc<Shared>,
+    client: Arc<OnceLock<Client>>,
+    runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Join {
     /// Begins to connect, with the credentials in a kubeconfig; `wake` is told when something else is asked
-    /// for than before.
+    /// for than before. `pools` are to have objects there.
     ///
     /// # Errors
     /// There is no thread for it.
-    pub fn start(kubeconfig: PathBuf, node: NodeName, wake: Sender<Wake>) -> io::Result<Self> {
+    pub fn start(
+        kubeconfig: PathBuf,
+        node: NodeName,
+        pools: Vec<PoolManifest>,
+        wake: Sender<Wake>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(node, wake));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
         let theirs = Arc::clone(&shared);
+        let client = Arc::new(OnceLock::new());
+        let (connected, handle) = (Arc::clone(&client), runtime.handle().clone());
         let work = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = work(&theirs, &kubeconfig) => {}
+                    () = work(&theirs, &kubeconfig, &pools, &connected) => {}
                     // Its sender is dropped.
                     _ = stopped => {}
                 }
@@ -82,6 +96,8 @@ impl Join {
             .spawn(work)?;
         Ok(Join {
             shared,
+            client,
+            runtime: handle,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -101,6 +117,29 @@ impl Join {
             requests.unreadable = Some("the API is away".to_owned());
         }
         requests
+    }
+
+    /// Creates a pool's object, as a person ordered; an object of that name stays as it is.
+    ///
+    /// # Errors
+    /// Nobody knows whether it is there.
+    pub fn create(&self, pool: &StoragePool) -> Result<String, JoinError> {
+        let cluster = self.shared.lock().heeded();
+        let (Some(cluster), Some(client)) = (cluster, self.client.get().cloned()) else {
+            return Err(JoinError::Away);
+        };
+        let object = serde_json::to_value(pool).map_err(JoinError::Object)?;
+        let (done, came) = mpsc::channel();
+        self.runtime.spawn(async move {
+            // Whoever asked waits for it.
+            let _gone = done.send(register::create(&client, cluster, &object).await);
+        });
+        let is_new = came.recv().map_err(|_| JoinError::Away)??;
+        let name = &pool.metadata.name;
+        Ok(match is_new {
+            true => format!("pool {name} is asked for again: its object is created in the API"),
+            false => format!("pool {name} has an object in the API already, which stands"),
+        })
     }
 
     /// What the engine found when it last looked, at what [`Join::requests`] said.
@@ -127,7 +166,12 @@ impl Drop for Join {
     }
 }
 
-async fn work(shared: &Arc<Shared>, kubeconfig: &Path) {
+async fn work(
+    shared: &Arc<Shared>,
+    kubeconfig: &Path,
+    pools: &[PoolManifest],
+    connected: &OnceLock<Client>,
+) {
     let mut pause = BackOff::default();
     let client = loop {
         match connect(kubeconfig).await {
@@ -136,10 +180,13 @@ async fn work(shared: &Arc<Shared>, kubeconfig: &Path) {
         }
         tokio::time::sleep(pause.next()).await;
     };
+    // It is empty before: this runs once.
+    let client = connected.get_or_init(|| client);
     tokio::join!(
-        follow::follow_all(shared, &client),
-        tell::tell(shared, &client),
-        lease::renew(shared, &client),
+        follow::follow_all(shared, client),
+        tell::tell(shared, client),
+        lease::renew(shared, client),
+        register::register(shared, client, pools),
     );
 }
 

@@ -28,7 +28,7 @@ use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
 use weir_agent::source::Source;
 use weir_agent::target::{Exports, KernelTarget, is_nvmet_loaded};
-use weir_agent::{fail_point, local, orders, recover, run, serve, status};
+use weir_agent::{fail_point, local, orders, pool_files, recover, run, serve, status};
 use weir_api::names::Generation;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -73,7 +73,10 @@ fn agent(args: &Run) -> anyhow::Result<()> {
         None => Source::files(args.requests.clone()),
         Some(kubeconfig) => {
             let wake = channel.0.clone();
-            let join = Join::start(kubeconfig.clone(), args.node.clone(), wake)
+            let pools = args.pools.as_ref();
+            let pools = pools.map(|path| pool_files::read(path, &args.node)).transpose();
+            let pools = pools.context("cannot use --pools")?.unwrap_or_default();
+            let join = Join::start(kubeconfig.clone(), args.node.clone(), pools, wake)
                 .context("cannot start to follow the API")?;
             registry.register(Box::new(join.collector()?))?;
             Source::Api(join)

@@ -13,6 +13,8 @@
 mod agent;
 #[path = "join/api.rs"]
 mod api;
+#[path = "join/lost.rs"]
+mod lost;
 #[path = "join/together.rs"]
 mod together;
 

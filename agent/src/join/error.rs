@@ -33,6 +33,15 @@ pub enum JoinError {
     /// The API does not say whose it is.
     #[error("the namespace kube-system has no UID by which to tell the cluster")]
     Nameless,
+    /// It is another cluster's now.
+    #[error("the API is another cluster's now")]
+    Moved,
+    /// An object is not what it should be.
+    #[error("the object can't be read")]
+    Object(#[source] serde_json::Error),
+    /// There is no connection yet.
+    #[error("the API was not reached yet")]
+    Away,
     /// The API ended a watch with an error.
     #[error("the watch ended: {0}")]
     Watch(String),

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod elections;
+mod homes;
 mod ledgers;
 
 use weir_api::crd::{StoragePool, Volume};
