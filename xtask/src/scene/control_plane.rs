@@ -10,6 +10,7 @@ use crate::vm::guest::Guest;
 pub(crate) const AGENT_KUBECONFIG: &str = "/var/lib/weir/agent.kubeconfig";
 
 const DIR: &str = "/var/lib/weir/api";
+const COPY: &str = "/var/lib/weir/api.saved";
 const LOG: &str = "/run/weir/controller.log";
 
 /// How much of it runs.
@@ -50,6 +51,29 @@ impl<'a> ControlPlane<'a> {
         let kill = "pid=$(pidof weir-controller) && kill -9 $pid && \
                     while kill -0 $pid 2>/dev/null; do sleep 0.02; done";
         self.guest.sh(kill).map(drop)
+    }
+
+    /// Keeps a copy of all that it has, as of now; it must not run.
+    pub(crate) fn save(&self) -> Result<()> {
+        let save = format!("rm -rf {COPY} && cp -a {DIR} {COPY} && sync");
+        self.guest.sh(&save).map(drop)
+    }
+
+    /// Puts the copy in the place of what it has; it must not run.
+    pub(crate) fn restore(&self) -> Result<()> {
+        let restore = format!("rm -rf {DIR} && cp -a {COPY} {DIR} && sync");
+        self.guest.sh(&restore).map(drop)
+    }
+
+    /// Removes all that it has; it must not run.
+    pub(crate) fn empty(&self) -> Result<()> {
+        self.guest.sh(&format!("rm -rf {DIR} && sync")).map(drop)
+    }
+
+    /// Runs `weir` as the one who may do everything.
+    pub(crate) fn weir(&self, arguments: &str) -> Result<String> {
+        let command = format!("KUBECONFIG={DIR}/admin.kubeconfig weir {arguments}");
+        self.guest.sh(&command)
     }
 
     /// Makes the kubeconfig of the storage node's agent.
