@@ -6,6 +6,7 @@
 //!   watches, and keeps the [`cache`] in step. A server filters by field, so that a node hears of its own
 //!   volumes only;
 //! - [`tell`]: writes a status where it differs from what the engine found, and only there;
+//! - [`register`]: creates the objects of the pools that the agent's configuration names;
 //! - [`lease`]: says every ten seconds that this node's agent is alive;
 //! - [`leader`]: looks where the controller that leads takes telemetry, which has a thread of its own
 //!   ([`crate::telemetry`]).
@@ -29,19 +30,23 @@ mod known;
 mod leader;
 mod lease;
 mod merge;
+mod register;
 mod shared;
 mod tell;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use weir_api::manifest::PoolManifest;
 use weir_api::names::NodeName;
+use weir_api::pool::StoragePool;
 use weir_telemetry::Place;
 use weir_telemetry::client::{Credentials, State as Stream};
 
@@ -54,43 +59,46 @@ pub use error::JoinError;
 pub use gauges::JoinCollector;
 use shared::Shared;
 
+/// As what a node joins.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// With the API's address and the node's credentials.
+    pub kubeconfig: PathBuf,
+    /// What controllers that take telemetry are shown instead of the kubeconfig's certificate, if it is given.
+    pub telemetry_token: Option<PathBuf>,
+    /// Its name.
+    pub node: NodeName,
+    /// Pools that are to have objects there.
+    pub pools: Vec<PoolManifest>,
+}
+
 /// A node's connection to its cluster's API. Dropped, it ends.
 pub struct Join {
     shared: Arc<Shared>,
+    client: Arc<OnceLock<Client>>,
+    runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Join {
-    /// Begins to connect, with the credentials in a kubeconfig; `wake` is told when something else is asked
-    /// for than before.
+    /// Begins to connect; `wake` is told when something else is asked for than before.
     ///
     /// # Errors
     /// There is no thread for it.
-    pub fn start(kubeconfig: PathBuf, node: NodeName, wake: Sender<Wake>) -> io::Result<Self> {
-        Self::start_with(kubeconfig, None, node, wake)
-    }
-
-    /// The same; controllers are shown the token in this file, if there is one, instead of the kubeconfig's certificate.
-    ///
-    /// # Errors
-    /// There is no thread for it.
-    pub fn start_with(
-        kubeconfig: PathBuf,
-        token: Option<PathBuf>,
-        node: NodeName,
-        wake: Sender<Wake>,
-    ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(node, wake));
+    pub fn start(enrolment: Enrolment, wake: Sender<Wake>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(enrolment.node.clone(), wake));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
         let theirs = Arc::clone(&shared);
+        let client = Arc::new(OnceLock::new());
+        let (connected, handle) = (Arc::clone(&client), runtime.handle().clone());
         let work = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = work(&theirs, &kubeconfig, token.as_deref()) => {}
+                    () = work(&theirs, &enrolment, &connected) => {}
                     // Its sender is dropped.
                     _ = stopped => {}
                 }
@@ -101,6 +109,8 @@ impl Join {
             .spawn(work)?;
         Ok(Join {
             shared,
+            client,
+            runtime: handle,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -120,6 +130,29 @@ impl Join {
             requests.unreadable = Some("the API is away".to_owned());
         }
         requests
+    }
+
+    /// Creates a pool's object, as a person ordered; an object of that name stays as it is.
+    ///
+    /// # Errors
+    /// Nobody knows whether it is there.
+    pub fn create(&self, pool: &StoragePool) -> Result<String, JoinError> {
+        let cluster = self.shared.lock().heeded();
+        let (Some(cluster), Some(client)) = (cluster, self.client.get().cloned()) else {
+            return Err(JoinError::Away);
+        };
+        let object = serde_json::to_value(pool).map_err(JoinError::Object)?;
+        let (done, came) = mpsc::channel();
+        self.runtime.spawn(async move {
+            // Whoever asked waits for it.
+            let _gone = done.send(register::create(&client, cluster, &object).await);
+        });
+        let is_new = came.recv().map_err(|_| JoinError::Away)??;
+        let name = &pool.metadata.name;
+        Ok(match is_new {
+            true => format!("pool {name} is asked for again: its object is created in the API"),
+            false => format!("pool {name} has an object in the API already, which stands"),
+        })
     }
 
     /// What the engine found when it last looked, at what [`Join::requests`] said.
@@ -166,7 +199,8 @@ impl Drop for Join {
     }
 }
 
-async fn work(shared: &Arc<Shared>, kubeconfig: &Path, token: Option<&Path>) {
+async fn work(shared: &Arc<Shared>, enrolment: &Enrolment, connected: &OnceLock<Client>) {
+    let (kubeconfig, token) = (&enrolment.kubeconfig, enrolment.telemetry_token.as_deref());
     let mut pause = BackOff::default();
     let client = loop {
         match connect(kubeconfig, token).await {
@@ -178,11 +212,14 @@ async fn work(shared: &Arc<Shared>, kubeconfig: &Path, token: Option<&Path>) {
         }
         tokio::time::sleep(pause.next()).await;
     };
+    // It is empty before: this runs once.
+    let client = connected.get_or_init(|| client);
     tokio::join!(
-        follow::follow_all(shared, &client),
-        tell::tell(shared, &client),
-        lease::renew(shared, &client),
-        leader::find(shared, &client),
+        follow::follow_all(shared, client),
+        tell::tell(shared, client),
+        lease::renew(shared, client),
+        register::register(shared, client, &enrolment.pools),
+        leader::find(shared, client),
     );
 }
 

@@ -47,6 +47,7 @@ pub mod orders;
 pub mod orphan_volumes;
 pub mod orphans;
 pub mod plan;
+pub mod pool_files;
 pub mod prepare;
 pub mod probe;
 pub mod record;

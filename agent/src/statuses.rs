@@ -8,6 +8,7 @@ use weir_api::names::{ObjectName, VolumeId};
 use weir_api::pool::PoolStatus;
 use weir_api::volume::VolumeStatus;
 
+use crate::cluster::ClusterId;
 use crate::plan::Plan;
 use crate::record::Records;
 use crate::requests::Requests;
@@ -25,6 +26,8 @@ pub struct Statuses {
     /// What is wrong with objects that ask for what can't be served: kind and name. Those that are recorded
     /// have a status besides, which says it too.
     pub invalid: BTreeMap<(String, ObjectName), String>,
+    /// The cluster whose API was heeded.
+    pub cluster: Option<ClusterId>,
     /// Why nothing is heeded: the API is another cluster's.
     pub foreign: Option<String>,
 }
@@ -54,6 +57,7 @@ impl Statuses {
             invalid: invalid
                 .filter_map(|invalid| Some((invalid.object.clone()?, invalid.error.clone())))
                 .collect(),
+            cluster: requests.cluster,
             foreign: requests.foreign.clone(),
         }
     }

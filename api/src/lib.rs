@@ -16,9 +16,11 @@
 //! - [`parse`]: YAML or JSON text to an object, with errors that name the field.
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod condition;
 pub mod crd;
 pub mod latency;
+pub mod manifest;
 pub mod names;
 pub mod object;
 pub mod orphan;

@@ -13,6 +13,8 @@
 mod agent;
 #[path = "join/api.rs"]
 mod api;
+#[path = "join/lost.rs"]
+mod lost;
 #[path = "join/telemetry.rs"]
 mod telemetry;
 #[path = "join/together.rs"]

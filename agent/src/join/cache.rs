@@ -152,6 +152,11 @@ impl Cache {
         }
     }
 
+    /// The cluster whose pools are listed.
+    pub(super) fn cluster_of_pools(&self) -> Option<ClusterId> {
+        self.cluster.filter(|_| self.pools.is_some())
+    }
+
     /// An object, wherever it is. Of a volume that is on its way from one pool to another, the newer state.
     pub(super) fn known(&self, kind: Kind, name: &str) -> Option<&Known> {
         let shelves: Vec<&Shelf> = match kind {

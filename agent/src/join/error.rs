@@ -48,6 +48,15 @@ pub enum JoinError {
         #[source]
         source: std::io::Error,
     },
+    /// It is another cluster's now.
+    #[error("the API is another cluster's now")]
+    Moved,
+    /// An object is not what it should be.
+    #[error("the object can't be read")]
+    Object(#[source] serde_json::Error),
+    /// There is no connection yet.
+    #[error("the API was not reached yet")]
+    Away,
     /// The API ended a watch with an error.
     #[error("the watch ended: {0}")]
     Watch(String),

@@ -146,7 +146,7 @@ async fn list(
 }
 
 /// Which cluster answers.
-async fn identity(client: &Client) -> Result<ClusterId, JoinError> {
+pub(super) async fn identity(client: &Client) -> Result<ClusterId, JoinError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = answered("tell whose API it is", namespaces.get("kube-system")).await?;
     let uid = namespace.uid().and_then(|uid| uid.parse().ok());

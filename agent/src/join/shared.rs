@@ -24,6 +24,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// A status may have to be written.
     pub(super) to_tell: Notify,
+    /// A pool's object may have to be created.
+    pub(super) to_register: Notify,
     /// Other pools may have to be followed.
     pub(super) to_follow: Notify,
     /// Where the leader takes telemetry; `None` while that is not known.
@@ -70,6 +72,7 @@ impl Shared {
             wake,
             state: Mutex::default(),
             to_tell: Notify::new(),
+            to_register: Notify::new(),
             to_follow: Notify::new(),
             leader: watch::Sender::new(None),
             credentials: watch::Sender::new(None),
@@ -165,8 +168,10 @@ impl Shared {
             // An engine that is gone asks for nothing more.
             let _gone = self.wake.send(Wake::Asked);
             self.to_follow.notify_one();
+            self.to_register.notify_one();
         }
         if effect.status {
+            self.to_register.notify_one();
             self.to_tell.notify_one();
             self.to_follow.notify_one();
         }
@@ -177,6 +182,13 @@ impl State {
     /// Whether the node was looked at, and is this API's: something may be told there.
     pub(super) fn is_heeding(&self) -> bool {
         self.statuses.is_some() && !self.is_foreign()
+    }
+
+    /// The cluster whose API is heeded, once its pools are known and the engine looked at them.
+    pub(super) fn heeded(&self) -> Option<ClusterId> {
+        let cluster = self.cache.cluster_of_pools()?;
+        let statuses = self.statuses.as_ref()?;
+        (statuses.cluster == Some(cluster) && statuses.foreign.is_none()).then_some(cluster)
     }
 
     /// Whether the engine said that it does not heed this API.

@@ -1,6 +1,6 @@
 //! A simulated node as other crates' tests see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,6 +83,20 @@ impl SimNode {
         let state = self.sim.lock();
         let lvs = state.groups.values().flat_map(|group| group.lvs.keys());
         lvs.cloned().collect()
+    }
+
+    /// The subsystems of the kernel's target, and who may use each.
+    ///
+    /// # Panics
+    /// It can't be read, which never is the case.
+    #[must_use]
+    pub fn exports(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let target = Configfs::over(self.sim.clone()).read().unwrap();
+        let hosts = |hosts: &BTreeSet<_>| hosts.iter().map(ToString::to_string).collect();
+        let subsystems = target.subsystems.iter();
+        subsystems
+            .map(|(nqn, subsystem)| (nqn.to_string(), hosts(&subsystem.allowed_hosts)))
+            .collect()
     }
 
     /// Says that a volume's deletion is ordered: the removal of any other one's data is a violation.

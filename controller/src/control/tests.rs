@@ -2,6 +2,7 @@
 
 mod decisions;
 mod elections;
+mod homes;
 mod ledgers;
 mod tombstones;
 

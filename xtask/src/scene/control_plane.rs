@@ -11,6 +11,7 @@ pub(crate) const AGENT_KUBECONFIG: &str = "/var/lib/weir/agent.kubeconfig";
 
 /// Where the API keeps its objects and kubeconfigs.
 pub(crate) const DIR: &str = "/var/lib/weir/api";
+const COPY: &str = "/var/lib/weir/api.saved";
 const LOG: &str = "/run/weir/controller.log";
 
 /// How much of it runs.
@@ -64,6 +65,23 @@ impl<'a> ControlPlane<'a> {
         let kill = "pid=$(pidof weir-controller) && kill -9 $pid && \
                     while kill -0 $pid 2>/dev/null; do sleep 0.02; done";
         self.guest.sh(kill).map(drop)
+    }
+
+    /// Keeps a copy of all that it has, as of now; it must not run.
+    pub(crate) fn save(&self) -> Result<()> {
+        let save = format!("rm -rf {COPY} && cp -a {DIR} {COPY} && sync");
+        self.guest.sh(&save).map(drop)
+    }
+
+    /// Puts the copy in the place of what it has; it must not run.
+    pub(crate) fn restore(&self) -> Result<()> {
+        let restore = format!("rm -rf {DIR} && cp -a {COPY} {DIR} && sync");
+        self.guest.sh(&restore).map(drop)
+    }
+
+    /// Removes all that it has; it must not run.
+    pub(crate) fn empty(&self) -> Result<()> {
+        self.guest.sh(&format!("rm -rf {DIR} && sync")).map(drop)
     }
 
     /// Makes the kubeconfig of the storage node's agent.

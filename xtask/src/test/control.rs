@@ -22,6 +22,16 @@ const EXPORTED: Volume = Volume {
     name: "exported",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0091",
 };
+/// Made after the copy of the store that is restored.
+const NEWER: Volume = Volume {
+    name: "newer",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0093",
+};
+/// Deleted after it.
+const GONE: Volume = Volume {
+    name: "gone",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0094",
+};
 const KEPT: Volume = Volume {
     name: "kept",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0092",
@@ -78,6 +88,14 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
     case(
         "what is deleted while its agent is dead is gone when it is back",
         Scene::bury,
+    );
+    case(
+        "a store restored from an old copy takes nothing and shows nothing empty",
+        Scene::restored,
+    );
+    case(
+        "an emptied store takes nothing, and a person brings the objects back",
+        Scene::emptied,
     );
     case("what is deleted is gone", Scene::delete);
     report.case(&format!("{kernel} control: stop"), || {
@@ -224,6 +242,64 @@ impl Scene {
             granted(&plane, volume)?;
             guest.sh(&format!("lvs {}", volume.lv()))?;
         }
+        plane.check_log()
+    }
+
+    fn restored(&self) -> Result<()> {
+        let (plane, guest) = (self.plane(), &self.storage.guest);
+        let before = self.sum()?;
+        plane.apply(&GONE.object())?;
+        granted(&plane, &GONE)?;
+        plane.kill()?;
+        plane.save()?;
+        plane.start(Parts::Both)?;
+        plane.apply(&NEWER.object())?;
+        granted(&plane, &NEWER)?;
+        plane.kubectl(&format!("delete wvol {}", GONE.name))?;
+        plane.wait_gone(&format!("wvol {}", GONE.name))?;
+        plane.kill()?;
+        plane.restore()?;
+        plane.start(Parts::Both)?;
+        plane.wait(&format!("wvol {}", GONE.name), "DataMissing")?;
+        plane.wait(&format!("wpool {POOL}"), "\"orphans\":1")?;
+        guest.sh(&format!(
+            "! lvs {} 2>/dev/null && lvs {}",
+            GONE.lv(),
+            NEWER.lv()
+        ))?;
+        expect("the consumer's data", &self.sum()?, &before)?;
+        plane.weir("orphans adopt --all --api")?;
+        granted(&plane, &NEWER)?;
+        for volume in [&GONE, &NEWER] {
+            plane.kubectl(&format!("delete wvol {} --wait=false", volume.name))?;
+            plane.wait_gone(&format!("wvol {}", volume.name))?;
+        }
+        expect("the consumer's data", &self.sum()?, &before)?;
+        plane.check_log()
+    }
+
+    /// The new store has certificates of its own too: the agent is enrolled anew.
+    fn emptied(&self) -> Result<()> {
+        let (plane, agent, guest) = (self.plane(), agent(&self.storage), &self.storage.guest);
+        let before = self.sum()?;
+        plane.kill()?;
+        plane.empty()?;
+        plane.start(Parts::Both)?;
+        plane.enrol()?;
+        agent.kill()?;
+        agent.start()?;
+        agent.wait_status(&format!("storagepool-{POOL}"), "ForeignCluster")?;
+        guest.sh(&format!("lvs {} && lvs {}", EXPORTED.lv(), KEPT.lv()))?;
+        expect("the consumer's data", &self.sum()?, &before)?;
+        let uid = plane.kubectl("get namespace kube-system -o jsonpath='{.metadata.uid}'")?;
+        guest.sh(&format!("weir cluster accept {}", uid.trim()))?;
+        guest.sh(&format!("weir orphans adopt --pool {POOL}"))?;
+        plane.wait(&format!("wpool {POOL}"), "\"orphans\":2")?;
+        plane.weir("orphans adopt --all --api")?;
+        for volume in [&EXPORTED, &KEPT] {
+            granted(&plane, volume)?;
+        }
+        expect("the consumer's data", &self.sum()?, &before)?;
         plane.check_log()
     }
 
