@@ -70,22 +70,40 @@ async fn measure() {
     let joined = Agents::start(dir.path(), agents);
     load::wait_for_pools(&asking, pools).await;
 
-    say(&format!("{volumes} volumes are made, without a controller"));
+    let (first, second) = (volumes / 2, volumes - volumes / 2);
+    say(&format!("{first} volumes are made, without a controller"));
     let begun = Instant::now();
-    load::create_volumes(&asking, volumes).await;
+    load::create_volumes(&asking, 0..first).await;
     let create_seconds = begun.elapsed().as_secs_f64();
 
-    say(&format!("made in {create_seconds:.0} s; a controller starts"));
+    say(&format!(
+        "made in {create_seconds:.0} s; a controller starts, while the agents are busy"
+    ));
+    joined.are_busy();
     let bound = Bound::begin(&asking).await;
     let mut leader = Leader::start(dir.path());
     let before = Spent::by(leader.pid());
     let begun = Instant::now();
-    let binds = bound.all(volumes).await;
+    let binds = bound.all(first).await;
     let bind_seconds = begun.elapsed().as_secs_f64();
     let bind_cpu = Spent::by(leader.pid()).cpu_seconds - before.cpu_seconds;
-    let rate = binds.rate();
     say(&format!(
-        "bound in {bind_seconds:.1} s, {rate:.0} a second; until all are Ready and nothing is written any more"
+        "{:.0} a second; until the agents have done all of it",
+        binds.rate()
+    ));
+    joined.are_done();
+    load::wait_for_volumes(&asking, first).await;
+    say(&format!(
+        "{second} more volumes are made, and every agent answers at once"
+    ));
+    let bound = Bound::begin(&asking).await;
+    let ((), answered) = tokio::join!(
+        load::create_volumes(&asking, first..volumes),
+        bound.all(second)
+    );
+    say(&format!(
+        "{:.0} a second; until all are Ready and nothing is written any more",
+        answered.rate()
     ));
     load::wait_for_volumes(&asking, volumes).await;
     load::wait_for_quiet(&asking, agents).await;
@@ -111,7 +129,8 @@ async fn measure() {
             "create_seconds": create_seconds,
             "bind_seconds": bind_seconds,
             "bind_cpu_seconds": bind_cpu,
-            "placements_per_s": rate,
+            "placements_per_s": binds.rate(),
+            "placements_per_s_answered": answered.rate(),
             "settle_seconds": settle_seconds,
             "idle_seconds": seconds,
             "controller_cpu_percent": cpu(0),

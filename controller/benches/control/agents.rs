@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
@@ -26,6 +28,8 @@ pub(crate) fn pool(agent: usize, of_agent: usize) -> String {
 
 /// All of them.
 pub(crate) struct Agents {
+    /// Whether they are busy with what they were asked for, as those are that have LVs to make.
+    are_busy: Arc<AtomicBool>,
     all: Vec<(Sender<Wake>, JoinHandle<()>)>,
 }
 
@@ -36,6 +40,7 @@ impl Agents {
         let server = admin.clusters[0].cluster.as_ref().unwrap().server.clone();
         let server = server.unwrap();
         let answers = Answers::learn();
+        let are_busy = Arc::new(AtomicBool::new(false));
         let now = k8s_openapi::jiff::Timestamp::now();
         let authority = Authority::open(dir, now).unwrap();
         let start = |number| {
@@ -43,10 +48,25 @@ impl Agents {
             let text = authority.kubeconfig(&identity, &server, 1, now).unwrap();
             let kubeconfig = dir.join(format!("{}.kubeconfig", node(number)));
             fs::write(&kubeconfig, text).unwrap();
-            agent(node(number).parse().unwrap(), kubeconfig, answers.clone())
+            let (answers, are_busy) = (answers.clone(), Arc::clone(&are_busy));
+            agent(node(number).parse().unwrap(), kubeconfig, answers, are_busy)
         };
         Agents {
             all: (0..count).map(start).collect(),
+            are_busy,
+        }
+    }
+
+    /// What they are asked for from now on they do later.
+    pub(crate) fn are_busy(&self) {
+        self.are_busy.store(true, Ordering::Relaxed);
+    }
+
+    /// They have done all of it.
+    pub(crate) fn are_done(&self) {
+        self.are_busy.store(false, Ordering::Relaxed);
+        for (wake, _) in &self.all {
+            let _gone = wake.send(Wake::Asked);
         }
     }
 
@@ -62,7 +82,12 @@ impl Agents {
 }
 
 /// The agent's loop, with nothing to do between what is asked for and what is told.
-fn agent(node: NodeName, kubeconfig: PathBuf, answers: Answers) -> (Sender<Wake>, JoinHandle<()>) {
+fn agent(
+    node: NodeName,
+    kubeconfig: PathBuf,
+    answers: Answers,
+    are_busy: Arc<AtomicBool>,
+) -> (Sender<Wake>, JoinHandle<()>) {
     let (wake, wakes) = mpsc::channel();
     let waker = wake.clone();
     let run = move || {
@@ -72,6 +97,9 @@ fn agent(node: NodeName, kubeconfig: PathBuf, answers: Answers) -> (Sender<Wake>
         while let Ok(woken) = wakes.recv() {
             if wakes.try_iter().fold(woken, Wake::max) == Wake::Stop {
                 return;
+            }
+            if are_busy.load(Ordering::Relaxed) {
+                continue;
             }
             if let Some(statuses) = answers.to(&join.requests()) {
                 join.tell(&statuses);

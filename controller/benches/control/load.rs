@@ -1,5 +1,6 @@
 //! Pools and volumes are made, and waited for.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -41,11 +42,11 @@ pub(crate) async fn create_pools(asking: &Asking, agents: usize) {
             },
         })
     };
-    create(asking, POOLS, agents * PER_AGENT, body).await;
+    create(asking, POOLS, 0..agents * PER_AGENT, body).await;
 }
 
 /// Makes volumes that are nowhere.
-pub(crate) async fn create_volumes(asking: &Asking, volumes: usize) {
+pub(crate) async fn create_volumes(asking: &Asking, volumes: Range<usize>) {
     let body = |number: usize| {
         json!({
             "apiVersion": "weir.dev/v1alpha1",
@@ -63,16 +64,16 @@ pub(crate) async fn create_volumes(asking: &Asking, volumes: usize) {
 async fn create(
     asking: &Asking,
     path: &'static str,
-    count: usize,
+    numbers: Range<usize>,
     body: impl Fn(usize) -> Value + Clone + Send + 'static,
 ) {
-    let next = Arc::new(AtomicUsize::new(0));
+    let next = Arc::new(AtomicUsize::new(numbers.start));
     let makers = (0..TOGETHER).map(|_| {
         let (asking, next, body) = (asking.clone(), Arc::clone(&next), body.clone());
         tokio::spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
+                if number >= numbers.end {
                     return;
                 }
                 let body = body(number).to_string();

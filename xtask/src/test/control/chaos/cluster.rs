@@ -240,7 +240,7 @@ pub(super) fn object(volume: &Volume) -> Value {
 }
 
 fn kubectl() -> String {
-    format!("KUBECONFIG={} kubectl", key(Part::Api))
+    format!("env KUBECONFIG={} kubectl", key(Part::Api))
 }
 
 fn key(part: Part) -> String {
