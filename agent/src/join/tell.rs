@@ -90,7 +90,7 @@ impl Past {
                     self.told = Some(error);
                 }
                 // What the API made of it is not known, and surely not what it made of what was said before.
-                //RED self.status = None;
+                self.status = None;
                 true
             }
         };
