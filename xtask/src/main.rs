@@ -85,6 +85,9 @@ enum Command {
         /// How many volumes are in the API; only for `api`
         #[arg(long, default_value_t = 100_000)]
         volumes: u32,
+        /// A thousand agents instead of a hundred; only for `control`
+        #[arg(long)]
+        full: bool,
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
         kernel: Kernel,
@@ -226,9 +229,10 @@ fn run(command: Command) -> Result<()> {
         Command::Bench {
             bench,
             volumes,
+            full,
             kernel,
             output,
-        } => bench::run(&cache, bench, volumes, kernel, output),
+        } => bench::run(&cache, bench, bench::Size { volumes, full }, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Session { check } => {
             let workspace = Workspace::open(&cache)?;

@@ -235,7 +235,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         for kernel in &wanted.kernels {
             let logs = workspace.for_vms()?.join("control");
             let lab = Lab::new(cache, *kernel, Userland::Small, &payload, &logs)?;
-            control::run(&lab, &mut report);
+            control::run(&lab, &mut report, wanted.scale);
         }
     }
     // By name only: real hosts boot slowly, and CI has little time.

@@ -89,6 +89,8 @@ impl Past {
                     tracing::warn!(kind, name, error, "a status is not told yet");
                     self.told = Some(error);
                 }
+                // What the API made of it is not known, and surely not what it made of what was said before.
+                self.status = None;
                 true
             }
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::exposition::Exposition;
 use crate::vm::disk::Disk;
@@ -34,6 +34,19 @@ pub(crate) fn spec<'a>(disks: &'a [&'a Disk]) -> Spec<'a> {
         memory_mib: 1024,
         disks,
     }
+}
+
+/// A pool of a storage node's first disk, as a person applies it.
+pub(crate) fn pool_object(name: &str, node: &str, address: &str) -> Value {
+    json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": name},
+        "spec": {
+            "nodeName": node,
+            "engine": {"kernel": {"volumeGroup": format!("weir-{name}"), "devices": ["/dev/vda"]}},
+            "portals": [{"address": address}],
+            "acceptVolatileWriteCache": true,
+        },
+    })
 }
 
 /// The agent of a storage node, as a person at its shell would handle it.
@@ -108,6 +121,14 @@ impl<'a> Agent<'a> {
         Agent {
             copies: "on-demand",
             ..Agent::new(guest)
+        }
+    }
+
+    /// The same, attaching programs as agents do unless they are told otherwise.
+    pub(crate) fn as_by_default(self) -> Self {
+        Agent {
+            copies: "on-demand",
+            ..self
         }
     }
 

@@ -3,6 +3,7 @@
 //! One VM has a controller with its own API, kubectl, a disk and an agent that follows the API; the other one uses
 //! the volumes.
 
+mod chaos;
 mod telemetry;
 
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::expect;
+use super::{Scale, expect};
 use super::report::Report;
 use crate::scene::consumer;
 use crate::scene::control_plane::{AGENT_KUBECONFIG, ControlPlane, Parts};
@@ -63,7 +64,15 @@ struct Scene {
     exported: Value,
 }
 
-pub(crate) fn run(lab: &Lab, report: &mut Report) {
+pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
+    if std::env::var_os(chaos::TRIAL).is_none() {
+        life(lab, report);
+    }
+    chaos::run(lab, report, scale);
+}
+
+/// What a person sees of a cluster in its life.
+fn life(lab: &Lab, report: &mut Report) {
     let kernel = lab.kernel;
     let disk = Disk::plain(lab.dir(), "control", 2 << 30);
     let disk = report.need(&format!("{kernel} control: a disk"), || disk);
@@ -134,15 +143,7 @@ impl Scene {
         plane.start(Parts::Both)?;
         plane.enrol()?;
         agent(&storage).start()?;
-        plane.apply(&json!({
-            "apiVersion": "weir.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": POOL},
-            "spec": {
-                "nodeName": storage::NODE,
-                "engine": {"kernel": {"volumeGroup": format!("weir-{POOL}"), "devices": ["/dev/vda"]}},
-                "portals": [{"address": address(1)}],
-                "acceptVolatileWriteCache": true,
-            },
-        }))?;
+        plane.apply(&storage::pool_object(POOL, storage::NODE, &address(1)))?;
         plane.wait(&format!("wpool {POOL}"), "\"freeBytes\":[1-9]")?;
         plane.apply(&EXPORTED.object())?;
         let exported = granted(&plane, &EXPORTED)?;

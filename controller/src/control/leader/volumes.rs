@@ -20,6 +20,7 @@ use crate::place::{Hold, PoolView, Usage, VolumeView, place};
 
 impl Leader {
     pub(super) fn see_volume(&mut self, event: Event<Volume>) {
+        let event = event.modify(forget_records);
         for name in self.volumes.see(event) {
             match self.volumes.get(&name).cloned() {
                 Some(volume) => {
@@ -260,6 +261,15 @@ impl Leader {
 
 fn uid(volume: &Volume) -> &str {
     volume.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Leaves out what a volume's status tells people alone, which is the larger part of it: every volume is kept in memory.
+fn forget_records(volume: &mut Volume) {
+    volume.metadata.managed_fields = None;
+    if let Some(status) = &mut volume.status {
+        status.placement = None;
+        status.latency = None;
+    }
 }
 
 /// The same for the same object, so that a decision can be made again.
