@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 use kube::config::Kubeconfig;
-use weir_agent::join::Join;
+use weir_agent::join::{Enrolment, Join};
 use weir_agent::statuses::Statuses;
 use weir_agent::wake::Wake;
 use weir_api::names::NodeName;
@@ -91,7 +91,13 @@ fn agent(
     let (wake, wakes) = mpsc::channel();
     let waker = wake.clone();
     let run = move || {
-        let join = Join::start(kubeconfig, node, waker).unwrap();
+        let enrolment = Enrolment {
+            kubeconfig,
+            telemetry_token: None,
+            node,
+            pools: Vec::new(),
+        };
+        let join = Join::start(enrolment, waker).unwrap();
         // It has looked, and holds nothing.
         join.tell(&Statuses::default());
         while let Ok(woken) = wakes.recv() {
