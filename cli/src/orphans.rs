@@ -69,7 +69,7 @@ Examples:
 }
 
 #[derive(Debug, Args)]
-struct AdoptArguments {
+pub(crate) struct AdoptArguments {
     /// The id of an orphan volume
     #[arg(
         value_name = "ID",

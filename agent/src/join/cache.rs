@@ -295,30 +295,32 @@ impl Cache {
 
 /// What of an object makes a difference to what is asked for. One that can't be served may claim what a tombstone is
 /// about.
-fn asks_of(known: &Known) -> (&Result<Asked, String>, Option<VolumeId>, bool) {
+type Asks<'a> = (&'a Result<Asked, String>, Option<VolumeId>, bool);
+
+fn asks_of(known: &Known) -> Asks<'_> {
     (&known.asked, known.id, known.is_deleted)
 }
 
-fn asks(
-    shelf: &BTreeMap<String, Known>,
-) -> BTreeMap<&String, (&Result<Asked, String>, Option<VolumeId>, bool)> {
+fn asks(shelf: &BTreeMap<String, Known>) -> BTreeMap<&String, Asks<'_>> {
     let asks = shelf.iter().map(|(name, known)| (name, asks_of(known)));
     asks.collect()
 }
 
 fn ask(requests: &mut Requests, kind: Kind, known: &Known) {
     match &known.asked {
-        Ok(Asked::Request(Request::Pool(pool))) => {
-            let name = pool.metadata.name.clone();
-            requests.pools.insert(name, pool.clone());
-        }
-        Ok(Asked::Request(Request::Volume(volume))) => {
-            let name = volume.metadata.name.clone();
-            if known.was_made() {
-                requests.made.insert(volume.spec.id);
+        Ok(Asked::Request(request)) => match &**request {
+            Request::Pool(pool) => {
+                let name = pool.metadata.name.clone();
+                requests.pools.insert(name, pool.clone());
             }
-            requests.volumes.insert(name, volume.clone());
-        }
+            Request::Volume(volume) => {
+                let name = volume.metadata.name.clone();
+                if known.was_made() {
+                    requests.made.insert(volume.spec.id);
+                }
+                requests.volumes.insert(name, volume.clone());
+            }
+        },
         // Tombstones are not asked here.
         Ok(Asked::Burial(_) | Asked::Nothing) => {}
         Err(error) => requests.invalid.push(Invalid {

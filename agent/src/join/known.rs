@@ -44,7 +44,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Asked {
     /// Something that should be there.
-    Request(Request),
+    Request(Box<Request>),
     /// What is left of a volume should not; whether anybody claims it, the cache knows.
     Burial(Burial),
     /// Nothing: it did, and is taken back.
@@ -88,7 +88,7 @@ impl Known {
             "metadata": metadata,
             "spec": spec,
         });
-        let request = |request| Asked::Request(request);
+        let request = |request| Asked::Request(Box::new(request));
         let asked = match kind {
             Kind::Pool => told(pool_of_api(text)).map(Request::Pool).map(request),
             Kind::Volume => told(volume_of_api(text)).map(Request::Volume).map(request),
