@@ -172,7 +172,7 @@ impl Told {
     }
 }
 
-/// Seen red with: `look_at_telemetry` not looking (nothing is ever said), `is_said` in `decide::telemetry` always false (it is said again
+/// Not seen red yet; to be, with: `look_at_telemetry` not looking (nothing is ever said), `is_said` in `decide::telemetry` always false (it is said again
 /// and again), `announce` in `claim.rs` not taking away what an earlier holder said, `find` in the agent's `join/leader.rs` looking once
 /// only.
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +214,7 @@ async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
     }
 }
 
-/// Seen red with: `Term`'s drop not stopping the server.
+/// Not seen red yet; to be, with: `stopped(&mut stop)` in `Stream::serve` made never to return.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_to_a_leader_that_was_deposed_ends() {
     let told = Told::new().await;
@@ -237,7 +237,7 @@ async fn a_stream_to_a_leader_that_was_deposed_ends() {
 
 /// Not even what a node measures is another cluster's business.
 ///
-/// Seen red with: `find` in the agent's `join/leader.rs` heeding whatever API there is.
+/// Not seen red yet; to be, with: `find` in the agent's `join/leader.rs` heeding whatever API there is.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clusters_leader_is_told_nothing() {
     let mut told = Told::new().await;
