@@ -130,7 +130,7 @@ fn by_hand(lab: &Lab) -> Result<Vec<Figure>> {
     let plane = ControlPlane::new(guest);
     plane.start(Parts::Both)?;
     plane.enrol()?;
-    let agent = Agent::joined(guest, AGENT_KUBECONFIG).as_by_default();
+    let agent = Agent::joined(guest, AGENT_KUBECONFIG).by_default();
     agent.start()?;
     plane.apply(&storage::pool_object(POOL, storage::NODE, &address(1)))?;
     plane.wait(&format!("wpool {POOL}"), "\"freeBytes\":[1-9]")?;

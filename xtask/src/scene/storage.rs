@@ -125,7 +125,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The same, attaching programs as agents do unless they are told otherwise.
-    pub(crate) fn as_by_default(self) -> Self {
+    pub(crate) fn by_default(self) -> Self {
         Agent {
             copies: "on-demand",
             ..self

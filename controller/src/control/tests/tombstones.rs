@@ -38,8 +38,9 @@ fn step(volume: &Volume, agent: Option<AgentState>, graves: &[(&str, bool)]) -> 
 #[test]
 fn an_object_goes_without_its_agents_word_only_when_a_tombstone_stands_for_it() {
     use AgentState::{Dead, Heard, Silent};
+    type Row<'a> = (Option<AgentState>, &'a [(&'a str, bool)], Step);
     let bury = || Step::Bury("p".parse().unwrap());
-    let rows: [(Option<AgentState>, &[(&str, bool)], Step); 11] = [
+    let rows: [Row<'_>; 11] = [
         (Some(Heard), &[], Step::Nothing),
         (Some(Heard), &[("p", true)], Step::Nothing),
         (Some(Silent), &[], bury()),

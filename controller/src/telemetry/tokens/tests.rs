@@ -27,17 +27,20 @@ fn status() -> Value {
     })
 }
 
+/// Makes a review another one.
+type Change<'a> = &'a dyn Fn(&mut Value);
+
 /// Not seen red yet; to be, with: the comparison of audiences, or of the name, left out of `judge`.
 #[test]
 fn a_review_tells_of_an_agents_node_or_of_none() {
-    let judged = |change: &dyn Fn(&mut Value)| {
+    let judged = |change: Change<'_>| {
         let mut status = status();
         change(&mut status);
         judge(&serde_json::from_value(status).unwrap(), ACCOUNT)
     };
     assert_eq!(judged(&|_| {}).unwrap().as_str(), "n1");
     let extra = "authentication.kubernetes.io/node-name";
-    let rows: [(&str, &dyn Fn(&mut Value)); 9] = [
+    let rows: [(&str, Change<'_>); 9] = [
         ("not valid", &|s| s["authenticated"] = json!(false)),
         ("not valid", &|s| *s = json!({})),
         ("somebody else", &|s| {
@@ -62,9 +65,12 @@ fn a_review_tells_of_an_agents_node_or_of_none() {
     }
 }
 
+/// Paths and bodies of requests.
+type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+
 /// A client of an API server that answers with this, and what it was asked.
-fn client(code: StatusCode, answer: Value) -> (Client, Arc<Mutex<Vec<(String, Value)>>>) {
-    let asked: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+fn client(code: StatusCode, answer: Value) -> (Client, Asked) {
+    let asked = Asked::default();
     let seen = Arc::clone(&asked);
     let service = tower::service_fn(move |request: Request<Body>| {
         let (seen, answer) = (Arc::clone(&seen), answer.to_string());
