@@ -288,15 +288,15 @@ impl Cache {
     }
 }
 
+type Asks<'a> = (&'a Result<Asked, String>, Option<VolumeId>, bool);
+
 /// What of an object makes a difference to what is asked for. One that can't be served may claim what a tombstone is
 /// about.
-fn asks_of(known: &Known) -> (&Result<Asked, String>, Option<VolumeId>, bool) {
+fn asks_of(known: &Known) -> Asks<'_> {
     (&known.asked, known.id, known.is_deleted)
 }
 
-fn asks(
-    shelf: &BTreeMap<String, Known>,
-) -> BTreeMap<&String, (&Result<Asked, String>, Option<VolumeId>, bool)> {
+fn asks(shelf: &BTreeMap<String, Known>) -> BTreeMap<&String, Asks<'_>> {
     let asks = shelf.iter().map(|(name, known)| (name, asks_of(known)));
     asks.collect()
 }

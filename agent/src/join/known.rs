@@ -87,10 +87,13 @@ impl Known {
             "metadata": metadata,
             "spec": spec,
         });
-        let request = |request| Asked::Request(request);
         let asked = match kind {
-            Kind::Pool => told(pool_of_api(text)).map(Request::Pool).map(request),
-            Kind::Volume => told(volume_of_api(text)).map(Request::Volume).map(request),
+            Kind::Pool => told(pool_of_api(text))
+                .map(Request::Pool)
+                .map(Asked::Request),
+            Kind::Volume => told(volume_of_api(text))
+                .map(Request::Volume)
+                .map(Asked::Request),
             Kind::Tombstone if is_deleted => Ok(Asked::Nothing),
             Kind::Tombstone => told(serde_json::from_value(text)).map(burial),
         };
