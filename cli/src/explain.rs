@@ -62,9 +62,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
 
 async fn look(connection: &Connection, name: &str) -> Result<Explanation> {
     let volume = connection.get(&connection.all::<Volume>(), name).await?;
-    let volume = match volume {
-        Some(volume) => volume,
-        None => return Err(why_not_there(connection, name).await?),
+    let Some(volume) = volume else {
+        return Err(why_not_there(connection, name).await?);
     };
     let now = Timestamp::now();
     let leases = connection.within::<Lease>(CONTROLLER_NAMESPACE);

@@ -293,10 +293,10 @@ impl Cache {
     }
 }
 
-/// What of an object makes a difference to what is asked for. One that can't be served may claim what a tombstone is
-/// about.
 type Asks<'a> = (&'a Result<Asked, String>, Option<VolumeId>, bool);
 
+/// What of an object makes a difference to what is asked for. One that can't be served may claim what a tombstone is
+/// about.
 fn asks_of(known: &Known) -> Asks<'_> {
     (&known.asked, known.id, known.is_deleted)
 }

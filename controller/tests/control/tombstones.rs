@@ -120,7 +120,8 @@ async fn a_dead_nodes_volume_is_deleted_and_its_tombstone_waits_for_the_node() {
 
 /// Whatever was seen of the volume's object without the finalizer, the tombstone was there before.
 ///
-/// Seen red with: `Step::Bury` carried out by a write that releases, with the tombstone after it.
+/// Seen red with: `bury` in `decide/volume.rs` releasing without a tombstone. Not seen red yet: the two writes in the
+/// other order, which no one line makes of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tombstone_is_there_before_the_object_is_gone() {
     let cluster = Cluster::start().await;
@@ -188,7 +189,7 @@ async fn write_tombstone(cluster: &Cluster, volume: &Volume, pool: &str) -> Stri
     name
 }
 
-/// Seen red with: `decide::volume` without the arm about graves (it is bound at once).
+/// Not seen red yet: `decide::volume` without the arm about graves is, in the table of `control/tests/tombstones.rs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_of_the_same_id_waits_for_the_tombstones_end() {
     let cluster = Cluster::start().await;
@@ -197,7 +198,10 @@ async fn a_volume_of_the_same_id_waits_for_the_tombstones_end() {
     let controller = controller(&cluster).await;
     cluster.create_volume("v", json!({"poolName": "p"})).await;
     let volumes = cluster.volumes();
-    let volume = until(&volumes, "v", "Ready", is_ready).await;
+    let volume = until(&volumes, "v", "Ready, and held", |volume| {
+        is_ready(volume) && !volume.finalizers().is_empty()
+    })
+    .await;
     agent.fall_silent().await;
     delete(&cluster, "v").await;
     gone(&volumes, "v").await;
@@ -235,8 +239,12 @@ async fn a_volume_that_claims_its_data_takes_the_order_back() {
     gone(&volumes, "v").await;
     let name = only(&cluster).await.name_any();
     let claim = json!({"id": id, "poolName": "p"});
-    cluster.create_volume("v", claim.clone()).await;
+    cluster.create_volume("v", claim).await;
     no_tombstone(&cluster, &name).await;
+    until(&volumes, "v", "held", |volume| {
+        !volume.finalizers().is_empty()
+    })
+    .await;
     // Deleted once more, it has a new one: that the last one was seen is not enough.
     delete(&cluster, "v").await;
     gone(&volumes, "v").await;

@@ -157,7 +157,8 @@ async fn a_node_that_was_dead_cleans_up_when_it_is_back() {
 
 /// Its object may have another name than the tombstone knows.
 ///
-/// Seen red with: `claim` in the agent's `join/cache.rs` and the search for `live` in `plan/tombstones.rs` left out.
+/// It is kept twice over: it stays green with the search for `live` in the agent's `plan/tombstones.rs` left out, where `claim`
+/// in `join/cache.rs` is another. Each alone is seen red by the agent's own tests.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_that_is_asked_for_wins_over_its_tombstone() {
     let world = World::new().await;
@@ -175,7 +176,8 @@ async fn a_volume_that_is_asked_for_wins_over_its_tombstone() {
     assert!(!world.holds(1));
 }
 
-/// Seen red with: `is_buried` in the agent's `plan/tombstones.rs` not comparing ids.
+/// Seen red with: `is_buried` in the agent's `plan/tombstones.rs` not comparing ids, and with the look at `phase` in
+/// `join/cache.rs` left out.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tombstone_of_what_never_was_is_done_and_touches_nothing() {
     let world = World::new().await;
@@ -196,7 +198,7 @@ async fn the_tombstone_of_what_never_was_is_done_and_touches_nothing() {
     assert!(world.holds(7));
 }
 
-/// Seen red with: `VolumeState::Deleting` in the agent's `recorded_with` going the way of `Ready` where nothing is known.
+/// Not seen red yet; to be tried with: `Deleting` in the agent's `recorded_with` waiting where `unreadable` says something.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_goes_on_without_the_api() {
     let mut world = World::new().await;

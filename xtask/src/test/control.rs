@@ -225,7 +225,7 @@ impl Scene {
         plane.wait_gone(&format!("wvol {}", DEAD.name))?;
         let took = ordered.elapsed();
         ensure!(took < UNHEARD, "the object was gone after {took:?}");
-        let tombstones = plane.kubectl("get wtomb -o jsonpath={.items[*].spec.id}")?;
+        let tombstones = plane.kubectl("get wtomb -o jsonpath='{.items[*].spec.id}'")?;
         expect("the tombstones", &tombstones.trim(), &DEAD.id)?;
         guest.sh(&format!("lvs {} && ls {}", DEAD.lv(), DEAD.subsystem()))?;
         agent.start()?;

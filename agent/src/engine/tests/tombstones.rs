@@ -118,7 +118,7 @@ fn the_tombstone_of_another_id_or_pool_touches_nothing() {
 /// An object under its own or another name, one that can't be served, and one that is not known for certain to be
 /// another.
 ///
-/// Seen red with: the search for `live` in `heed` left out, and with `claimed_by` left out.
+/// Seen red with: the search for `live` in `heed` left out, and with `claimed_by` left out, each alone.
 #[test]
 fn a_volume_that_is_asked_for_wins() {
     let mut world = World::with_two();
@@ -183,8 +183,8 @@ fn without_the_api_only_what_is_recorded_goes_on() {
     assert_eq!(world.content(id(2)), Some(Content::Written));
 }
 
-/// Seen red with: the comparison of clusters in `heed` left out, and `heeded` in `cluster.rs` made to return what it is
-/// given.
+/// Seen red with: the comparison of clusters in `heed` left out, and with `heeded` in `cluster.rs` made to return what it is
+/// given, each alone.
 #[test]
 fn another_clusters_tombstones_are_not_heeded() {
     let mut world = World::without_a();
@@ -202,7 +202,7 @@ fn another_clusters_tombstones_are_not_heeded() {
     assert!(world.content(id(1)).is_some());
 }
 
-/// Seen red with: `usable_pool` in `bury` left out, and what is not known taken for nothing.
+/// Seen red with: the look at `broken_volumes` in `bury` left out.
 #[test]
 fn what_cannot_be_looked_at_is_not_said_to_be_gone() {
     let mut world = World::without_a();

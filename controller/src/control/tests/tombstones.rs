@@ -151,6 +151,8 @@ fn a_tombstone_goes_when_it_is_done_or_a_volume_claims_what_it_is_about() {
         json_patch::merge(&mut json, more);
         deleted(json)
     };
+    let mut unbound = with(&json!({}));
+    unbound.spec.pool_name = None;
     let taken = Tidy::TakeBack("o".parse().unwrap());
     let rows = [
         (vec![], Tidy::Wait),
@@ -158,7 +160,7 @@ fn a_tombstone_goes_when_it_is_done_or_a_volume_claims_what_it_is_about() {
         (vec![with(&json!({}))], taken.clone()),
         (vec![with(&other)], Tidy::Wait),
         (vec![with(&json!({"spec": {"poolName": "q"}}))], Tidy::Wait),
-        (vec![with(&json!({"spec": {"poolName": null}}))], Tidy::Wait),
+        (vec![unbound], Tidy::Wait),
         (vec![with(&other), with(&json!({}))], taken),
     ];
     for (volumes, wanted) in rows {
