@@ -74,7 +74,9 @@ fn agent(args: &Run) -> anyhow::Result<()> {
         Some(kubeconfig) => {
             let wake = channel.0.clone();
             let pools = args.pools.as_ref();
-            let pools = pools.map(|path| pool_files::read(path, &args.node)).transpose();
+            let pools = pools
+                .map(|path| pool_files::read(path, &args.node))
+                .transpose();
             let pools = pools.context("cannot use --pools")?.unwrap_or_default();
             let join = Join::start(kubeconfig.clone(), args.node.clone(), pools, wake)
                 .context("cannot start to follow the API")?;

@@ -57,8 +57,8 @@ fn found(requests: &Requests, records: &Records, observed: &Observed) -> Found {
     for volume in records.held() {
         // What was ordered to be destroyed is nobody's any more.
         let is_going = volume.state == VolumeState::Deleting;
-        let is_asked = asked.contains(&volume.id)
-            || requests.invalid_for("Volume", &volume.name).is_some();
+        let is_asked =
+            asked.contains(&volume.id) || requests.invalid_for("Volume", &volume.name).is_some();
         if !is_going && !is_asked {
             add(&volume.pool, of_record(volume));
         }
@@ -124,7 +124,11 @@ fn said(volumes: &BTreeMap<VolumeId, OrphanVolume>) -> Option<Condition> {
     if names.is_empty() {
         return None;
     }
-    let more = if volumes.len() > names.len() { ", …" } else { "" };
+    let more = if volumes.len() > names.len() {
+        ", …"
+    } else {
+        ""
+    };
     let cut = if volumes.len() > MOST_ORPHANS {
         format!("; status.orphanVolumes names the first {MOST_ORPHANS}")
     } else {

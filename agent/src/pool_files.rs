@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(names(dir.path()).unwrap(), ["storage-1-fast"]);
         std::fs::write(dir.path().join("z.yaml"), SAMPLE).unwrap();
         let twice = names(dir.path()).unwrap_err().to_string();
-        assert!(twice.contains("z.yaml") && twice.contains("storage-1-fast"), "{twice}");
+        assert!(
+            twice.contains("z.yaml") && twice.contains("storage-1-fast"),
+            "{twice}"
+        );
         assert!(names(&dir.path().join("none")).is_err());
     }
 }

@@ -108,9 +108,17 @@ mod tests {
         let names: Vec<&str> = read.iter().map(|pool| pool.name.as_str()).collect();
         assert_eq!(names, ["storage-1-fast", "b"]);
         assert_eq!(read[0].differences(&read[1].spec), Vec::<String>::new());
-        let other = pools(&SAMPLE.replace("10.0.0.11", "10.0.0.12").replace("maxVolumes: 200", "unschedulable: true"));
+        let other = pools(
+            &SAMPLE
+                .replace("10.0.0.11", "10.0.0.12")
+                .replace("maxVolumes: 200", "unschedulable: true"),
+        );
         let differences = read[0].differences(&other.unwrap()[0].spec);
-        let begins = ["spec.maxVolumes (200 here, null", "spec.portals (", "spec.unschedulable (false here, true there)"];
+        let begins = [
+            "spec.maxVolumes (200 here, null",
+            "spec.portals (",
+            "spec.unschedulable (false here, true there)",
+        ];
         assert_eq!(differences.len(), begins.len(), "{differences:?}");
         for (said, begin) in differences.iter().zip(begins) {
             assert!(said.starts_with(begin), "{said}");
@@ -122,7 +130,10 @@ mod tests {
         let rows = [
             (SAMPLE.replace("StoragePool", "Volume"), "kind"),
             (SAMPLE.replace("maxVolumes", "maxVolume"), "spec.maxVolume"),
-            (SAMPLE.replace("- /dev/disk/by-id", "- /etc"), "spec.engine.kernel.devices"),
+            (
+                SAMPLE.replace("- /dev/disk/by-id", "- /etc"),
+                "spec.engine.kernel.devices",
+            ),
             ("a: [".to_owned(), "."),
         ];
         for (text, field) in rows {

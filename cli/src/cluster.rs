@@ -87,10 +87,17 @@ mod tests {
         };
         let clusters = Clusters {
             api: Some(ours),
-            pools: vec![pool("a", Some(ours)), pool("b", Some(theirs)), pool("c", None)],
+            pools: vec![
+                pool("a", Some(ours)),
+                pool("b", Some(theirs)),
+                pool("c", None),
+            ],
         };
         let said = text(&clusters);
         assert!(said.contains("pool a: that cluster's") && said.contains("pool c: no cluster's"));
-        assert!(said.contains(&format!("pool b: belongs to cluster {theirs}")), "{said}");
+        assert!(
+            said.contains(&format!("pool b: belongs to cluster {theirs}")),
+            "{said}"
+        );
     }
 }

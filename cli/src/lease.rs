@@ -210,9 +210,6 @@ mod tests {
     fn a_lease_of_another_name_than_its_holders_is_no_agents() {
         let at = "2026-11-27T12:00:00.000000Z";
         assert_eq!(node_of(&lease("weir-n", "n", at, 40)), None);
-        assert_eq!(
-            node_of(&lease("n", "n", at, 40)).unwrap().as_str(),
-            "n"
-        );
+        assert_eq!(node_of(&lease("n", "n", at, 40)).unwrap().as_str(), "n");
     }
 }

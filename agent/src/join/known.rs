@@ -94,7 +94,9 @@ impl Known {
         let phase = serde_json::from_value(self.status["phase"].clone()).unwrap_or_default();
         match phase {
             Phase::Ready | Phase::Deleting => true,
-            Phase::Failed => self.status["capacityBytes"].as_u64().is_some_and(|bytes| bytes > 0),
+            Phase::Failed => self.status["capacityBytes"]
+                .as_u64()
+                .is_some_and(|bytes| bytes > 0),
             Phase::Pending | Phase::Creating | Phase::Deleted => false,
         }
     }

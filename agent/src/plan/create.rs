@@ -54,8 +54,10 @@ impl Planner<'_> {
                  create one with another id if an empty one is wanted",
                 pool.name
             );
-            let mut verdict =
-                Verdict::new(Phase::Failed, Err(Problem::new(reason::DATA_MISSING, message)));
+            let mut verdict = Verdict::new(
+                Phase::Failed,
+                Err(Problem::new(reason::DATA_MISSING, message)),
+            );
             // It says so again, whoever saves the object with this.
             verdict.capacity = spec.capacity_bytes;
             return Ok(verdict);

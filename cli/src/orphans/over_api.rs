@@ -67,7 +67,10 @@ impl Listed {
     pub(crate) fn text(&self) -> String {
         let row = |found: &Found| {
             let volume = &found.volume;
-            let users = volume.attachments.iter().map(|grant| grant.node_name.as_str());
+            let users = volume
+                .attachments
+                .iter()
+                .map(|grant| grant.node_name.as_str());
             let users: Vec<&str> = users.collect();
             [
                 volume.name.to_string(),
@@ -75,7 +78,11 @@ impl Listed {
                 found.pool_name.clone(),
                 found.node_name.to_string(),
                 volume.capacity_bytes.to_string(),
-                if users.is_empty() { "-".to_owned() } else { users.join(",") },
+                if users.is_empty() {
+                    "-".to_owned()
+                } else {
+                    users.join(",")
+                },
             ]
         };
         let mut text = if self.items.is_empty() {
@@ -89,7 +96,9 @@ impl Listed {
             text.push('\n');
         }
         if !self.items.is_empty() {
-            text.push_str("They are served on. To have objects for them: weir orphans adopt --all\n");
+            text.push_str(
+                "They are served on. To have objects for them: weir orphans adopt --all\n",
+            );
         }
         text
     }
@@ -119,7 +128,12 @@ impl Adopted {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for one in &self.items {
-            let Outcome { id, name, pool_name, is_new } = one;
+            let Outcome {
+                id,
+                name,
+                pool_name,
+                is_new,
+            } = one;
             text.push_str(&match is_new {
                 true => format!("volume {name} ({id}) has an object again, in pool {pool_name}\n"),
                 false => format!("volume {name} ({id}) has an object already\n"),
@@ -141,7 +155,9 @@ impl Adopted {
 
 /// Lists.
 pub(crate) async fn list(connection: &Connection) -> Result<Listed> {
-    let pools = connection.list(&connection.all::<StoragePool>(), "").await?;
+    let pools = connection
+        .list(&connection.all::<StoragePool>(), "")
+        .await?;
     Ok(Listed::of(&pools))
 }
 
@@ -162,7 +178,11 @@ pub(crate) async fn adopt(connection: &Connection, wanted: &AdoptArguments) -> R
         let Some(there) = there.first() else {
             bail!(
                 "no pool's status names an orphan {id}; `weir orphans ls --api` lists them all{}",
-                listed.notes.iter().map(|note| format!("\n{note}")).collect::<String>()
+                listed
+                    .notes
+                    .iter()
+                    .map(|note| format!("\n{note}"))
+                    .collect::<String>()
             );
         };
         adopted.items.push(outcome(there, false));
@@ -173,7 +193,9 @@ pub(crate) async fn adopt(connection: &Connection, wanted: &AdoptArguments) -> R
             Ok(outcome) => adopted.items.push(outcome),
             Err(error) => {
                 let (name, id) = (&found.volume.name, found.volume.id);
-                adopted.failed.push(format!("volume {name} ({id}) is not adopted: {error:#}"));
+                adopted
+                    .failed
+                    .push(format!("volume {name} ({id}) is not adopted: {error:#}"));
             }
         }
     }
@@ -188,7 +210,10 @@ fn chosen(listed: &Listed, wanted: &AdoptArguments) -> Result<Vec<Found>> {
     let items = listed.items.iter().filter(is_pool);
     match wanted.volume {
         Some(id) => {
-            let found: Vec<Found> = items.filter(|found| found.volume.id.0 == id).cloned().collect();
+            let found: Vec<Found> = items
+                .filter(|found| found.volume.id.0 == id)
+                .cloned()
+                .collect();
             let pools: Vec<&str> = found.iter().map(|found| found.pool_name.as_str()).collect();
             ensure!(
                 pools.len() < 2,
@@ -288,7 +313,11 @@ mod tests {
         let listed = listed();
         assert_eq!(listed.items.len(), 1);
         assert!(listed.notes[0].contains("1 more"), "{:?}", listed.notes);
-        assert!(listed.notes[1].contains("pool q on node n2"), "{:?}", listed.notes);
+        assert!(
+            listed.notes[1].contains("pool q on node n2"),
+            "{:?}",
+            listed.notes
+        );
         assert!(listed.text().contains("app-1"), "{}", listed.text());
     }
 
@@ -299,7 +328,10 @@ mod tests {
         let volume: Volume = serde_json::from_value(object(found, None)).unwrap();
         let spec = &volume.spec;
         assert_eq!(spec.pool_name.as_ref().unwrap().as_str(), "p");
-        assert_eq!((spec.capacity_bytes, spec.access), (Bytes(4096), found.volume.access));
+        assert_eq!(
+            (spec.capacity_bytes, spec.access),
+            (Bytes(4096), found.volume.access)
+        );
         assert_eq!(spec.provisioning, found.volume.provisioning);
         assert_eq!(spec.attachments, found.volume.attachments);
         assert_eq!(volume.metadata.finalizers.unwrap(), [FINALIZER]);

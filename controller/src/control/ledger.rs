@@ -184,7 +184,11 @@ impl Ledger {
         let others = others.filter_map(|other| Some((other, self.volumes.get(other)?)));
         let age = |name: &str, volume: &Volume| {
             let metadata = &volume.metadata;
-            (metadata.creation_timestamp.clone(), metadata.uid.clone(), name.to_owned())
+            (
+                metadata.creation_timestamp.clone(),
+                metadata.uid.clone(),
+                name.to_owned(),
+            )
         };
         let own = age(name, volume);
         let mut ahead = others.filter(|(other, one)| {

@@ -69,10 +69,7 @@ async fn an_agent_writes_what_is_its_nodes() {
     });
     let leases = "/apis/coordination.k8s.io/v1/namespaces/weir-agents/leases";
     let made = agent.post(leases, &lease).await.expect(201);
-    agent
-        .put(&format!("{leases}/n1"), &made)
-        .await
-        .expect(200);
+    agent.put(&format!("{leases}/n1"), &made).await.expect(200);
     let made = agent.post(EVENTS, &event("n1")).await.expect(201);
     let name = made["metadata"]["name"].as_str().unwrap();
     let again = json!({"series": {"count": 2, "lastObservedTime": "2026-11-22T09:00:01.000000Z"}});

@@ -32,7 +32,10 @@ impl World {
         let mut asked = volume(name, number, 8 << 20);
         asked.spec.attachments = object(json!([{"nodeName": "app-1", "generation": 1}]));
         let volumes = self.volumes().await;
-        volumes.create(&PostParams::default(), &asked).await.unwrap();
+        volumes
+            .create(&PostParams::default(), &asked)
+            .await
+            .unwrap();
         self.granted(name).await
     }
 
@@ -66,7 +69,10 @@ impl World {
             },
         }));
         let volumes = self.volumes().await;
-        volumes.create(&PostParams::default(), &wanted).await.unwrap();
+        volumes
+            .create(&PostParams::default(), &wanted)
+            .await
+            .unwrap();
     }
 
     async fn cluster(&self) -> Uuid {
@@ -100,7 +106,10 @@ async fn world() -> World {
     let world = World::new().await;
     let portals = Patch::Merge(json!({"spec": {"portals": portal().spec.portals}}));
     let pools = world.pools().await;
-    pools.patch("fast", &PatchParams::default(), &portals).await.unwrap();
+    pools
+        .patch("fast", &PatchParams::default(), &portals)
+        .await
+        .unwrap();
     world
 }
 
@@ -134,7 +143,9 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
     // The wrong one, or none at all, is not accepted, and pools are not created in a foreign API.
     for order in [
         Order::Accept(Accept { cluster: old }),
-        Order::Adopt(Adopt::Pool { name: "fast".parse().unwrap() }),
+        Order::Adopt(Adopt::Pool {
+            name: "fast".parse().unwrap(),
+        }),
     ] {
         let answer = world.agent.order(order);
         assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
@@ -143,7 +154,9 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
 
     world.order(Order::Accept(Accept { cluster: new })).await;
     until("it is ours", async || (!world.is_foreign()).then_some(())).await;
-    let pool = Adopt::Pool { name: "fast".parse().unwrap() };
+    let pool = Adopt::Pool {
+        name: "fast".parse().unwrap(),
+    };
     world.order(Order::Adopt(pool)).await;
     let orphans = world.orphans(1).await;
     assert_eq!((orphans[0].id, orphans[0].name.as_str()), (id(1), "a"));
@@ -162,7 +175,10 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothing_empty() {
     let mut world = world().await;
-    let (live, saved) = (world.root.path().join("api"), world.root.path().join("saved"));
+    let (live, saved) = (
+        world.root.path().join("api"),
+        world.root.path().join("saved"),
+    );
     world.make("a", 1).await;
     world.make_granted("kept", 3).await;
     let address = world.api.address();
@@ -184,7 +200,10 @@ async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothi
     assert_eq!(orphans[0].id, id(2));
     let failed = world.in_phase("a", Phase::Failed).await.status.unwrap();
     let ready = condition::get(&failed.conditions, condition::READY).unwrap();
-    assert_eq!((ready.status, ready.reason.as_str()), (Truth::False, reason::DATA_MISSING));
+    assert_eq!(
+        (ready.status, ready.reason.as_str()),
+        (Truth::False, reason::DATA_MISSING)
+    );
     assert!(!world.holds(1) && world.holds(2) && world.holds(3));
     // It is no other's word: the next agent says the same.
     world.agent.stop();
@@ -215,7 +234,11 @@ async fn pools_of_the_configuration_are_created_again_and_never_changed() {
     world.agent = Agent::start_with(&world.node, NODE, &kubeconfig, Some(&path));
     world.make("b", 2).await;
     let pools = world.pools().await;
-    assert_eq!(pools.get("fast").await.unwrap().spec.max_volumes, None, "the API's stands");
+    assert_eq!(
+        pools.get("fast").await.unwrap().spec.max_volumes,
+        None,
+        "the API's stands"
+    );
     pools.delete("fast", &Default::default()).await.unwrap();
     let is_back = async || {
         let pool = pools.get_opt("fast").await.ok()??;

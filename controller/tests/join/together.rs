@@ -226,8 +226,14 @@ async fn an_object_that_was_lost_and_is_back_goes_where_its_data_is() {
     cluster.stop_controller().await;
     let volumes = cluster.volumes().await;
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    volumes.patch("v1", &PatchParams::default(), &free).await.unwrap();
-    volumes.delete("v1", &DeleteParams::default()).await.unwrap();
+    volumes
+        .patch("v1", &PatchParams::default(), &free)
+        .await
+        .unwrap();
+    volumes
+        .delete("v1", &DeleteParams::default())
+        .await
+        .unwrap();
     let pools: Api<StoragePool> = Api::all(cluster.api.client().await);
     let listed = async || {
         let status = pools.get("node-a").await.ok()?.status?;
@@ -235,10 +241,10 @@ async fn an_object_that_was_lost_and_is_back_goes_where_its_data_is() {
     };
     until("its pool lists it", listed).await;
     cluster.ask("v1", 1, near("node-b")).await;
-    // Another object with its id is bound nowhere.
-    cluster.ask("twin", 1, near("node-b")).await;
     cluster.start_controller().await;
     cluster.ready("v1").await;
+    // Another object with its id is bound nowhere.
+    cluster.ask("twin", 1, near("node-b")).await;
     let refused = async || {
         let twin = volumes.get("twin").await.ok()?;
         let status = twin.status?;

@@ -207,7 +207,11 @@ impl Scene {
         plane.start(Parts::Both)?;
         plane.wait(&format!("wvol {}", GONE.name), "DataMissing")?;
         plane.wait(&format!("wpool {POOL}"), "\"orphans\":1")?;
-        guest.sh(&format!("! lvs {} 2>/dev/null && lvs {}", GONE.lv(), NEWER.lv()))?;
+        guest.sh(&format!(
+            "! lvs {} 2>/dev/null && lvs {}",
+            GONE.lv(),
+            NEWER.lv()
+        ))?;
         expect("the consumer's data", &self.sum()?, &before)?;
         plane.weir("orphans adopt --all --api")?;
         granted(&plane, &NEWER)?;

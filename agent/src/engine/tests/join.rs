@@ -204,12 +204,18 @@ fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
     world.ask(&attached(volume("b", 2), "app-1", Generation(1)));
     world.settle_for(&world.asked_by(OURS));
     let status = |world: &World| world.engine.statuses().pools[&name("fast")].clone();
-    assert_eq!((status(&world).orphans, status(&world).orphan_volumes.len()), (Some(0), 0));
+    assert_eq!(
+        (status(&world).orphans, status(&world).orphan_volumes.len()),
+        (Some(0), 0)
+    );
     world.vanish("b");
     let mut unknown = world.asked_by(OURS);
     unknown.unreadable = Some("not listed".to_owned());
     world.settle_for(&unknown);
-    assert_eq!((status(&world).orphans, status(&world).orphan_volumes.len()), (None, 0));
+    assert_eq!(
+        (status(&world).orphans, status(&world).orphan_volumes.len()),
+        (None, 0)
+    );
     world.settle_for(&world.asked_by(OURS));
     let told = status(&world);
     assert_eq!(told.orphans, Some(1));
@@ -232,7 +238,10 @@ fn what_was_made_once_and_is_gone_is_not_made_again_empty() {
     let mut restored = world.asked_by(OURS);
     restored.made.insert(id(1));
     world.settle_for(&restored);
-    assert_eq!(world.reason("a", READY), (Truth::False, reason::DATA_MISSING.to_owned()));
+    assert_eq!(
+        world.reason("a", READY),
+        (Truth::False, reason::DATA_MISSING.to_owned())
+    );
     assert_eq!(world.phase("a"), Some(Phase::Failed));
     assert_eq!(world.content(id(1)), None);
     assert!(world.records().volumes.is_empty());

@@ -101,6 +101,10 @@ fn listed(pools: &[ObjectName]) -> String {
         .take(MOST_NAMES)
         .map(|pool| format!("`{pool}`"))
         .collect();
-    let more = if pools.len() > names.len() { ", …" } else { "" };
+    let more = if pools.len() > names.len() {
+        ", …"
+    } else {
+        ""
+    };
     format!("{}{more}", names.join(", "))
 }

@@ -64,11 +64,18 @@ fn what_a_pool_lists_is_there_and_what_may_be_unlisted_is_unknown() {
     ledger.see_pool(&pool("q", Value::Null));
     assert_eq!(ledger.home("a", &new), Home::Unknown(vec![name("q")]));
     ledger.see_pool(&pool("q", lists(&[], 2000)));
-    assert_eq!(ledger.home("a", &new), Home::Unknown(vec![name("q")]), "cut short");
+    assert_eq!(
+        ledger.home("a", &new),
+        Home::Unknown(vec![name("q")]),
+        "cut short"
+    );
     ledger.see_pool(&pool("q", lists(&[ID], 2000)));
     assert_eq!(ledger.home("a", &new), Home::In(name("q")));
     ledger.see_pool(&pool("p", lists(&[ID], 1)));
-    assert_eq!(ledger.home("a", &new), Home::Several(vec![name("p"), name("q")]));
+    assert_eq!(
+        ledger.home("a", &new),
+        Home::Several(vec![name("p"), name("q")])
+    );
     // Its pool's object is gone; it is there still.
     ledger.see_pool(&pool("p", lists(&[], 0)));
     ledger.forget_pool(&name("q"));
@@ -140,7 +147,11 @@ fn a_volume_goes_where_its_data_is_or_waits_for_that_pool() {
     assert_eq!(home(&there, Some(&view), false), Homing::Bind(name("p")));
     assert!(matches!(home(&there, Some(&view), true), Homing::Wait(_)));
     let unknown = Home::Unknown(vec![name("p"), name("q")]);
-    assert!(matches!(home(&unknown, None, false), Homing::Wait(said) if said.message.contains("`p`, `q`")));
-    assert!(matches!(home(&Home::Taken("b".to_owned()), None, false), Homing::Wait(said) if said.reason == reason::ID_IN_USE));
+    assert!(
+        matches!(home(&unknown, None, false), Homing::Wait(said) if said.message.contains("`p`, `q`"))
+    );
+    assert!(
+        matches!(home(&Home::Taken("b".to_owned()), None, false), Homing::Wait(said) if said.reason == reason::ID_IN_USE)
+    );
     assert_eq!(home(&Home::Anywhere, None, false), Homing::Place);
 }

@@ -197,12 +197,7 @@ fn conditions_look_at_the_object() {
             None,
             false,
         ),
-        (
-            Condition::LeaseOfNode,
-            &lease("default", "n1"),
-            None,
-            false,
-        ),
+        (Condition::LeaseOfNode, &lease("default", "n1"), None, false),
         (
             Condition::EventOfNode,
             &json!({"reportingInstance": "n1"}),
