@@ -6,7 +6,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use uuid::Uuid;
 use weir_agent::orders::{Answer, Order};
@@ -239,7 +239,10 @@ async fn pools_of_the_configuration_are_created_again_and_never_changed() {
         None,
         "the API's stands"
     );
-    pools.delete("fast", &Default::default()).await.unwrap();
+    pools
+        .delete("fast", &DeleteParams::default())
+        .await
+        .unwrap();
     let is_back = async || {
         let pool = pools.get_opt("fast").await.ok()??;
         (pool.spec.max_volumes == Some(7)).then_some(())
