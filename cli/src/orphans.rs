@@ -1,6 +1,6 @@
 //! `weir orphans`: of the agent on this node, or of all pools, over the API ([`over_api`]).
 
-pub(crate) mod over_api;
+mod over_api;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;

@@ -181,11 +181,7 @@ impl World {
 
     /// What a leader has counted in: the bits of its sums, and whether one is in them twice.
     fn counted(&self, leader: usize) -> (u64, bool) {
-        let totals = |series| {
-            self.leaders[leader]
-                .node(&self.node)?
-                .totals(&key(series))
-        };
+        let totals = |series| self.leaders[leader].node(&self.node)?.totals(&key(series));
         let totals: Vec<_> = (0..SERIES).filter_map(totals).collect();
         let is_once = |(count, sum_ns): (u64, u64)| u64::from(sum_ns.count_ones()) == count;
         let each = totals

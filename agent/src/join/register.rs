@@ -27,8 +27,8 @@ use crate::cluster::ClusterId;
 pub(super) async fn register(shared: &Arc<Shared>, client: &Client, pools: &[PoolManifest]) {
     let mut pause = BackOff::default();
     let mut told: BTreeMap<ObjectName, String> = BTreeMap::new();
-    // The version of each object that was looked at.
-    let mut seen: BTreeMap<ObjectName, Option<i64>> = BTreeMap::new();
+    // The generation of each object that was looked at.
+    let mut seen: BTreeMap<ObjectName, i64> = BTreeMap::new();
     if pools.is_empty() {
         return std::future::pending().await;
     }
@@ -81,11 +81,11 @@ pub(super) async fn register(shared: &Arc<Shared>, client: &Client, pools: &[Poo
 fn due(
     state: &State,
     pool: &PoolManifest,
-    seen: &BTreeMap<ObjectName, Option<i64>>,
-) -> Option<(ClusterId, Option<Option<i64>>)> {
+    seen: &BTreeMap<ObjectName, i64>,
+) -> Option<(ClusterId, Option<i64>)> {
     let cluster = state.heeded()?;
     let known = state.cache.known(Kind::Pool, pool.name.as_str());
-    let generation = known.map(|known| known.generation);
+    let generation = known.map(|known| known.generation.unwrap_or_default());
     if generation.is_some() && seen.get(&pool.name) == generation.as_ref() {
         return None;
     }

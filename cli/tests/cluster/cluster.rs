@@ -153,6 +153,7 @@ impl Cluster {
         self.tell_pool(name, json!({
             "capacityBytes": 10 * GIB,
             "freeBytes": 10 * GIB,
+            "orphans": 0,
             "conditions": [{"type": "Ready", "status": "True", "reason": "AsAsked", "message": "it is served"}],
         }))
         .await;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use uuid::Uuid;
 use weir_agent::orders::{Answer, Order};
@@ -128,7 +128,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// The pool comes back by an order to the agent, the volume by its id: neither its LV nor its export is touched.
 ///
-/// Seen red with: `accepted` in the agent's `cluster.rs` not comparing the two clusters.
+/// Not seen red yet: `accepted` in the agent's `cluster.rs` not comparing the two clusters.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_objects_made() {
     let mut world = world().await;
@@ -171,7 +171,7 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
 /// Of two volumes, one made and one deleted since the copy: the one is an orphan, the other's object is back and no
 /// empty volume takes its place.
 ///
-/// Seen red with: `was_made` in the agent's `join/known.rs` made `false`.
+/// Not seen red yet: `was_made` in the agent's `join/known.rs` made `false`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothing_empty() {
     let mut world = world().await;
@@ -218,7 +218,7 @@ async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothi
     world.in_phase("a", Phase::Deleted).await;
 }
 
-/// Seen red with: `due` in the agent's `join/register.rs` never finding anything.
+/// Not seen red yet: `due` in the agent's `join/register.rs` never finding anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn pools_of_the_configuration_are_created_again_and_never_changed() {
     let mut world = World::new().await;
@@ -239,7 +239,10 @@ async fn pools_of_the_configuration_are_created_again_and_never_changed() {
         None,
         "the API's stands"
     );
-    pools.delete("fast", &Default::default()).await.unwrap();
+    pools
+        .delete("fast", &DeleteParams::default())
+        .await
+        .unwrap();
     let is_back = async || {
         let pool = pools.get_opt("fast").await.ok()??;
         (pool.spec.max_volumes == Some(7)).then_some(())

@@ -196,7 +196,7 @@ fn a_file_is_not_rejected() {
     );
 }
 
-/// Seen red with: `tell` in `orphan_volumes.rs` not looking at `unreadable`.
+/// Not seen red yet: `tell` in `orphan_volumes.rs` not looking at `unreadable`.
 #[test]
 fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
     let mut world = World::joined();
@@ -230,7 +230,7 @@ fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
 
 /// An object that was restored from a copy older than the deletion.
 ///
-/// Seen red with: the look at `made` in `new_volume` removed.
+/// Not seen red yet: the look at `made` in `new_volume` removed.
 #[test]
 fn what_was_made_once_and_is_gone_is_not_made_again_empty() {
     let mut world = World::joined();
