@@ -65,7 +65,9 @@ async fn measure() {
     let mut process = Process::start(dir.path());
     let asking = Asking::new(&process.kubeconfig()).await;
 
-    say(&format!("{agents} agents join, each with {PER_AGENT} pools"));
+    say(&format!(
+        "{agents} agents join, each with {PER_AGENT} pools"
+    ));
     load::create_pools(&asking, agents).await;
     let joined = Agents::start(dir.path(), agents);
     load::wait_for_pools(&asking, pools).await;
@@ -115,7 +117,10 @@ async fn measure() {
     let begun = Instant::now();
     tokio::time::sleep(idle).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let (last, writes) = (pids.map(Spent::by), load::revision(&asking).await - revision);
+    let (last, writes) = (
+        pids.map(Spent::by),
+        load::revision(&asking).await - revision,
+    );
     let cpu = |which: usize| 100.0 * (last[which].cpu_seconds - first[which].cpu_seconds) / seconds;
     let of_leader = leader::renewals(seconds);
     #[expect(clippy::cast_precision_loss, reason = "far from 2^52 writes")]

@@ -147,7 +147,11 @@ pub(crate) async fn wait_for_quiet(asking: &Asking, agents: usize) {
         if now - before <= most {
             return;
         }
-        say(&format!("  {} writes in {} s", now - before, QUIET.as_secs()));
+        say(&format!(
+            "  {} writes in {} s",
+            now - before,
+            QUIET.as_secs()
+        ));
         assert!(begun.elapsed() < PATIENCE, "it never became quiet");
         before = now;
     }

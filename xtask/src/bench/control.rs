@@ -61,10 +61,19 @@ fn cluster(workspace: &Workspace, full: bool) -> Result<Vec<Figure>> {
         Ok::<_, anyhow::Error>(Figure::new(name, value, unit))
     };
     Ok(vec![
-        figure("controller_cpu_percent", "controller_cpu_percent", "percent")?.at_most(10.0),
+        figure(
+            "controller_cpu_percent",
+            "controller_cpu_percent",
+            "percent",
+        )?
+        .at_most(10.0),
         figure("controller_rss_mib", "controller_rss_mib", "MiB")?.at_most(500.0),
         figure("placements_per_s_api", "placements_per_s", "1/s")?.at_least(1_000.0),
-        figure("placements_per_s_api_while_agents_answer", "placements_per_s_answered", "1/s")?,
+        figure(
+            "placements_per_s_api_while_agents_answer",
+            "placements_per_s_answered",
+            "1/s",
+        )?,
         figure("api_writes_per_agent_min", "writes_per_agent_min", "1/min")?.at_most(8.0),
         figure("control_agents", "agents", "agents")?,
         figure("control_pools", "pools", "pools")?,
@@ -75,7 +84,11 @@ fn cluster(workspace: &Workspace, full: bool) -> Result<Vec<Figure>> {
         figure("control_settle_seconds", "settle_seconds", "s")?,
         figure("control_api_cpu_percent", "api_cpu_percent", "percent")?,
         figure("control_api_rss_mib", "api_rss_mib", "MiB")?,
-        figure("control_agents_cpu_percent", "agents_cpu_percent", "percent")?,
+        figure(
+            "control_agents_cpu_percent",
+            "agents_cpu_percent",
+            "percent",
+        )?,
     ])
 }
 

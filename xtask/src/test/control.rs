@@ -8,8 +8,8 @@ mod chaos;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Scale, expect};
 use super::report::Report;
+use super::{Scale, expect};
 use crate::scene::consumer;
 use crate::scene::control_plane::{AGENT_KUBECONFIG, ControlPlane, Parts};
 use crate::scene::storage::{self, Agent, POOL};

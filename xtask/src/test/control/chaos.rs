@@ -28,7 +28,7 @@ use look::{Seen, look, lv, mark, marker, number};
 /// How long the storm lasts, in CI and in full.
 const SECONDS: (u64, u64) = (60, 600);
 /// How long everything may take to come about once nothing is in its way.
-const CALM: Duration = Duration::from_secs(180);
+const CALM: Duration = Duration::from_secs(120);
 /// How often what the API did not take is asked for again at the end.
 const ATTEMPTS: u32 = 40;
 
@@ -111,7 +111,11 @@ impl Chaos {
         self.cluster.check_alive()?;
         self.cluster.check_logs()?;
         let (all, steps) = (self.driver.volumes().len(), self.log.len());
-        let doomed = self.driver.volumes().iter().filter(|volume| volume.is_doomed());
+        let doomed = self
+            .driver
+            .volumes()
+            .iter()
+            .filter(|volume| volume.is_doomed());
         Ok(format!(
             "{steps} steps, {} faults, {all} volumes, {} of them deleted, {} markers; calm after {seconds} s",
             self.faults,
@@ -151,12 +155,16 @@ impl Chaos {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
         let file = "/run/weir/created.json";
         self.cluster.guest(0).write(file, &list.to_string())?;
-        let output = self.cluster.kubectl(&format!("create --validate=false -f {file}"))?;
+        let output = self
+            .cluster
+            .kubectl(&format!("create --validate=false -f {file}"))?;
         let mut taken = Vec::new();
         for number in batch {
             let name = self.driver.volumes()[*number].name();
             if output.stdout.contains(&format!("/{name} created"))
-                || output.stderr.contains(&format!("\"{name}\" already exists"))
+                || output
+                    .stderr
+                    .contains(&format!("\"{name}\" already exists"))
             {
                 taken.push(*number);
                 self.driver.reached(*number, State::There);
@@ -226,12 +234,18 @@ impl Chaos {
     fn mark(&mut self, node: usize, seen: &Seen) -> Result<()> {
         let volumes = self.driver.volumes().iter();
         let fresh = volumes.filter(|volume| {
-            let is_ready = seen.records.get(&volume.id()).is_some_and(|state| state == "Ready");
+            let is_ready = seen
+                .records
+                .get(&volume.id())
+                .is_some_and(|state| state == "Ready");
             is_ready && !volume.is_doomed() && !self.marked.contains(&lv(&volume.id()))
         });
         let fresh: Vec<String> = fresh.map(|volume| lv(&volume.id())).collect();
         for (lv, found) in mark(self.cluster.guest(node), NODES[node], &fresh, true)? {
-            ensure!(found == marker(&lv), "{lv} was new and begins with `{found}`");
+            ensure!(
+                found == marker(&lv),
+                "{lv} was new and begins with `{found}`"
+            );
             self.marked.insert(lv);
         }
         Ok(())
@@ -305,7 +319,9 @@ fn settled(cluster: &Cluster, volumes: &[Volume]) -> Result<()> {
         let object = object.with_context(|| format!("{name} is not there"))?;
         let status = &object["status"];
         ensure!(status["phase"] == "Ready", "{name} is not Ready: {object}");
-        let node = NODES.iter().position(|node| object["spec"]["poolName"] == **node);
+        let node = NODES
+            .iter()
+            .position(|node| object["spec"]["poolName"] == **node);
         let node = node.with_context(|| format!("{name} is in no pool: {object}"))?;
         let is_told = status["target"].is_object();
         ensure!(is_told == volume.is_attached, "{name}'s target: {object}");

@@ -58,7 +58,10 @@ impl Cluster {
             anyhow::ensure!(apply.code == 0, "{}", apply.stderr);
         }
         for name in NODES {
-            let get = format!("{} get wpool {name} -o jsonpath={{.status.freeBytes}}", kubectl());
+            let get = format!(
+                "{} get wpool {name} -o jsonpath={{.status.freeBytes}}",
+                kubectl()
+            );
             let ready = format!("{get} | grep -q '[1-9]'");
             let ready = cluster.guest(0).wait_for(&ready, PATIENCE);
             ready.with_context(|| cluster.logs())?;
@@ -202,7 +205,9 @@ impl Cluster {
     /// Fails if a part's log has what only a defect writes.
     pub(super) fn check_logs(&self) -> Result<()> {
         for part in PARTS {
-            let found = self.home(part).run(&format!("grep -n panicked {}", log(part)))?;
+            let found = self
+                .home(part)
+                .run(&format!("grep -n panicked {}", log(part)))?;
             anyhow::ensure!(found.code != 0, "{part} said: {}", found.stdout);
         }
         Ok(())

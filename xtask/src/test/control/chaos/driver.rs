@@ -114,7 +114,10 @@ impl Driver {
     /// The next step.
     pub(super) fn next(&mut self) -> Act {
         self.step += 1;
-        let over = self.ill.iter().position(|(_, _, until)| *until <= self.step);
+        let over = self
+            .ill
+            .iter()
+            .position(|(_, _, until)| *until <= self.step);
         if let Some((part, fault, _)) = over.map(|index| self.ill.remove(index)) {
             return Act::Heal(part, fault);
         }
@@ -143,7 +146,10 @@ impl Driver {
     /// Volumes, first those of which it is not known whether they were created.
     fn create(&mut self) -> Act {
         let mut batch = self.numbers(State::Asked);
-        let there = self.volumes.iter().filter(|volume| volume.state != State::Gone);
+        let there = self
+            .volumes
+            .iter()
+            .filter(|volume| volume.state != State::Gone);
         let room = VOLUMES - there.count();
         for _ in 0..self.random.usize(1..=BATCH).min(room) {
             let volume = Volume {
@@ -248,7 +254,11 @@ mod tests {
                     }
                 }
                 Act::Delete(batch) => {
-                    let taken = if is_answered { State::Gone } else { State::Doomed };
+                    let taken = if is_answered {
+                        State::Gone
+                    } else {
+                        State::Doomed
+                    };
                     for number in batch {
                         assert_ne!(driver.volumes[*number].state, State::Asked);
                         driver.reached(*number, taken);
@@ -296,8 +306,12 @@ mod tests {
         let mut steps = 0;
         while let Some(act) = driver.finish() {
             match act {
-                Act::Create(batch) => batch.iter().for_each(|number| driver.reached(*number, State::There)),
-                Act::Delete(batch) => batch.iter().for_each(|number| driver.reached(*number, State::Ordered)),
+                Act::Create(batch) => batch
+                    .iter()
+                    .for_each(|number| driver.reached(*number, State::There)),
+                Act::Delete(batch) => batch
+                    .iter()
+                    .for_each(|number| driver.reached(*number, State::Ordered)),
                 _ => {}
             }
             steps += 1;
