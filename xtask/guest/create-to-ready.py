@@ -1,6 +1,6 @@
 """Makes a volume by hand and through the API, by turns: create-to-ready.py KUBECONFIG GROUP PAIRS
 
-By hand: lvcreate, BLKZEROOUT, and the writes to configfs of an export to one host on the port that is there. Through the
+By hand: lvcreate, BLKZEROOUT, and the writes to configfs of an export to one host on a port that nothing else uses. Through the
 API: from the request that creates the Volume until a watch shows it Ready with its target. Prints one object of lists of
 seconds. What is made is removed again between the turns, which is not measured.
 """
@@ -35,6 +35,8 @@ def connection():
         file.close()
         files.append(file.name)
     context = ssl.create_default_context(cafile=files[0])
+    # Newer Pythons want extensions that no client of Kubernetes asks for.
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
     context.load_cert_chain(files[1], files[2])
     address = re.match(r"https://(.*):(\d+)", field("server"))
     return http.client.HTTPSConnection(address.group(1), int(address.group(2)), context=context)
@@ -136,17 +138,15 @@ def through_api(line, number, seen):
 def main():
     seen = {key: [] for key in ["ready", "hand", "bound", "steps", "report", "lvcreate"]}
     line = connection()
-    # The first one is not counted: it makes the port, and everything is loaded then.
+    # The first one is not counted: everything is loaded then.
     through_api(line, 0, {key: [] for key in seen})
-    ports = os.listdir(f"{TARGET}/ports")
-    port = f"{TARGET}/ports/{ports[0]}" if ports else None
-    if port is None:
-        port = f"{TARGET}/ports/1"
-        os.mkdir(port)
-        put(f"{port}/addr_trtype", "tcp")
-        put(f"{port}/addr_adrfam", "ipv4")
-        put(f"{port}/addr_traddr", "127.0.0.1")
-        put(f"{port}/addr_trsvcid", "4421")
+    # Of its own: the agent's comes and goes with its exports.
+    port = f"{TARGET}/ports/1"
+    os.mkdir(port)
+    put(f"{port}/addr_trtype", "tcp")
+    put(f"{port}/addr_adrfam", "ipv4")
+    put(f"{port}/addr_traddr", "127.0.0.1")
+    put(f"{port}/addr_trsvcid", "4421")
     for number in range(1, PAIRS + 1):
         by_hand(port, seen)
         through_api(line, number, seen)

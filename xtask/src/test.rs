@@ -71,7 +71,8 @@ pub(crate) enum Area {
     Crash,
     /// The storage node loses power in mid-write
     Power,
-    /// kubectl, controller and agents in VMs: what is applied is served, and nothing else is touched
+    /// kubectl, controller and agents in VMs: what is applied is served, and nothing else is touched, also while all of them are
+    /// killed, paused and cut off at random (60 s, with --full 10 minutes)
     Control,
     /// Flushes and FUA writes reach the storage node's disk
     Flush,

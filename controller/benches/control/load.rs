@@ -67,13 +67,13 @@ async fn create(
     numbers: Range<usize>,
     body: impl Fn(usize) -> Value + Clone + Send + 'static,
 ) {
-    let next = Arc::new(AtomicUsize::new(numbers.start));
+    let (next, end) = (Arc::new(AtomicUsize::new(numbers.start)), numbers.end);
     let makers = (0..TOGETHER).map(|_| {
         let (asking, next, body) = (asking.clone(), Arc::clone(&next), body.clone());
         tokio::spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= numbers.end {
+                if number >= end {
                     return;
                 }
                 let body = body(number).to_string();

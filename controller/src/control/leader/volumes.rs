@@ -20,7 +20,7 @@ use crate::place::{Hold, PoolView, Usage, VolumeView, place};
 
 impl Leader {
     pub(super) fn see_volume(&mut self, event: Event<Volume>) {
-        let event = event.modify(forget_records);
+        let event = event.modify(leave_out_words);
         for name in self.volumes.see(event) {
             match self.volumes.get(&name).cloned() {
                 Some(volume) => {
@@ -263,9 +263,12 @@ fn uid(volume: &Volume) -> &str {
     volume.metadata.uid.as_deref().unwrap_or_default()
 }
 
-/// Leaves out what a volume's status tells people alone, which is the larger part of it: every volume is kept in memory.
-fn forget_records(volume: &mut Volume) {
+/// Leaves out what nothing is decided by, which is the larger part of a volume: every one is kept in memory. Writes are merge
+/// patches of what is theirs, and leave it alone in the API.
+fn leave_out_words(volume: &mut Volume) {
     volume.metadata.managed_fields = None;
+    volume.metadata.annotations = None;
+    volume.metadata.labels = None;
     if let Some(status) = &mut volume.status {
         status.placement = None;
         status.latency = None;

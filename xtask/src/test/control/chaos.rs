@@ -5,7 +5,10 @@
 //! both nodes. At the end, when all run again, each volume is Ready and on exactly one node with its data, or there is nothing
 //! of it anywhere, and what pools say of their space is what LVM says.
 //!
-//! Not seen red yet.
+//! Seen red with: `self.status = None` left out of `Past::said` (agent/src/join/tell.rs): a pool's free space stays what it was
+//! when the API was away. That is how this test found it.
+//! Not seen red yet: `phase == Deleted` left out of `decide::volume`, so that the finalizer goes first; the first block of a
+//! volume not zeroed (`disk::zero`).
 
 mod cluster;
 mod driver;
@@ -28,7 +31,7 @@ use look::{Seen, look, lv, mark, marker, number};
 /// How long the storm lasts, in CI and in full.
 const SECONDS: (u64, u64) = (60, 600);
 /// How long everything may take to come about once nothing is in its way.
-const CALM: Duration = Duration::from_secs(180);
+const CALM: Duration = Duration::from_secs(120);
 /// How often what the API did not take is asked for again at the end.
 const ATTEMPTS: u32 = 40;
 
@@ -251,12 +254,11 @@ impl Chaos {
         Ok(())
     }
 
-    /// What was marked and is to stay has its marker.
+    /// What is to stay has its marker, all of it.
     fn check_marks(&self) -> Result<()> {
         let volumes = self.driver.volumes().iter();
         let there = volumes.filter(|volume| !volume.is_doomed());
-        let there = there.map(|volume| lv(&volume.id()));
-        let there: Vec<String> = there.filter(|lv| self.marked.contains(lv)).collect();
+        let there: Vec<String> = there.map(|volume| lv(&volume.id())).collect();
         for (node, name) in NODES.into_iter().enumerate() {
             let here = there.iter().filter(|lv| self.homes.get(*lv) == Some(&node));
             let here: Vec<String> = here.cloned().collect();

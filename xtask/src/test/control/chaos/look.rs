@@ -29,7 +29,7 @@ for lv in $LVS; do
     found=$(dd if=$file bs=512 count=1 iflag=direct status=none | tr -d '\0') || continue
     if [ -z "$found" ] && [ "$WRITE" = 1 ]; then
         { echo "mark $lv"; dd if=/dev/zero bs=512 count=1 status=none; } | head -c 512 |
-            dd of=$file bs=512 count=1 oflag=direct conv=notrunc status=none || continue
+            dd of=$file bs=512 count=1 iflag=fullblock oflag=direct conv=notrunc,fsync status=none || continue
         found="mark $lv"
     fi
     echo "$lv $found"
