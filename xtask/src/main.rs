@@ -216,7 +216,11 @@ fn run(command: Command) -> Result<()> {
                 let now = std::time::UNIX_EPOCH.elapsed();
                 now.map_or(0, |now| now.as_secs())
             });
-            let scale = test::Scale { full, seed };
+            let scale = test::Scale {
+                full,
+                whole: area.is_some(),
+                seed,
+            };
             test::run(
                 &cache,
                 &test::Wanted {

@@ -38,7 +38,7 @@ pub(super) type Part<'a> = Case<'a, String>;
 
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
-    let Scale { full, seed } = scale;
+    let Scale { full, seed, .. } = scale;
     let Some([one, other]) = report.need(&format!("{kernel} crash: boot"), || boot(lab)) else {
         return;
     };

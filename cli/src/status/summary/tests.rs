@@ -53,7 +53,7 @@ fn reasons(summary: &Summary) -> Vec<String> {
 #[test]
 fn a_cluster_in_which_nothing_is_wrong() {
     let election = lease("weir-controller", "ctl-1", JUST_NOW);
-    let leases = [lease("n1", "n1", JUST_NOW), lease("n1", "n1", LONG_AGO)];
+    let leases = [lease("n1", "n1", JUST_NOW)];
     let pools = [pool("fast", "n1", json!({}), ready())];
     let serving =
         json!({"phase": "Ready", "conditions": [condition("Ready", "True", "AsAsked", "")]});

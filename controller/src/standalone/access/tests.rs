@@ -182,8 +182,9 @@ fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
         ("list", "default", "", Decision::Denied),
         ("get", "default", "weir-n1", Decision::Denied),
         ("get", "kube-system", "weir-controller", Decision::Denied),
-        ("get", "kube-node-lease", "weir-n1", Decision::Allowed),
-        ("get", "kube-node-lease", "weir-n2", Decision::Denied),
+        ("get", "weir-agents", "n1", Decision::Allowed),
+        ("get", "weir-agents", "n2", Decision::Denied),
+        ("get", "kube-node-lease", "n1", Decision::Denied),
     ];
     for (verb, namespace, name, expected) in rows {
         let object = Object {
