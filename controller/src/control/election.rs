@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-pub use claim::{Candidate, Move, announce, claim, give_back};
+pub use claim::{Candidate, Move, announce, claim, give_back, goes_on};
 
 use super::settings::Settings;
 use crate::telemetry::Announcement;
@@ -130,12 +130,14 @@ impl Election {
 
     /// Whether the lease was renewed.
     async fn renew(&mut self) -> bool {
-        let Some(held) = &self.held else { return false };
+        let Some(held) = self.held.clone() else {
+            return false;
+        };
         let sent = Instant::now();
         if sent >= self.deadline() {
             return false;
         }
-        let wanted = self.claim(Some(held));
+        let wanted = self.claim(Some(&held));
         let post = PostParams::default();
         let renewing = self.api.replace(NAME, &post, &wanted);
         match self.limited(renewing).await {
@@ -149,7 +151,7 @@ impl Election {
                 is_in_time
             }
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
-                self.lost_or_own().await;
+                self.held = self.again(held).await;
                 false
             }
             Err(error) => {
@@ -159,13 +161,11 @@ impl Election {
         }
     }
 
-    /// A renewal whose answer was lost leaves a newer version of this one's own lease.
-    async fn lost_or_own(&mut self) {
-        if let Ok(found) = self.limited(self.api.get_opt(NAME)).await {
-            let is_own = found
-                .as_ref()
-                .is_some_and(|lease| claim::holder(lease) == Some(self.settings.identity.as_str()));
-            self.held = found.filter(|_| is_own);
+    /// What is known of one's own lease after a write of it was refused, if the term goes on with it.
+    async fn again(&self, held: Lease) -> Option<Lease> {
+        match self.limited(self.api.get_opt(NAME)).await {
+            Ok(found) => found.filter(|found| goes_on(&held, found, &self.settings.identity)),
+            Err(_) => Some(held),
         }
     }
 
@@ -179,7 +179,9 @@ impl Election {
             let post = PostParams::default();
             match self.limited(self.api.replace(NAME, &post, &given)).await {
                 Ok(_) => return,
-                Err(kube::Error::Api(status)) if status.code == 409 => self.lost_or_own().await,
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    self.held = self.again(held).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot give the controllers' lease back");
                     return;

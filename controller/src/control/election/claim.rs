@@ -124,3 +124,22 @@ pub fn announce(lease: &mut Lease, announced: &Announcement) {
         lease.metadata.annotations = None;
     }
 }
+
+/// Whether a term goes on with the lease that is found after a renewal failed, of which `held` is known: a renewal whose
+/// answer was lost left a newer version of one's own. An older one is of a store that went back to an earlier state: what
+/// this term knows is not what that holds, and its watches would go on as if it were.
+#[must_use]
+pub fn goes_on(held: &Lease, found: &Lease, identity: &str) -> bool {
+    let version = |lease: &Lease| {
+        lease
+            .metadata
+            .resource_version
+            .as_deref()?
+            .parse::<u64>()
+            .ok()
+    };
+    let went_back = version(found).zip(version(held));
+    let went_back = went_back.is_some_and(|(found, held)| found < held);
+    let is_same = found.metadata.uid == held.metadata.uid;
+    holder(found) == Some(identity) && is_same && !went_back
+}
