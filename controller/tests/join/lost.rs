@@ -171,8 +171,8 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
 /// Of two volumes, one made and one deleted since the copy: the one is an orphan, the other's object is back and no
 /// empty volume takes its place.
 ///
-/// Seen red with: a watch that ended early gone on with (`FULL` in the agent's `join/follow.rs`): its version is of the store that was.
-/// Not seen red yet: `was_made` in the agent's `join/known.rs` made `false`.
+/// Seen red with: a watch that ended early gone on with (`FULL` in the agent's `join/follow.rs`): its version is of the store that was; and with
+/// `was_made` in the agent's `join/known.rs` made `false`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothing_empty() {
     let mut world = world().await;
@@ -219,7 +219,7 @@ async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothi
     world.in_phase("a", Phase::Deleted).await;
 }
 
-/// Not seen red yet: `due` in the agent's `join/register.rs` never finding anything.
+/// Seen red with: `due` in the agent's `join/register.rs` never finding anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn pools_of_the_configuration_are_created_again_and_never_changed() {
     let mut world = World::new().await;
