@@ -214,7 +214,7 @@ async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
     }
 }
 
-/// Not seen red yet; to be, with: `stopped(&mut stop)` in `Stream::serve` made never to return.
+/// Seen red with: `stopped(&mut stop)` in `Stream::serve` made never to return.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_to_a_leader_that_was_deposed_ends() {
     let told = Told::new().await;
