@@ -220,7 +220,7 @@ async fn stream<S: Source>(
 mod tests {
     use super::*;
 
-    /// Not seen red yet; to be, with: `leader.changed()` in the place of `wait_for`.
+    /// Seen red with: `leader.changed()` in the place of `wait_for`.
     #[tokio::test]
     async fn a_leader_that_is_said_again_has_not_moved() {
         let place = |text: &str| Some(text.parse::<Place>().unwrap());

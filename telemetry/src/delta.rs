@@ -211,7 +211,7 @@ mod tests {
     }
 
     proptest! {
-        /// Not seen red yet; to be, with: `a.0 >= b.0` in the first guard of `merge`.
+        /// Seen red with: `a.0 >= b.0` in the first guard of `merge`.
         #[test]
         fn merged_deltas_are_the_delta_of_all(
             a in proptest::collection::vec(0..1u64 << 38, 0..60),

@@ -224,12 +224,12 @@ fn arrive(stream: &mut Stream, leaders: &mut [Book], now: Instant) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Not seen red yet; to be, with, each alone:
+    /// Seen red with, each alone:
     /// - the welcome ignored: `self.counted(counted)?` left out of `Backlog::resume` (twice);
     /// - acknowledgements believed for what was not counted in: `sent.sequence <= counted` left out of `Backlog::counted` (lost);
     /// - what was sent taken for counted in: `self.last` in the place of `counted` in `Backlog::resume` (lost);
     /// - sessions not ended by a new one: the comparison of `session.number` left out of `Book::count` (twice);
-    /// - runs not told apart: `Node::begin` finding any run in the place of the one that is asked for (lost).
+    /// - runs not told apart: `Node::begin` finding any run in the place of the one that is asked for (an agent is told of reports that it never sent).
     #[test]
     fn each_delta_is_counted_once_in_each_leaders_sum(events in events()) {
         let mut world = World::new();

@@ -317,7 +317,7 @@ mod tests {
         assert!(listed.text().contains("app-1"), "{}", listed.text());
     }
 
-    /// Not seen red yet: `attachments` left out of `object`.
+    /// Seen red with: `attachments` left out of `object`.
     #[test]
     fn an_adopted_object_says_what_is_the_case() {
         let found = &listed().items[0];

@@ -71,7 +71,7 @@ fn pair(authority: &Authority, identity: &str) -> (String, String) {
     (data("client-certificate-data"), data("client-key-data"))
 }
 
-/// Not seen red yet; to be, with: `set_pools` summing what all nodes say of a pool; the comparison of `node` with `self.agent.node` left out of
+/// Seen red with: `set_pools` summing what all nodes say of a pool; the comparison of `node` with `self.agent.node` left out of
 /// `Stream::welcome`; `Over` in `taking.rs` doing nothing.
 #[tokio::test]
 async fn an_agent_is_known_by_its_certificate_and_tells_of_its_own_nodes_pools_alone() {

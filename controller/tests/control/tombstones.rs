@@ -120,8 +120,8 @@ async fn a_dead_nodes_volume_is_deleted_and_its_tombstone_waits_for_the_node() {
 
 /// Whatever was seen of the volume's object without the finalizer, the tombstone was there before.
 ///
-/// Seen red with: `bury` in `decide/volume.rs` releasing without a tombstone. Not seen red yet: the two writes in the
-/// other order, which no one line makes of them.
+/// Seen red with: `bury` in `decide/volume.rs` releasing without a tombstone; the two writes in the other order, the finalizer
+/// being taken away in `What::Create` in `write.rs` before the tombstone is created.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tombstone_is_there_before_the_object_is_gone() {
     let cluster = Cluster::start().await;
@@ -189,7 +189,7 @@ async fn write_tombstone(cluster: &Cluster, volume: &Volume, pool: &str) -> Stri
     name
 }
 
-/// Not seen red yet: `decide::volume` without the arm about graves is, in the table of `control/tests/tombstones.rs`.
+/// Seen red with: `decide::volume` without the arm about graves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_of_the_same_id_waits_for_the_tombstones_end() {
     let cluster = Cluster::start().await;

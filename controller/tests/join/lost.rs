@@ -128,7 +128,8 @@ fn copy(from: &Path, to: &Path) {
 
 /// The pool comes back by an order to the agent, the volume by its id: neither its LV nor its export is touched.
 ///
-/// Not seen red yet: `accepted` in the agent's `cluster.rs` not comparing the two clusters.
+/// Not seen red yet: `accepted` in the agent's `cluster.rs` not comparing the two clusters. Before the reasons were looked at, it
+/// was not: nothing was known of what the new API asks for, and so all was refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_objects_made() {
     let mut world = world().await;
@@ -141,14 +142,15 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
     let new = world.cluster().await;
     assert_ne!(old, new);
     // The wrong one, or none at all, is not accepted, and pools are not created in a foreign API.
-    for order in [
-        Order::Accept(Accept { cluster: old }),
-        Order::Adopt(Adopt::Pool {
-            name: "fast".parse().unwrap(),
-        }),
-    ] {
+    let wrong = Order::Accept(Accept { cluster: old });
+    let pool = Order::Adopt(Adopt::Pool {
+        name: "fast".parse().unwrap(),
+    });
+    // For the right reason: just now nothing may be known of what the new API asks for, and then all is refused.
+    for (order, why) in [(wrong, "and not of"), (pool, "nothing it says is heeded")] {
         let answer = world.agent.order(order);
-        assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
+        let is_so = matches!(&answer, Answer::Refused(said) if said.contains(why));
+        assert!(is_so, "{answer:?}");
     }
     assert!(world.pools().await.get_opt("fast").await.unwrap().is_none());
 
@@ -171,8 +173,8 @@ async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_ob
 /// Of two volumes, one made and one deleted since the copy: the one is an orphan, the other's object is back and no
 /// empty volume takes its place.
 ///
-/// Seen red with: a watch that ended early gone on with (`FULL` in the agent's `join/follow.rs`): its version is of the store that was.
-/// Not seen red yet: `was_made` in the agent's `join/known.rs` made `false`.
+/// Seen red with: a watch that ended early gone on with (`FULL` in the agent's `join/follow.rs`): its version is of the store that was; and with
+/// `was_made` in the agent's `join/known.rs` made `false`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothing_empty() {
     let mut world = world().await;
@@ -219,7 +221,7 @@ async fn a_store_that_is_restored_from_an_old_copy_takes_nothing_and_shows_nothi
     world.in_phase("a", Phase::Deleted).await;
 }
 
-/// Not seen red yet: `due` in the agent's `join/register.rs` never finding anything.
+/// Seen red with: `due` in the agent's `join/register.rs` never finding anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn pools_of_the_configuration_are_created_again_and_never_changed() {
     let mut world = World::new().await;

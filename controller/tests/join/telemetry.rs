@@ -172,9 +172,9 @@ impl Told {
     }
 }
 
-/// Not seen red yet; to be, with: `look_at_telemetry` not looking (nothing is ever said), `is_said` in `decide::telemetry` always false (it is said again
-/// and again), `announce` in `claim.rs` not taking away what an earlier holder said, `find` in the agent's `join/leader.rs` looking once
-/// only.
+/// Seen red with: `look_at_telemetry` not looking (nothing is ever said), `announce` in `claim.rs` not taking away what an earlier
+/// holder said, `find` in the agent's `join/leader.rs` looking once only. Not with `is_said` in `decide::telemetry` always false: a
+/// write that changes nothing makes no new version. That is seen red where it is decided.
 #[tokio::test(flavor = "multi_thread")]
 async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
     let told = Told::new().await;
@@ -187,7 +187,7 @@ async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
         told.add(1);
         first.counts(total).await;
     }
-    // A pool whose state stays is not written.
+    // A pool whose state stays is not changed.
     let now = told.says(Truth::True, reason::AS_ASKED).await;
     assert_eq!(now.resource_version(), fresh.resource_version());
 
@@ -214,7 +214,7 @@ async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
     }
 }
 
-/// Not seen red yet; to be, with: `stopped(&mut stop)` in `Stream::serve` made never to return.
+/// Seen red with: `stopped(&mut stop)` in `Stream::serve` made never to return.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_to_a_leader_that_was_deposed_ends() {
     let told = Told::new().await;
@@ -237,7 +237,7 @@ async fn a_stream_to_a_leader_that_was_deposed_ends() {
 
 /// Not even what a node measures is another cluster's business.
 ///
-/// Not seen red yet; to be, with: `find` in the agent's `join/leader.rs` heeding whatever API there is.
+/// Seen red with: `find` in the agent's `join/leader.rs` heeding whatever API there is.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clusters_leader_is_told_nothing() {
     let mut told = Told::new().await;

@@ -198,7 +198,7 @@ async fn the_tombstone_of_what_never_was_is_done_and_touches_nothing() {
     assert!(world.holds(7));
 }
 
-/// Not seen red yet; to be tried with: `Deleting` in the agent's `recorded_with` waiting where `unreadable` says something.
+/// Seen red with: `Deleting` in the agent's `recorded_with` waiting where `unreadable` says something.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_goes_on_without_the_api() {
     let mut world = World::new().await;

@@ -136,7 +136,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Not seen red yet; to be, with: every window taking every delta.
+    /// Seen red with: every window taking every delta.
     #[test]
     fn what_gathered_for_long_is_in_no_window_that_is_shorter() {
         let now = Instant::now();

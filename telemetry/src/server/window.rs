@@ -184,7 +184,7 @@ mod tests {
     proptest! {
         /// Against weights that are computed one by one.
         ///
-        /// Not seen red yet; to be, with: `self.origin = now` left out of `begin_at`.
+        /// Seen red with: `self.origin = now` left out of `begin_at`.
         #[test]
         fn weights_are_as_the_window_says(
             steps in proptest::collection::vec((0..200u64, 0..4usize, 1..1_000_000u64), 1..40),

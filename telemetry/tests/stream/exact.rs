@@ -73,7 +73,8 @@ async fn what_is_read_arrives_once_with_certificate_or_token() {
 
 /// Connections are cut anywhere, in handshakes and in mid-message.
 ///
-/// Not seen red yet; to be, with: `self.counted(counted)?` left out of `Backlog::resume`.
+/// Seen red with: `self.counted(counted)?` left out of `Backlog::resume`; in three of five runs, since an acknowledgement has
+/// to be cut off for that while there is something to count twice. `exactly_once.rs` leaves nothing of it to chance.
 #[tokio::test]
 async fn what_is_read_arrives_once_over_connections_that_are_cut() {
     let cluster = Cluster::new();

@@ -36,7 +36,7 @@ async fn whoever_is_no_agent_is_refused_before_it_is_heard() {
     assert_eq!(leader.shared.look(|book| book.nodes().count()), 0);
 }
 
-/// Not seen red yet; to be, with: the comparison of `node` with `self.agent.node` left out of `Stream::welcome`.
+/// Seen red with: the comparison of `node` with `self.agent.node` left out of `Stream::welcome`.
 #[tokio::test]
 async fn an_agent_reports_for_its_own_node_alone() {
     let cluster = Cluster::new();
@@ -161,7 +161,7 @@ async fn histograms_of_another_scale_are_refused() {
     assert_eq!(raw.end().await.code(), Code::FailedPrecondition);
 }
 
-/// Not seen red yet; to be, with: `Streams::begin` not taking the one before it out.
+/// Seen red with: `Streams::begin` not taking the one before it out.
 #[tokio::test]
 async fn a_new_stream_of_an_agent_ends_the_one_before_it() {
     let cluster = Cluster::new();
@@ -222,7 +222,7 @@ async fn silence_ends_connections_and_streams() {
     assert_eq!(raw.end().await.code(), Code::DeadlineExceeded);
 }
 
-/// Not seen red yet; to be, with: `Connection::is_over` always false.
+/// Seen red with: `Connection::is_over` always false.
 #[tokio::test]
 async fn there_is_room_for_so_many_strangers_and_others_wait_until_they_go() {
     let cluster = Cluster::new();
@@ -256,7 +256,7 @@ async fn there_is_room_for_so_many_strangers_and_others_wait_until_they_go() {
         .unwrap();
 }
 
-/// Not seen red yet; to be, with: `sleep_until(ready)` left out of `Stream::talk`.
+/// Seen red with: `sleep_until(ready)` left out of `Stream::talk`.
 #[tokio::test]
 async fn an_agent_that_goes_wild_takes_its_share_and_no_more() {
     let cluster = Cluster::new();

@@ -103,7 +103,7 @@ fn what_is_unknown_is_no_orphan() {
 /// A record that can't be written, since its disk is full: whoever was told would choose another pool, and this one
 /// would know nothing of it.
 ///
-/// Not seen red yet; to be tried with: `rejected` of the verdict set by `cannot_make`.
+/// Seen red with: `rejected` of the verdict set by `cannot_make`.
 #[test]
 fn a_rejection_that_cannot_be_recorded_is_not_told() {
     let mut world = World::joined();
@@ -123,7 +123,7 @@ fn a_rejection_that_cannot_be_recorded_is_not_told() {
 
 /// Whatever the power is cut at: what was told to the API is in the record afterwards.
 ///
-/// Not seen red yet; to be tried with: `replace` in `durable.rs` without its syncs.
+/// Seen red with: `replace` in `durable.rs` without its syncs.
 #[test]
 fn a_rejection_is_durable_before_it_is_told() {
     for steps in 0.. {
@@ -196,7 +196,7 @@ fn a_file_is_not_rejected() {
     );
 }
 
-/// Not seen red yet: `tell` in `orphan_volumes.rs` not looking at `unreadable`.
+/// Seen red with: `tell` in `orphan_volumes.rs` not looking at `unreadable`.
 #[test]
 fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
     let mut world = World::joined();
@@ -230,7 +230,7 @@ fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
 
 /// An object that was restored from a copy older than the deletion.
 ///
-/// Not seen red yet: the look at `made` in `new_volume` removed.
+/// Seen red with: the look at `made` in `new_volume` removed.
 #[test]
 fn what_was_made_once_and_is_gone_is_not_made_again_empty() {
     let mut world = World::joined();

@@ -61,7 +61,7 @@ fn pool(name: &str) -> Subject {
     Subject::Pool(name.parse().unwrap())
 }
 
-/// Not seen red yet; to be, with: a volume without an earlier reading counting from nothing.
+/// Seen red with: a volume without an earlier reading counting from nothing.
 #[test]
 fn what_is_seen_first_is_the_ground_to_count_from() {
     let snapshots = vec![
@@ -114,7 +114,7 @@ fn a_volume_that_was_begun_anew_counts_whole() {
     assert_eq!(rows[1], [(pool("p"), Op::Read, 2, 12_000)]);
 }
 
-/// Not seen red yet; to be, with: a snapshot of nothing taken for one of no volumes.
+/// Seen red with: a snapshot of nothing taken for one of no volumes.
 #[test]
 fn what_could_not_be_read_is_told_by_the_next_reading() {
     let rows = told(vec![

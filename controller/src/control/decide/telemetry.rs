@@ -64,7 +64,7 @@ mod tests {
         serde_json::from_value(object).unwrap()
     }
 
-    /// Not seen red yet; to be, with: `is_said` always false.
+    /// Seen red with: `is_said` always false.
     #[test]
     fn what_is_said_is_not_said_again() {
         use Hearing::{Fresh, NotTaken, Stale, Unknown};

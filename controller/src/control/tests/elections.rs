@@ -72,7 +72,7 @@ fn a_leader_stops_before_others_begin() {
     assert!(settings.term() + settings.write < settings.lease);
 }
 
-/// Not seen red yet: versions not compared.
+/// Seen red with: versions not compared.
 #[test]
 fn a_term_ends_with_the_store_it_was_in() {
     let mine = held("a", "7");

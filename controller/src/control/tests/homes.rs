@@ -53,7 +53,7 @@ fn name(name: &str) -> weir_api::names::ObjectName {
     name.parse().unwrap()
 }
 
-/// Not seen red yet: `see_pool` in `whereabouts.rs` taking a pool without `orphans` for one that told.
+/// Seen red with: `see_pool` in `whereabouts.rs` taking a pool without `orphans` for one that told.
 #[test]
 fn what_a_pool_lists_is_there_and_what_may_be_unlisted_is_unknown() {
     let mut ledger = Ledger::default();
@@ -82,7 +82,7 @@ fn what_a_pool_lists_is_there_and_what_may_be_unlisted_is_unknown() {
     assert_eq!(ledger.home("a", &new), Home::In(name("q")));
 }
 
-/// Not seen red yet: `forget_volume` in `whereabouts.rs` remembering nothing.
+/// Seen red with: `forget_volume` in `whereabouts.rs` remembering nothing.
 #[test]
 fn an_object_that_vanished_and_is_back_sooner_than_its_pools_agent_tells() {
     let mut ledger = Ledger::default();
@@ -109,7 +109,7 @@ fn an_object_that_vanished_and_is_back_sooner_than_its_pools_agent_tells() {
     assert_eq!(ledger.home("a", &new), Home::Anywhere);
 }
 
-/// Not seen red yet: `ahead` in `Ledger::home` made empty.
+/// Seen red with: `ahead` in `Ledger::home` made empty.
 #[test]
 fn of_several_objects_with_one_id_one_is_bound() {
     let mut ledger = Ledger::default();
@@ -123,7 +123,7 @@ fn of_several_objects_with_one_id_one_is_bound() {
     assert_eq!(ledger.home("b", &old), Home::Taken("a".to_owned()));
 }
 
-/// Not seen red yet: the arm of `Health::NotReady` in `home` made to place.
+/// Seen red with: the arm of `Health::NotReady` in `home` made to place.
 #[test]
 fn a_volume_goes_where_its_data_is_or_waits_for_that_pool() {
     let mut view = PoolView::of(&pool("p", Value::Null)).unwrap();

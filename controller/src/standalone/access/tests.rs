@@ -168,7 +168,7 @@ fn a_lease_is_its_nodes_by_name_alone() {
     }
 }
 
-/// Not seen red yet; to be, with: `LeaseOfLeader` holding for every Lease of its namespace.
+/// Seen red with: `LeaseOfLeader` holding for every Lease of its namespace.
 #[test]
 fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
     let agent = "agent:n1".parse::<Identity>().unwrap();

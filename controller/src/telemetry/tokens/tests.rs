@@ -30,7 +30,7 @@ fn status() -> Value {
 /// Makes a review another one.
 type Change<'a> = &'a dyn Fn(&mut Value);
 
-/// Not seen red yet; to be, with: the comparison of audiences, or of the name, left out of `judge`.
+/// Seen red with: the comparison of audiences, or of the name, left out of `judge`.
 #[test]
 fn a_review_tells_of_an_agents_node_or_of_none() {
     let judged = |change: Change<'_>| {

@@ -43,7 +43,7 @@ fn nothing_is_told_before_anything_is_read() {
     assert!(backlog.take(LONGEST, Instant::now()).is_none());
 }
 
-/// Not seen red yet; to be, with: `QUIET` of an hour; `self.told = None` left out of `resume`.
+/// Seen red with: `QUIET` of an hour; `self.told = None` left out of `resume`.
 #[test]
 fn that_nothing_is_new_is_told_now_and_then_and_to_each_leader() {
     let (mut backlog, begin) = (Backlog::new(Run::draw(), 10), Instant::now());
@@ -122,7 +122,7 @@ fn a_leader_that_claims_too_much_is_not_believed() {
     assert_eq!(backlog.held(), 1);
 }
 
-/// Not seen red yet; to be, with: `held` not counted up in `put`.
+/// Seen red with: `held` not counted up in `put`.
 #[test]
 fn there_is_one_delta_for_each_series_and_for_so_many_series() {
     let (mut backlog, now) = (Backlog::new(Run::draw(), 3), Instant::now());
@@ -141,7 +141,7 @@ fn there_is_one_delta_for_each_series_and_for_so_many_series() {
     assert_eq!(counts(&backlog.take(LONGEST, now).unwrap()), [100; 3]);
 }
 
-/// Not seen red yet; to be, with: `self.turn = None` at the beginning of `take`.
+/// Seen red with: `self.turn = None` at the beginning of `take`.
 #[test]
 fn reports_are_as_long_as_allowed_and_each_series_has_its_turn() {
     let (mut backlog, now) = (Backlog::new(Run::draw(), 10_000), Instant::now());

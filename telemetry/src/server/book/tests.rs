@@ -76,7 +76,7 @@ impl Fixture {
     }
 }
 
-/// Not seen red yet; to be, with: `<=` replaced by `<` in `count`.
+/// Seen red with: `<=` replaced by `<` in `count`.
 #[test]
 fn a_report_is_counted_in_once() {
     let mut fixture = Fixture::new(Limits::default());
@@ -129,7 +129,7 @@ fn an_age_counts_from_the_reading() {
     assert_eq!(fixture.book.age(&name("m"), later), None);
 }
 
-/// Not seen red yet; to be, with: `of_node >= self.limits.histories_each` left out; the same of `links_each`.
+/// Seen red with: `of_node >= self.limits.histories_each` left out; the same of `links_each`.
 #[test]
 fn a_node_has_room_for_so_much_and_all_of_them_for_so_much() {
     let mut fixture = Fixture::new(Limits {
