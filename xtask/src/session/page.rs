@@ -77,4 +77,18 @@ pub(super) const PARTS: &[Part] = &[
          kubectl delete wpool --all\n\
          kubectl get weir",
     ),
+    Text(
+        "\n## When the store is lost\n\n\
+         Agents go on serving. A directory that was restored from a copy lacks the volumes that were made since; one that was emptied lacks\n\
+         everything, and is another cluster to every agent, which then heeds nothing of it until a person says so on its node:\n\n\
+         ```\n\
+         kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'\n\
+         weir cluster accept 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90    # on each storage node, with that UID\n\
+         weir orphans adopt --pool fast                              # there too, for its pools; or give the agent --pools\n\
+         weir orphans adopt --all --api                              # once: objects for all volumes that have none\n\
+         ```\n\n\
+         Bring the pools of all nodes back before volumes: what a node holds that has no StoragePool object nobody can see. A\n\
+         volume that is applied again without `spec.poolName` goes to the pool that holds it; it waits while any pool has not told yet. A volume that was\n\
+         deleted after the copy was made has its object again and says `DataMissing`: delete that object.\n",
+    ),
 ];
