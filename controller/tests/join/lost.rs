@@ -128,8 +128,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// The pool comes back by an order to the agent, the volume by its id: neither its LV nor its export is touched.
 ///
-/// Not seen red yet: `accepted` in the agent's `cluster.rs` not comparing the two clusters. Before the reasons were looked at, it
-/// was not: nothing was known of what the new API asks for, and so all was refused.
+/// Seen red with: `accepted` in the agent's `cluster.rs` not comparing the two clusters.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_emptied_store_a_person_has_the_new_cluster_accepted_and_the_objects_made() {
     let mut world = world().await;
