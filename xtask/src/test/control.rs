@@ -40,7 +40,7 @@ const KEPT: Volume = Volume {
 
 const DEAD: Volume = Volume {
     name: "dead",
-    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0093",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0095",
 };
 
 /// After so long an object of a volume whose agent was killed is gone: the agent's silence, a renewal of its Lease before
