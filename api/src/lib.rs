@@ -16,6 +16,7 @@
 //! - [`parse`]: YAML or JSON text to an object, with errors that name the field.
 #![forbid(unsafe_code)]
 
+mod chain;
 pub mod cluster;
 pub mod condition;
 pub mod crd;
@@ -31,4 +32,5 @@ pub mod served;
 pub mod units;
 pub mod volume;
 
+pub use chain::chain;
 pub use parse::{ParseError, Request, parse};

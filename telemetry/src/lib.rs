@@ -68,15 +68,3 @@ pub use op::{Op, Rung};
 pub use place::{ADDRESS, AUDIENCE, AUTHORITY, Place, PlaceError};
 pub use reading::{InFlight, Reading};
 pub use run::{Run, Sequence};
-
-/// An error and its sources, as one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use weir_api::names::{NodeName, ObjectName};
 use weir_telemetry::server::Shared;
 
-use super::{Agents, Settings, TelemetryError, Term};
+use super::{Agents, Settings, Term};
 
 /// How long it waits after it could not begin: the port may be one that is about to be free.
 const RETRY: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Taking {
                     self.present.send_replace(None);
                 }
                 Err(error) => {
-                    let error = chain(&error);
+                    let error = weir_api::chain(&error);
                     if told.as_ref() != Some(&error) {
                         tracing::warn!(error, "leading without telemetry; it will be tried again");
                         told = Some(error);
@@ -141,16 +141,4 @@ impl Pools {
         // Each change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error and its sources, as one line.
-fn chain(error: &TelemetryError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

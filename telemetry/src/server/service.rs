@@ -57,7 +57,7 @@ impl<A: Authenticate> Service<A> {
         match answered {
             Ok(Ok(agent)) => Ok(agent),
             Ok(Err(denied @ Denied::Unavailable(_))) => {
-                tracing::warn!(error = %crate::chain(&denied), "an agent cannot be identified");
+                tracing::warn!(error = %weir_api::chain(&denied), "an agent cannot be identified");
                 Err(Status::unavailable(denied.to_string()))
             }
             Ok(Err(denied)) => {
@@ -242,8 +242,8 @@ impl Stream {
 
     fn malformed(&self, why: &Malformed) -> Status {
         self.shared.refuse(Reason::Malformed);
-        tracing::warn!(node = %self.agent.node, error = %crate::chain(why), "a malformed message");
-        Status::invalid_argument(crate::chain(why))
+        tracing::warn!(node = %self.agent.node, error = %weir_api::chain(why), "a malformed message");
+        Status::invalid_argument(weir_api::chain(why))
     }
 }
 
