@@ -100,7 +100,7 @@ pub async fn run(
             },
             Some(at) => {
                 let failed = tokio::select! {
-                    failed = connected(&settings, &credentials, at, &mut reader, &mut pace) => Some(failed),
+                    failed = stream(&settings, &credentials, at, &mut reader, &mut pace) => Some(failed),
                     is_there = moved(&mut leader, &place) => {
                         if !is_there {
                             return;
@@ -114,7 +114,7 @@ pub async fn run(
                 };
                 let is_first = pace.is_new();
                 let pause = pace.next(fastrand::f64());
-                let error = crate::chain(&failed);
+                let error = weir_api::chain(&failed);
                 if is_first {
                     // A leader ends each stream now and then, to be shown again who it is.
                     tracing::info!(place = %at, error, "telemetry is about to begin anew");
@@ -142,18 +142,6 @@ async fn moved(leader: &mut watch::Receiver<Option<Place>>, from: &Option<Place>
     other.is_ok()
 }
 
-/// Streams, and says so, until it fails or is dropped.
-async fn connected<S: Source>(
-    settings: &Settings,
-    credentials: &Credentials,
-    place: &Place,
-    reader: &mut Reader<S>,
-    pace: &mut Pace,
-) -> SessionError {
-    let _over = Over(&settings.state);
-    stream(settings, credentials, place, reader, pace).await
-}
-
 /// Says at its end that there is no stream.
 struct Over<'a>(&'a watch::Sender<State>);
 
@@ -167,6 +155,7 @@ impl Drop for Over<'_> {
     }
 }
 
+/// Streams, and says so, until it fails or is dropped.
 async fn stream<S: Source>(
     settings: &Settings,
     credentials: &Credentials,
@@ -174,6 +163,7 @@ async fn stream<S: Source>(
     reader: &mut Reader<S>,
     pace: &mut Pace,
 ) -> SessionError {
+    let _over = Over(&settings.state);
     let opening = Session::open(settings, credentials, place, &mut reader.backlog);
     let mut session = match tokio::time::timeout(settings.patience, opening).await {
         Ok(Ok(session)) => session,
