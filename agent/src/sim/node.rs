@@ -48,26 +48,12 @@ impl SimNode {
     /// A new agent on this node, which follows an API; the one before it is to be gone.
     #[must_use]
     pub fn engine(&self, name: &NodeName) -> Engine {
-        let sim = &self.sim;
-        let parts = Parts {
-            node: Node {
-                name: name.clone(),
-                max_volumes: self.max_volumes,
-                boot: BootId(Uuid::from_u128(sim.boots())),
-            },
-            requests: None,
-            status: STATUS.into(),
-            fs: Box::new(sim.fs.clone()),
-            store: self.store(),
-            runner: Box::new(sim.clone()),
-            disks: Box::new(sim.clone()),
-            zeroing: Box::new(sim.clone()),
-            exports: Box::new(KernelTarget {
-                configfs: Configfs::over(sim.clone()),
-                is_loaded: Box::new(|| true),
-            }),
-            measure: Box::new(()),
+        let node = Node {
+            name: name.clone(),
+            max_volumes: self.max_volumes,
+            boot: BootId(Uuid::from_u128(self.sim.boots())),
         };
+        let parts = parts(&self.sim, node, self.store(), STATUS);
         Engine::new(parts, Arc::default())
     }
 
@@ -146,5 +132,24 @@ impl SimNode {
 
     fn store(&self) -> Store {
         Store::new(Box::new(self.sim.fs.clone()), RECORD.into())
+    }
+}
+
+/// The parts of an agent that follows an API on a simulated node, and measures nothing.
+pub(crate) fn parts(sim: &Sim, node: Node, store: Store, status: &str) -> Parts {
+    Parts {
+        node,
+        requests: None,
+        status: status.into(),
+        fs: Box::new(sim.fs.clone()),
+        store,
+        runner: Box::new(sim.clone()),
+        disks: Box::new(sim.clone()),
+        zeroing: Box::new(sim.clone()),
+        exports: Box::new(KernelTarget {
+            configfs: Configfs::over(sim.clone()),
+            is_loaded: Box::new(|| true),
+        }),
+        measure: Box::new(()),
     }
 }
