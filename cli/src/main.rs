@@ -101,7 +101,7 @@ by an order of yours that names it (kubectl delete wvol NAME).
 
 Exit code: 0 when nothing is there any more, 3 while something is, 1 when that could not be found out. A volume that
 was placed at the very moment of the cordon may be seen by the next run only.")]
-    Drain(drain::Arguments),
+    Drain(cordon::Arguments),
     /// What nobody asks for, on this node or over the API in all pools: list it, adopt it, or destroy it
     #[command(after_help = "\
 Examples:
