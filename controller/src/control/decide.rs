@@ -8,7 +8,7 @@ mod telemetry;
 mod tombstone;
 mod volume;
 
-pub use home::{Home, Homing, home};
+pub use home::{Home, Homing, MOST_NAMES, home};
 pub use pool::{AgentState, pool};
 pub use telemetry::{Hearing, telemetry};
 pub use tombstone::{Grave, Tidy, is_done, tombstone};

@@ -13,7 +13,7 @@ use weir_api::condition::{self, READY, Truth};
 use weir_api::crd::{StoragePool, Volume};
 use weir_api::names::{NodeName, ObjectName};
 
-use super::decide::Home;
+use super::decide::{Home, MOST_NAMES};
 use crate::place::{Health, Holds, PoolView, Usage, VolumeView};
 
 pub(super) use node::NodeFacts;
@@ -209,7 +209,11 @@ impl Ledger {
         let mut pools = self.whereabouts.pools_of(id);
         match pools.len() {
             0 if self.whereabouts.untold().is_empty() => Home::Anywhere,
-            0 => Home::Unknown(self.whereabouts.untold().iter().cloned().collect()),
+            // All volumes that name no pool ask this while there are such pools, and there may be thousands of either.
+            0 => {
+                let untold = self.whereabouts.untold().iter();
+                Home::Unknown(untold.take(MOST_NAMES + 1).cloned().collect())
+            }
             1 => Home::In(pools.remove(0)),
             _ => Home::Several(pools),
         }

@@ -15,8 +15,8 @@ use weir_api::names::ObjectName;
 
 use crate::place::{Health, PoolView};
 
-/// So many pools are named in a condition.
-const MOST_NAMES: usize = 5;
+/// So many pools are named in a condition; of more, that there are more.
+pub const MOST_NAMES: usize = 5;
 
 /// Where a volume belongs that names no pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Home {
     In(ObjectName),
     /// Several pools say that they hold it.
     Several(Vec<ObjectName>),
-    /// One of these pools may hold it.
+    /// One of these pools may hold it, or one of those that are left out after [`MOST_NAMES`] and one more.
     Unknown(Vec<ObjectName>),
     /// Nowhere: this other object has its id.
     Taken(String),
