@@ -26,6 +26,8 @@ use clap::{Parser, Subcommand};
 use crate::cache::Cache;
 use crate::kernel::{Kernel, Kernels};
 use crate::setup::guest::Userland;
+use crate::test::payload::Payload;
+use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 
 /// Weir's developer commands. Each brings what it needs by itself.
@@ -193,11 +195,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Demo { kernel, output } => {
-            let workspace = Workspace::open(&cache)?;
-            let payload = test::payload_for_control(&cache, &workspace)?;
-            setup::vms(&cache, &[kernel], Userland::Small)?;
-            let dir = workspace.for_vms()?;
-            let lab = vm::machine::Lab::new(&cache, kernel, Userland::Small, &payload, &dir)?;
+            let lab = lab(&cache, kernel, Userland::Small, Payload::Control)?;
             demo::run(&lab, output == Output::Json)
         }
         Command::Test {
@@ -251,7 +249,7 @@ fn run(command: Command) -> Result<()> {
         Command::Codegen { check: true } => codegen::check(workspace::root()?),
         Command::Codegen { check: false } => codegen::write(workspace::root()?),
         Command::Vm(VmCommand::Shell { kernel, systemd }) => {
-            vm::shell::interactive(&lab(&cache, kernel, userland(systemd), false)?)
+            vm::shell::interactive(&lab(&cache, kernel, userland(systemd), Payload::Programs)?)
         }
         Command::Vm(VmCommand::Run {
             kernel,
@@ -259,7 +257,12 @@ fn run(command: Command) -> Result<()> {
             tests,
             script,
         }) => {
-            let lab = lab(&cache, kernel, userland(systemd), tests)?;
+            let payload = if tests {
+                Payload::Tests
+            } else {
+                Payload::Programs
+            };
+            let lab = lab(&cache, kernel, userland(systemd), payload)?;
             vm::shell::script(&lab, &script)
         }
     }
@@ -273,18 +276,10 @@ fn userland(systemd: bool) -> Userland {
     }
 }
 
-/// A lab for VMs of one kernel, with the programs of this clone on its payload disk.
-fn lab(cache: &Cache, kernel: Kernel, userland: Userland, tests: bool) -> Result<vm::machine::Lab> {
+/// A lab for VMs of one kernel, with programs of this clone on its payload disk.
+fn lab(cache: &Cache, kernel: Kernel, userland: Userland, payload: Payload) -> Result<Lab> {
     let workspace = Workspace::open(cache)?;
+    let payload = payload.make(cache, &workspace)?;
     setup::vms(cache, &[kernel], userland)?;
-    let dir = workspace.for_vms()?;
-    let payload = dir.join("payload.ext4");
-    let mut programs = workspace.programs()?;
-    if tests {
-        for test in test::program::PROGRAMS {
-            programs.push(workspace.test_program(test.name)?);
-        }
-    }
-    vm::payload::make(&programs, &workspace.deploy(), &payload)?;
-    vm::machine::Lab::new(cache, kernel, userland, &payload, &dir)
+    Lab::new(cache, kernel, userland, &payload, &workspace.for_vms()?)
 }

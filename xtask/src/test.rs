@@ -13,6 +13,7 @@ mod nvmetcli;
 mod ops;
 mod pair;
 mod paths;
+pub(crate) mod payload;
 mod pools;
 mod power;
 pub(crate) mod program;
@@ -21,9 +22,7 @@ mod results;
 pub(crate) use api::server;
 mod truth;
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::cache::Cache;
@@ -33,6 +32,7 @@ use crate::setup::guest::Userland;
 use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 use pair::Pair;
+use payload::Payload;
 use program::PROGRAMS;
 use report::Report;
 
@@ -209,7 +209,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         .chain([Area::Fence, Area::Crash, Area::Power, Area::Flush])
         .any(runs)
     {
-        let payload = payload(&workspace)?;
+        let payload = Payload::Tests.make(cache, &workspace)?;
         setup::vms(cache, &wanted.kernels, Userland::Small)?;
         for kernel in &wanted.kernels {
             let logs = workspace.for_vms()?;
@@ -233,7 +233,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         }
     }
     if runs(Area::Control) {
-        let payload = payload_for_control(cache, &workspace)?;
+        let payload = Payload::Control.make(cache, &workspace)?;
         setup::vms(cache, &wanted.kernels, Userland::Small)?;
         for kernel in &wanted.kernels {
             let logs = workspace.for_vms()?.join("control");
@@ -243,7 +243,8 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
     }
     // By name only: real hosts boot slowly, and CI has little time.
     if wanted.area == Some(Area::Host) {
-        let (payload, logs) = (payload(&workspace)?, workspace.for_vms()?.join("host"));
+        let payload = Payload::Tests.make(cache, &workspace)?;
+        let logs = workspace.for_vms()?.join("host");
         let kernel = Kernel::DEFAULT;
         setup::vms(cache, &[kernel], Userland::Systemd)?;
         let lab = Lab::new(cache, kernel, Userland::Systemd, &payload, &logs)?;
@@ -305,28 +306,6 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
         report.case(&format!("{kernel} ladder"), || ladder::run(&pair));
     }
     report.case(&format!("{kernel} clean stop"), || pair.stop());
-}
-
-/// The disk with everything that runs inside guests.
-fn payload(workspace: &Workspace) -> Result<PathBuf> {
-    let mut programs = workspace.programs()?;
-    for program in &PROGRAMS {
-        programs.push(workspace.test_program(program.name)?);
-    }
-    let image = workspace.for_vms()?.join("payload.ext4");
-    crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
-    Ok(image)
-}
-
-/// The same with the control plane and a kubectl that runs in any guest: the oldest one, which needs no libraries.
-pub(crate) fn payload_for_control(cache: &Cache, workspace: &Workspace) -> Result<PathBuf> {
-    let mut programs = workspace.programs()?;
-    programs.push(workspace.controller()?);
-    let kubectl = setup::kubectl(cache)?.pop();
-    programs.push(kubectl.context("no kubectl")?.program);
-    let image = workspace.for_vms()?.join("control.ext4");
-    crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
-    Ok(image)
 }
 
 /// Fails unless `actual` is what a safety promise says, naming both.

@@ -183,19 +183,9 @@ fn spec<'a>(node: usize, disks: &'a [&'a Disk]) -> Spec<'a> {
 }
 
 fn pool(node: Node) -> Value {
-    json!({
-        "apiVersion": "weir.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": node.pool},
-        "spec": {
-            "nodeName": node.name,
-            "engine": {"kernel": {
-                "volumeGroup": format!("weir-{}", node.pool),
-                "devices": ["/dev/vda"],
-                "thinPool": {"capacityBytes": 512_u64 << 20},
-            }},
-            "portals": [{"address": address(node.address)}],
-            "acceptVolatileWriteCache": true,
-        },
-    })
+    let mut pool = storage::pool_object(node.pool, node.name, &address(node.address));
+    pool["spec"]["engine"]["kernel"]["thinPool"] = json!({"capacityBytes": 512_u64 << 20});
+    pool
 }
 
 /// What a system does at its start.
