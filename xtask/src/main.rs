@@ -59,7 +59,7 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// Run the tests: all of them, or one area
+    /// Run the tests: those that CI has time for, or one area whole
     #[command(
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test truth --kernel 6.1\n  \
                             cargo xtask test power --full"
