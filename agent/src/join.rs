@@ -33,6 +33,7 @@ mod merge;
 mod register;
 mod shared;
 mod tell;
+mod told;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ use super::cache::Place;
 use super::error::{JoinError, answered};
 use super::known::Known;
 use super::shared::{Event, Shared};
-use crate::chain;
+use super::told::Told;
 use crate::cluster::ClusterId;
 
 /// How long a server is asked to keep a watch.
@@ -60,16 +60,12 @@ impl Drop for Aborted {
 
 async fn follow(shared: Arc<Shared>, client: Client, place: Place) {
     let mut pause = BackOff::default();
-    let mut told = String::new();
+    let mut told = Told::default();
     loop {
         let ended = follow_once(&shared, &client, &place, &mut pause).await;
         shared.is_watched(&place, false);
-        if let Err(error) = ended {
-            let error = chain(&error);
-            if told != error {
-                tracing::warn!(?place, error, "what is known of the API goes on");
-                told = error;
-            }
+        if let Some(error) = ended.err().and_then(|error| told.news(&error)) {
+            tracing::warn!(?place, error, "what is known of the API goes on");
         }
         tokio::time::sleep(pause.next()).await;
     }

@@ -13,7 +13,7 @@ use weir_telemetry::Place;
 
 use super::error::{JoinError, answered};
 use super::shared::Shared;
-use crate::chain;
+use super::told::Told;
 
 /// How far apart looks are while no stream is up to the place that is known; the first ones are closer.
 const LOOK: Duration = Duration::from_secs(3);
@@ -25,7 +25,7 @@ const STREAMING: Duration = Duration::from_secs(120);
 /// Finds it again and again.
 pub(super) async fn find(shared: &Shared, client: &Client) {
     let leases: Api<Lease> = Api::namespaced(client.clone(), CONTROLLER_NAMESPACE);
-    let mut told = None;
+    let mut told = Told::default();
     let mut stream = shared.stream.subscribe();
     let mut pause = Duration::ZERO;
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn find(shared: &Shared, client: &Client) {
         };
         match found {
             Ok(place) => {
-                told = None;
+                told.forget();
                 shared.leader.send_if_modified(|known| {
                     let is_other = *known != place;
                     *known = place;
@@ -47,10 +47,8 @@ pub(super) async fn find(shared: &Shared, client: &Client) {
             }
             // What is known goes on: the leader may be there though the API is not.
             Err(error) => {
-                let error = Some(chain(&error));
-                if told != error {
+                if let Some(error) = told.news(&error) {
                     tracing::warn!(error, "who leads is not known");
-                    told = error;
                 }
             }
         }

@@ -14,7 +14,7 @@ use weir_api::names::{LEASE_NAMESPACE, NodeName};
 
 use super::error::{JoinError, answered};
 use super::shared::Shared;
-use crate::chain;
+use super::told::Told;
 
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
     let leases: Api<Lease> = Api::namespaced(client.clone(), LEASE_NAMESPACE);
     let mut ticks = tokio::time::interval(RENEWAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
+    let mut told = Told::default();
     let mut is_there = false;
     loop {
         ticks.tick().await;
@@ -34,12 +34,10 @@ pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
             continue;
         }
         match renew_once(&leases, &shared.node, &mut is_there).await {
-            Ok(()) => told = None,
+            Ok(()) => told.forget(),
             Err(error) => {
-                let error = Some(chain(&error));
-                if told != error {
+                if let Some(error) = told.news(&error) {
                     tracing::warn!(error, "the Lease is not renewed");
-                    told = error;
                 }
             }
         }

@@ -22,7 +22,7 @@ use super::error::{JoinError, answered};
 use super::known::{Kind, Known};
 use super::merge::Ours;
 use super::shared::{Shared, State};
-use crate::chain;
+use super::told::Told;
 use crate::statuses::{Statuses, of_foreign, of_invalid};
 
 /// Which object.
@@ -56,7 +56,7 @@ struct Past {
     /// When it may be written again.
     not_before: Option<Instant>,
     pause: BackOff,
-    told: Option<String>,
+    told: Told,
 }
 
 impl Past {
@@ -67,7 +67,7 @@ impl Past {
             status: None,
             not_before: None,
             pause: BackOff::default(),
-            told: None,
+            told: Told::default(),
         }
     }
 
@@ -79,15 +79,13 @@ impl Past {
         let pauses = match result {
             Ok(status) => {
                 self.status = Some(status);
-                self.told = None;
+                self.told.forget();
                 is_again
             }
             Err(error) => {
-                let error = chain(&error);
-                if self.told.as_ref() != Some(&error) {
+                if let Some(error) = self.told.news(&error) {
                     let (kind, name) = (key.0.name(), &key.1);
                     tracing::warn!(kind, name, error, "a status is not told yet");
-                    self.told = Some(error);
                 }
                 // What the API made of it is not known, and surely not what it made of what was said before.
                 self.status = None;
