@@ -73,6 +73,11 @@ impl Ledger {
         self.nodes.get(name)
     }
 
+    /// Whether a node's object says that it is out of service.
+    pub(super) fn is_out_of_service(&self, name: &NodeName) -> bool {
+        self.node(name).is_some_and(|facts| facts.is_out_of_service)
+    }
+
     /// A volume.
     pub(super) fn volume(&self, name: &str) -> Option<&Arc<Volume>> {
         self.volumes.get(name)

@@ -2,14 +2,10 @@
 
 use std::time::Instant;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
-use weir_api::condition;
 use weir_api::crd::StoragePool;
 use weir_api::names::NodeName;
 
 use super::super::decide::{self, Hearing};
-use super::super::write::Write;
 use super::{Key, Leader};
 
 impl Leader {
@@ -46,14 +42,8 @@ impl Leader {
     /// Says whether a pool's telemetry is fresh, where it says something else.
     pub(super) fn tell_hearing(&mut self, name: String, pool: &StoragePool, now: Instant) {
         let hearing = self.hearing(&pool.spec.node_name, now);
-        let Some(mut wanted) = decide::telemetry(pool, hearing) else {
-            return;
-        };
-        wanted.observed_generation = pool.metadata.generation;
-        let mut conditions = pool.status.clone().unwrap_or_default().conditions;
-        condition::set(&mut conditions, wanted, &Time(Timestamp::now()));
-        let version = pool.metadata.resource_version.as_deref();
-        let write = Write::status(Key::Pool(name), version, &conditions, None);
-        self.write(write, false, None);
+        if let Some(wanted) = decide::telemetry(pool, hearing) {
+            self.tell_pool(name, pool, wanted, None);
+        }
     }
 }

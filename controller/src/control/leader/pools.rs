@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
-use weir_api::condition;
+use weir_api::condition::{self, Condition};
 use weir_api::crd::StoragePool;
 use weir_api::names::{NodeName, ObjectName};
 
@@ -125,10 +125,7 @@ impl Leader {
 
     fn agent(&self, node: &NodeName, now: Instant) -> AgentState {
         let silence = self.liveness.silence(node.as_str(), now);
-        let is_off = self
-            .ledger
-            .node(node)
-            .is_some_and(|facts| facts.is_out_of_service);
+        let is_off = self.ledger.is_out_of_service(node);
         // A Node object that says so of a node whose agent is heard is behind: it is not believed.
         if is_off && silence >= self.settings.dead {
             AgentState::Dead
@@ -146,10 +143,7 @@ impl Leader {
             return false;
         };
         let node = &pool.spec.node_name;
-        let is_off = self
-            .ledger
-            .node(node)
-            .is_some_and(|facts| facts.is_out_of_service);
+        let is_off = self.ledger.is_out_of_service(node);
         let health = match (told_health(pool), self.agent(node, now)) {
             (Health::Deleted, _) => Health::Deleted,
             // Nothing new where somebody says that it is off, even while its agent is heard.
@@ -197,29 +191,36 @@ impl Leader {
         let (Some(pool), Some(agent)) = (pool, agent) else {
             return;
         };
-        if agent != AgentState::Dead {
-            let is_off = self.ledger.node(&pool.spec.node_name);
-            if is_off.is_some_and(|facts| facts.is_out_of_service) {
-                // It is looked at again when its agent would be believed to be dead.
-                self.queue
-                    .push_at(Key::Pool(name.clone()), now + self.settings.dead);
-            }
+        if agent != AgentState::Dead && self.ledger.is_out_of_service(&pool.spec.node_name) {
+            // It is looked at again when its agent would be believed to be dead.
+            self.queue
+                .push_at(Key::Pool(name.clone()), now + self.settings.dead);
         }
-        let Some(mut wanted) = decide::pool(&pool, agent) else {
+        let Some(wanted) = decide::pool(&pool, agent) else {
             return self.tell_hearing(name, &pool, now);
         };
-        let status = pool.status.clone().unwrap_or_default();
-        wanted.observed_generation = pool.metadata.generation;
         let note = Note {
             weight: Weight::Warning,
             reason: wanted.reason.clone(),
             action: "WatchAgent",
             text: wanted.message.clone(),
         };
-        let mut conditions = status.conditions;
+        self.tell_pool(name, &pool, wanted, Some(note));
+    }
+
+    /// Puts a condition into a pool's status.
+    pub(super) fn tell_pool(
+        &mut self,
+        name: String,
+        pool: &StoragePool,
+        mut wanted: Condition,
+        note: Option<Note>,
+    ) {
+        wanted.observed_generation = pool.metadata.generation;
+        let mut conditions = pool.status.clone().unwrap_or_default().conditions;
         condition::set(&mut conditions, wanted, &Time(Timestamp::now()));
         let version = pool.metadata.resource_version.as_deref();
         let write = Write::status(Key::Pool(name), version, &conditions, None);
-        self.write(write, false, Some(note));
+        self.write(write, false, note);
     }
 }
