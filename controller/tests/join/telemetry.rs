@@ -11,7 +11,6 @@ use rustls_pki_types::CertificateDer;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use weir_agent::sim::node::SimNode;
 use weir_api::condition::{self, TELEMETRY_FRESH, Truth, reason};
 use weir_api::crd::StoragePool;
 use weir_controller::control::{self, Settings};
@@ -19,7 +18,8 @@ use weir_controller::telemetry::{self, Agents, Certificates, Taking};
 use weir_telemetry::client::{self, Source};
 use weir_telemetry::{ADDRESS, AUTHORITY, Delta, Key, Op, Reading, Rung, Subject};
 
-use super::agent::{Agent, NODE};
+use super::World;
+use super::agent::NODE;
 use super::api::{StandaloneApi, until};
 use super::pool;
 
@@ -107,42 +107,32 @@ impl Source for Counter {
 
 /// An API, an agent whose counter is told, and its pool.
 struct Told {
-    api: StandaloneApi,
-    agent: Agent,
+    world: World,
     counter: Arc<AtomicU64>,
     stream: JoinHandle<()>,
-    _node: SimNode,
-    root: tempfile::TempDir,
 }
 
 impl Told {
     async fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let api = StandaloneApi::start(&root.path().join("api"), None).await;
-        let node = SimNode::default();
-        let agent = Agent::start(&node, NODE, &api.kubeconfig(NODE));
-        let pools: Api<StoragePool> = Api::all(api.client().await);
-        pools.create(&PostParams::default(), &pool()).await.unwrap();
+        let world = World::new().await;
+        let leader = &world.agent.leader;
         let settings = client::Settings {
             interval: Duration::from_millis(20),
-            state: agent.leader.stream.clone(),
+            state: leader.stream.clone(),
             ..client::Settings::new(NODE.parse().unwrap())
         };
         let counter = Arc::new(AtomicU64::new(0));
         let source = Counter(Arc::clone(&counter), 0, Instant::now());
-        let mut known = agent.leader.credentials.clone();
-        let place = agent.leader.place.clone();
+        let mut known = leader.credentials.clone();
+        let place = leader.place.clone();
         let stream = async move {
             let credentials = known.wait_for(Option::is_some).await.unwrap().clone();
             client::run(settings, credentials.unwrap(), source, place).await;
         };
         Told {
-            api,
-            agent,
+            world,
             counter,
             stream: tokio::spawn(stream),
-            _node: node,
-            root,
         }
     }
 
@@ -151,11 +141,11 @@ impl Told {
     }
 
     fn is_connected(&self) -> bool {
-        self.agent.leader.stream.borrow().is_connected
+        self.world.agent.leader.stream.borrow().is_connected
     }
 
     async fn says(&self, truth: Truth, why: &str) -> StoragePool {
-        let pools: Api<StoragePool> = Api::all(self.api.client().await);
+        let pools: Api<StoragePool> = Api::all(self.world.api.client().await);
         let said = async || {
             let pool = pools.get("fast").await.ok()?;
             let conditions = &pool.status.as_ref()?.conditions;
@@ -168,7 +158,7 @@ impl Told {
     }
 
     async fn leases(&self) -> Api<Lease> {
-        Api::namespaced(self.api.client().await, "default")
+        Api::namespaced(self.world.api.client().await, "default")
     }
 }
 
@@ -178,11 +168,11 @@ impl Told {
 #[tokio::test(flavor = "multi_thread")]
 async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
     let told = Told::new().await;
-    let first = Controller::start(&told.api, "first").await;
+    let first = Controller::start(&told.world.api, "first").await;
     told.add(1_000);
     first.counts(1_000).await;
     let fresh = told.says(Truth::True, reason::AS_ASKED).await;
-    let second = Controller::start(&told.api, "second").await;
+    let second = Controller::start(&told.world.api, "second").await;
     for total in 1_001..1_050 {
         told.add(1);
         first.counts(total).await;
@@ -218,7 +208,7 @@ async fn telemetry_follows_the_leader_and_each_interval_is_counted_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_to_a_leader_that_was_deposed_ends() {
     let told = Told::new().await;
-    let controller = Controller::start(&told.api, "deposed").await;
+    let controller = Controller::start(&told.world.api, "deposed").await;
     told.add(10);
     controller.counts(10).await;
     assert!(told.is_connected());
@@ -241,18 +231,21 @@ async fn a_stream_to_a_leader_that_was_deposed_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clusters_leader_is_told_nothing() {
     let mut told = Told::new().await;
-    let controller = Controller::start(&told.api, "ours").await;
+    let controller = Controller::start(&told.world.api, "ours").await;
     told.add(10);
     controller.counts(10).await;
     controller.stop.send_replace(true);
     controller.task.await.unwrap();
-    let address = told.api.address();
-    told.api.stop().await;
-    let (old, new) = (told.root.path().join("api"), told.root.path().join("other"));
+    let address = told.world.api.address();
+    told.world.api.stop().await;
+    let (old, new) = (
+        told.world.root.path().join("api"),
+        told.world.root.path().join("other"),
+    );
     super::api::copy_pki(&old, &new);
-    told.api = StandaloneApi::start(&new, Some(address)).await;
-    let theirs = Controller::start(&told.api, "theirs").await;
-    let pools: Api<StoragePool> = Api::all(told.api.client().await);
+    told.world.api = StandaloneApi::start(&new, Some(address)).await;
+    let theirs = Controller::start(&told.world.api, "theirs").await;
+    let pools: Api<StoragePool> = Api::all(told.world.api.client().await);
     pools.create(&PostParams::default(), &pool()).await.unwrap();
     let is_foreign = async || {
         let status = pools.get("fast").await.ok()?.status?;
