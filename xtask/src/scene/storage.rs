@@ -365,11 +365,7 @@ impl<'a> Agent<'a> {
 
     /// Scrapes every stage in full resolution.
     pub(crate) fn scrape(&self) -> Result<Exposition> {
-        let answer = self.guest.sh(&get("/metrics?full=1"))?;
-        let Some((_, body)) = answer.split_once("\r\n\r\n") else {
-            bail!("no HTTP answer: {answer}")
-        };
-        Exposition::parse(body)
+        scrape_of(self.guest, LISTEN, "/metrics?full=1")
     }
 
     /// Waits until it measures a volume that its node uses over NVMe.
@@ -469,7 +465,16 @@ fn get(path: &str) -> String {
     get_of(LISTEN, path)
 }
 
-/// The same of whoever listens at an address.
+/// The metrics of whoever listens at an address.
+pub(crate) fn scrape_of(guest: &Guest, address: &str, path: &str) -> Result<Exposition> {
+    let answer = guest.sh(&get_of(address, path))?;
+    let Some((_, body)) = answer.split_once("\r\n\r\n") else {
+        bail!("no HTTP answer: {answer}")
+    };
+    Exposition::parse(body)
+}
+
+/// The same as [`get`] of whoever listens at an address.
 pub(crate) fn get_of(address: &str, path: &str) -> String {
     let (host, port) = address.split_once(':').unwrap_or((address, "80"));
     format!(

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Scene, agent};
 use crate::exposition::Exposition;
 use crate::scene::control_plane::{DIR, Parts};
-use crate::scene::storage::{Agent, PATIENCE, POOL, get_of};
+use crate::scene::storage::{Agent, PATIENCE, POOL, get_of, scrape_of};
 use crate::test::expect;
 use crate::vm::guest::Guest;
 
@@ -55,11 +55,7 @@ impl<'a> Controller<'a> {
     }
 
     fn scrape(&self) -> Result<Exposition> {
-        let answer = self.guest.sh(&get_of(&self.metrics(), "/metrics"))?;
-        let Some((_, body)) = answer.split_once("\r\n\r\n") else {
-            bail!("no HTTP answer: {answer}")
-        };
-        Exposition::parse(body)
+        scrape_of(self.guest, &self.metrics(), "/metrics")
     }
 
     /// Waits until what it shows is as wanted.
