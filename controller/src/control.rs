@@ -76,11 +76,7 @@ async fn config(kubeconfig: &std::path::Path) -> Result<kube::Config, ControlErr
 pub async fn run(client: Client, settings: Settings, mut stop: watch::Receiver<bool>) {
     let (announce, announced) = watch::channel(Announcement::new());
     let mut election = Election::new(client.clone(), settings.clone(), announced);
-    loop {
-        let term = tokio::select! {
-            term = election.acquire() => term,
-            () = stopped(&mut stop) => return,
-        };
+    while let Some(term) = election.acquire(&mut stop).await {
         tracing::info!(identity = %settings.identity, "leading");
         let leader = Leader::new(client.clone(), settings.clone(), term.clone());
         let ended = tokio::select! {

@@ -71,22 +71,28 @@ impl Election {
         }
     }
 
-    /// Returns once this one leads.
-    pub async fn acquire(&mut self) -> Term {
-        loop {
+    /// Returns once this one leads, or nothing once it shall stop. An attempt is never given up in the middle: the
+    /// API may have taken it already, and a lease that nobody gives back is missed until its end.
+    pub async fn acquire(&mut self, stop: &mut watch::Receiver<bool>) -> Option<Term> {
+        while !*stop.borrow() {
             let sent = Instant::now();
             match self.attempt().await {
                 Ok(Some(held)) => {
                     self.held = Some(held);
                     // A channel of its own: nothing of an earlier term becomes valid again.
                     self.until = watch::Sender::new(sent + self.settings.term());
-                    return Term(self.until.subscribe());
+                    return Some(Term(self.until.subscribe()));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "cannot look at the controllers' lease"),
             }
-            tokio::time::sleep(self.settings.retry).await;
+            let pause = tokio::time::sleep(self.settings.retry);
+            tokio::select! {
+                () = pause => {}
+                () = super::stopped(stop) => break,
+            }
         }
+        None
     }
 
     async fn attempt(&mut self) -> Result<Option<Lease>, kube::Error> {
