@@ -99,7 +99,7 @@ fn promtool_has_no_complaint_below_ebpf_either() {
 /// Seen red with: volumes joined by their name alone, not by node and name.
 #[test]
 fn promtool_has_no_complaint_about_the_rules() {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus");
+    let rules = "../deploy/prometheus";
     for (what, file) in [
         ("check", "weir.rules.yaml"),
         ("test", "weir.rules.test.yaml"),
