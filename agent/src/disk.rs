@@ -1,5 +1,6 @@
 //! Block devices themselves: what they are, who holds them, zeroing and flushing.
 
+mod area;
 mod scannable;
 
 use std::fs::{File, OpenOptions};
@@ -12,6 +13,7 @@ use thiserror::Error;
 use weir_api::units::Bytes;
 
 use crate::fail_point;
+use crate::lvm::area::Area;
 use crate::probe::DevT;
 
 /// Something about a device could not be found out or done.
@@ -51,6 +53,12 @@ pub trait Disks: Send {
     /// # Errors
     /// They could not be listed.
     fn scannable(&self) -> Result<Vec<String>, DiskError>;
+
+    /// What LVM wrote onto the physical volume at `path`, past the page cache, as LVM does.
+    ///
+    /// # Errors
+    /// It can't be read in time, or is not laid out as known: LVM can be asked.
+    fn area(&self, path: &Path) -> Result<Area, DiskError>;
 
     /// Checks that nobody uses the block device at `path`, and that its ends can be read.
     ///
@@ -105,6 +113,10 @@ impl Disks for HostDisks {
 
     fn scannable(&self) -> Result<Vec<String>, DiskError> {
         scannable::list(Path::new("/sys"))
+    }
+
+    fn area(&self, path: &Path) -> Result<Area, DiskError> {
+        area::read(path).map_err(|error| DiskError::new("read LVM's metadata on", path, error))
     }
 
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {
@@ -244,6 +256,7 @@ mod tests {
         std::fs::write(&file, vec![0; 4 << 20]).unwrap();
         let checks = [
             HostDisks.number(&file).map(|_| ()),
+            HostDisks.area(&file).map(|_| ()),
             HostDisks.check_unused(&file),
             HostDisks.flush(&file),
             HostDisks.drop_cache(&file),

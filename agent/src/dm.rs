@@ -23,6 +23,8 @@ const SECTOR: u64 = 512;
 /// Device mapper's own view of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mapped {
+    /// What whoever made it named it for as long as it exists; empty if nothing.
+    pub uuid: String,
     /// Whose it is, if it is a mapping of Weir's.
     pub mapping: Option<MappingName>,
     /// Its number.
@@ -130,6 +132,7 @@ fn read(text: &str) -> Result<Vec<Mapped>, String> {
         let number: DevT = format!("{major}:{minor}").parse().map_err(|_| bad())?;
         let below = below.split(',').filter(|dev| !dev.is_empty());
         devices.push(Mapped {
+            uuid: (*uuid).to_owned(),
             mapping: MappingName::from_dm_uuid(uuid),
             number,
             open: open.parse().map_err(|_| bad())?,

@@ -4,6 +4,7 @@ mod answer;
 mod apply;
 mod calm;
 mod observe;
+mod on_disk;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::dm::Mapped;
+use crate::lvm::area::MAGIC;
 use crate::watch;
 
 /// What a glance saw, as a number: two that are equal saw the same.
@@ -37,8 +38,6 @@ pub struct Places {
 const HEAD: usize = 8192;
 /// Where the header of the metadata area is.
 const HEADER: usize = 4096;
-/// What stands in that header, four bytes of checksum in.
-const MAGIC: &[u8] = b" LVM2 x[5A%r0N*>";
 
 impl Places {
     /// Glances at requests, record, the target, and LVM's metadata on `disks`, beside what device mapper
@@ -248,6 +247,7 @@ mod tests {
     fn an_opener_is_seen() {
         let (_root, places, disks) = node();
         let mapped = |open| Mapped {
+            uuid: String::new(),
             mapping: None,
             number: "253:0".parse().unwrap(),
             open,

@@ -10,6 +10,7 @@
 mod disks;
 mod dm;
 mod lvm;
+mod metadata;
 pub mod node;
 mod tree;
 
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub(crate) violations: Vec<String>,
     made: u32,
     boots: u128,
+    /// Metadata lies on the disks in a way that nobody but LVM knows.
+    pub(crate) is_strange: bool,
     /// Commands run so far.
     pub(crate) commands: Vec<String>,
 }
@@ -137,6 +140,7 @@ impl Sim {
             violations: Vec::new(),
             made: 0,
             boots: 1,
+            is_strange: false,
             commands: Vec::new(),
         };
         Sim {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use weir_api::names::ObjectName;
 
-use super::{Engine, Parts};
+use super::{Engine, Parts, on_disk};
 use crate::chain;
 use crate::disk::Disks;
 use crate::dm::Dm;
@@ -34,9 +34,14 @@ impl Engine {
             disks: parts.disks.as_ref(),
             result: None,
         };
+        let mapped = Dm(parts.runner.as_ref()).list();
+        let mapped = mapped.map_err(|error| chain(&error));
         let mut pools = BTreeMap::new();
         for pool in records.pools.values().filter(|pool| pool.vg_uuid.is_some()) {
-            pools.insert(pool.name.clone(), pool_view(&lvm, &mut scan, pool));
+            let on_disk = on_disk::pool(parts.disks.as_ref(), pool, &mapped);
+            let view = on_disk.map(PoolView::Present);
+            let view = view.unwrap_or_else(|| pool_view(&lvm, &mut scan, pool));
+            pools.insert(pool.name.clone(), view);
         }
         let mut devices = BTreeMap::new();
         if let Some(names) = devices_in_making(parts, requests, records) {
@@ -58,7 +63,6 @@ impl Engine {
             Some((path.clone(), volatile))
         });
         let volatile = volatile.collect();
-        let mapped = Dm(parts.runner.as_ref()).list();
         let mut observed = Observed {
             pools,
             strays,
@@ -67,7 +71,7 @@ impl Engine {
             numbers,
             volatile,
             target: parts.exports.read(),
-            mapped: mapped.map_err(|error| chain(&error)),
+            mapped,
             users: BTreeMap::new(),
             zeroing: parts.zeroing.jobs(),
         };

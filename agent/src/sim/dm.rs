@@ -1,6 +1,7 @@
 //! The simulated node's mappings, as dmsetup(8) makes and shows them.
 
 use super::State;
+use crate::lvm::metadata::dm_uuid;
 
 /// A mapping of Weir's.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +62,8 @@ impl State {
         for (major, group, minor, name, lv) in self.numbered() {
             if self.active.contains(&lv.uuid) {
                 let open = self.opens(&State::dm_path(group, name), &lv.uuid);
-                rows += &format!("{major};{minor};{open};LVM-{};\n", lv.uuid);
+                let uuid = dm_uuid(&self.groups[group].uuid, &lv.uuid);
+                rows += &format!("{major};{minor};{open};{uuid};\n");
             }
         }
         for (minor, (name, mapping)) in self.mappings.iter().enumerate() {
