@@ -102,6 +102,15 @@ impl PoolState {
             || self.agent.hearing != Hearing::Heard
     }
 
+    /// Whether something else says that its agent is not heard: it does itself, or its agent is listed as silent, which is so
+    /// only while it is Ready.
+    fn is_silence_told(&self) -> bool {
+        match self.is_ready() {
+            true => self.agent.hearing != Hearing::Heard,
+            false => [reason::AGENT_SILENT, reason::NODE_DEAD].contains(&self.reason.as_str()),
+        }
+    }
+
     /// What to do about it if it is not Ready.
     pub(crate) fn next(&self) -> String {
         if self.reason == NOT_TOLD {
@@ -147,7 +156,9 @@ impl PoolState {
                 _ => Weight::Warning,
             };
             // Ready has often the same reason, and says it once.
-            if one.reason != ready.reason {
+            let is_told = one.reason == ready.reason
+                || (one.reason == reason::NOT_HEARD && self.is_silence_told());
+            if !is_told {
                 let next = remedy::of_reason(&one.reason, self.about());
                 wrong.push(self.concern(weight, &one.reason, one.message.clone(), next));
             }
@@ -210,6 +221,11 @@ mod tests {
         condition("Ready", "True", "AsAsked", "")
     }
 
+    fn unheard() -> Value {
+        condition("TelemetryFresh", "False", "NotHeard", "")
+    }
+
+    /// Not seen red yet: `is_silence_told` made `false`.
     #[test]
     fn what_is_wrong_with_a_pool() {
         use Hearing::{Heard, Never, Silent};
@@ -220,6 +236,28 @@ mod tests {
                 json!({"conditions": [condition("Ready", "Unknown", "AgentSilent", "")]}),
                 Silent,
                 vec!["AgentSilent"],
+            ),
+            // No telemetry from an agent that is not heard is no news.
+            (
+                json!({"conditions": [condition("Ready", "Unknown", "AgentSilent", ""), unheard()]}),
+                Silent,
+                vec!["AgentSilent"],
+            ),
+            (
+                json!({"conditions": [condition("Ready", "False", "NodeDead", ""), unheard()]}),
+                Silent,
+                vec!["NodeDead"],
+            ),
+            (json!({"conditions": [ready(), unheard()]}), Silent, vec![]),
+            (
+                json!({"conditions": [ready(), unheard()]}),
+                Heard,
+                vec!["NotHeard"],
+            ),
+            (
+                json!({"conditions": [condition("Ready", "False", "DeviceMissing", ""), unheard()]}),
+                Silent,
+                vec!["DeviceMissing", "NotHeard"],
             ),
             (
                 json!({"conditions": [ready(), condition("VolatileWriteCache", "True", "WriteBack", "")]}),
