@@ -133,7 +133,7 @@ pub struct PoolStatus {
     /// What was promised to volumes, thin ones with their full size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocated_bytes: Option<Bytes>,
-    /// How full the thin pool is. Stays as it was while its agent can't tell: it is inactive then, and does not fill.
+    /// How full the thin pool is. Left as it was while its agent cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<ThinUsage>,
     /// How many volumes it holds.
