@@ -96,10 +96,12 @@ mod tests {
             data_percent: data,
             metadata_percent: metadata,
         };
-        let level = match () {
-            () if usage.is_full() => Level::OutOfSpace,
-            () if usage.is_over() => Level::NearlyFull,
-            () => Level::Room,
+        let level = if usage.is_full() {
+            Level::OutOfSpace
+        } else if usage.is_over() {
+            Level::NearlyFull
+        } else {
+            Level::Room
         };
         let usage = Some(usage);
         Fill { usage, level }
