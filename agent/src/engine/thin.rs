@@ -117,7 +117,7 @@ mod tests {
         told
     }
 
-    /// Seen red with: `is_worse` in `stands` made `false`, and `STANDS` made zero.
+    /// Not seen red yet: `is_worse` in `stands` made `false`, and `STANDS` made zero.
     #[test]
     fn a_figure_stands_for_a_while_unless_a_limit_is_passed() {
         let start = Instant::now();
