@@ -4,6 +4,9 @@
 //! returns once the I/O that was on its way has ended (kernel: `dm_suspend` in drivers/md/dm.c waits
 //! for it), and no other host's I/O goes through it.
 
+pub mod thin_pool;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_api::names::MappingName;
@@ -11,9 +14,12 @@ use weir_api::units::Bytes;
 
 use crate::cmd::{Cmd, CmdError, Program, Runner};
 use crate::probe::DevT;
+use thin_pool::Fill;
 
 /// A look is quick; a hung device is told by the deadline.
 const READ: Duration = Duration::from_secs(30);
+/// What is asked between looks holds up those on all volumes.
+const GLANCE: Duration = Duration::from_secs(10);
 /// Replacing a table waits for I/O that is on its way, and slow disks take their time.
 const CHANGE: Duration = Duration::from_secs(120);
 
@@ -57,6 +63,37 @@ impl Dm<'_> {
         let cmd = command(&args, READ, "dm".to_owned());
         let text = self.0.run(&cmd)?;
         read(&text).map_err(|reason| CmdError::Output {
+            cmd: cmd.to_string(),
+            reason,
+        })
+    }
+
+    /// How full these thin pools are, each told by its path below `/dev/mapper`; those that are not active are
+    /// left out.
+    ///
+    /// The kernel is asked, and not `lvs`: that reads the metadata of every disk first, to say the same.
+    /// `--noflush` keeps the question from being a commit of the thin pool's own metadata, a write to an idle
+    /// disk (kernel: `pool_status` in drivers/md/dm-thin.c).
+    ///
+    /// # Errors
+    /// See [`CmdError`].
+    pub fn thin_pools<K: Ord + Clone>(
+        &self,
+        paths: &BTreeMap<K, String>,
+    ) -> Result<BTreeMap<K, Fill>, CmdError> {
+        if paths.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let args = ["status", "--noflush", "--target", "thin-pool"];
+        // It waits for a commit of the metadata that hangs on its disk: nothing else is to wait for it.
+        let cmd = command(&args, GLANCE, "thin pools".to_owned());
+        let text = self.0.run(&cmd)?;
+        let fills = paths.iter().filter_map(|(key, path)| {
+            let fill = thin_pool::read(&text, path).transpose()?;
+            Some(fill.map(|fill| (key.clone(), fill)))
+        });
+        let fills: Result<_, String> = fills.collect();
+        fills.map_err(|reason| CmdError::Output {
             cmd: cmd.to_string(),
             reason,
         })

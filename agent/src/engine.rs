@@ -6,10 +6,12 @@ mod calm;
 mod observe;
 mod on_disk;
 mod report;
+mod thin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::cluster::heeded;
 use crate::cmd::Runner;
@@ -52,7 +54,8 @@ pub struct Parts {
     pub measure: Box<dyn Measure>,
 }
 
-/// The engine. It keeps nothing between two rounds that it could not read again.
+/// The engine. It keeps nothing between two rounds that it could not read again, but for when it told how full a
+/// thin pool is.
 pub struct Engine {
     parts: Parts,
     gauges: Arc<Mutex<Gauges>>,
@@ -62,6 +65,9 @@ pub struct Engine {
     told: BTreeMap<Subject, String>,
     /// See [`Engine::rests_on`].
     rests_on: Option<BTreeSet<String>>,
+    /// When the loop began to look this time.
+    now: Instant,
+    thin: thin::ThinPools,
 }
 
 /// How a round ended.
@@ -87,6 +93,8 @@ impl Engine {
             statuses: Statuses::default(),
             told: BTreeMap::new(),
             rests_on: None,
+            now: Instant::now(),
+            thin: thin::ThinPools::default(),
         }
     }
 
@@ -138,6 +146,21 @@ impl Engine {
     #[must_use]
     pub fn rests_on(&self) -> Option<&BTreeSet<String>> {
         self.rests_on.as_ref()
+    }
+
+    /// Says what time it is: how often something is told depends on it.
+    pub fn begins(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Whether a look would tell something else of how full thin pools are. No figure is told on it: each that is told comes
+    /// from a look.
+    #[must_use]
+    pub fn has_thin_news(&self) -> bool {
+        let dm = Dm(self.parts.runner.as_ref());
+        // A look could not say more while device mapper does not answer.
+        let seen = dm.thin_pools(self.thin.paths()).unwrap_or_default();
+        self.thin.is_news(&seen, self.now)
     }
 
     /// What device mapper says now, for a glance; `None` if it can't be asked.

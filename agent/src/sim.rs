@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) active: BTreeSet<String>,
     /// Device mappings by name.
     pub(crate) mappings: BTreeMap<String, dm::Mapping>,
+    /// What device mapper says of the thin pool of a group, where it is not calm.
+    pub(crate) thin_status: BTreeMap<String, String>,
     /// LVs, by UUID, and mappings, by name, that somebody on the node has open.
     pub(crate) local_users: BTreeSet<String>,
     pub(crate) jobs: BTreeMap<ZeroJob, ZeroState>,
@@ -129,6 +131,7 @@ impl Sim {
             content: BTreeMap::new(),
             active: BTreeSet::new(),
             mappings: BTreeMap::new(),
+            thin_status: BTreeMap::new(),
             local_users: BTreeSet::new(),
             jobs: BTreeMap::new(),
             kernel: Arc::new(fake::Kernel::new()),

@@ -11,13 +11,8 @@ use crate::condition_words::is_bad;
 use crate::lease::{Agent, Hearing};
 use crate::remedy::{self, About};
 
-/// From here on placement puts no more into a thin pool, as the controller's own limits say.
-const FULL_DATA_PERCENT: u8 = 90;
-const FULL_METADATA_PERCENT: u8 = 80;
 /// Nobody has said anything about the object yet.
 pub(crate) const NOT_TOLD: &str = "NotTold";
-/// A thin pool has hardly any room left.
-const THIN_POOL_FULL: &str = "ThinPoolFull";
 
 /// How a pool is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -150,6 +145,7 @@ impl PoolState {
         for one in others {
             let weight = match one.kind.as_str() {
                 condition::REFUSED
+                | condition::THIN_POOL_FULL
                 | condition::DEVICES_PRESENT
                 | condition::PORTALS_LISTENING
                 | condition::DATA_PLANE_HEALTHY => Weight::Error,
@@ -163,24 +159,8 @@ impl PoolState {
                 wrong.push(self.concern(weight, &one.reason, one.message.clone(), next));
             }
         }
-        if let Some(thin) = self.thin.filter(is_full) {
-            let message = format!(
-                "its thin pool is {} % full of data and {} % of metadata: no more volumes are put there, and at \
-                 100 % those in it stop",
-                thin.data_percent, thin.metadata_percent
-            );
-            let next = format!(
-                "on node {}: extend it (lvextend); or delete volumes",
-                self.node_name
-            );
-            wrong.push(self.concern(Weight::Error, THIN_POOL_FULL, message, next));
-        }
         wrong
     }
-}
-
-fn is_full(thin: &ThinUsage) -> bool {
-    thin.data_percent >= FULL_DATA_PERCENT || thin.metadata_percent >= FULL_METADATA_PERCENT
 }
 
 /// What is said of its being Ready, or that nobody has said anything.
@@ -278,9 +258,12 @@ mod tests {
                 vec!["DeviceMissing"],
             ),
             (
-                json!({"conditions": [ready()], "thin": {"dataPercent": 90, "metadataPercent": 1}}),
+                json!({
+                    "conditions": [ready(), condition("ThinPoolFull", "True", "ThinPoolNearlyFull", "")],
+                    "thin": {"dataPercent": 90, "metadataPercent": 1},
+                }),
                 Heard,
-                vec!["ThinPoolFull"],
+                vec!["ThinPoolNearlyFull"],
             ),
         ];
         for (status, hearing, reasons) in rows {

@@ -73,9 +73,20 @@ impl Engine {
             target: parts.exports.read(),
             mapped,
             users: BTreeMap::new(),
+            thin: BTreeMap::new(),
             zeroing: parts.zeroing.jobs(),
         };
         observed.users = users(parts, requests, records, &observed);
+        self.thin.note(&observed.pools);
+        let seen = Dm(self.parts.runner.as_ref()).thin_pools(self.thin.paths());
+        let seen = seen.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = chain(&error),
+                "nobody knows how full thin pools are"
+            );
+            BTreeMap::new()
+        });
+        observed.thin = self.thin.tell(seen, self.now);
         observed
     }
 }

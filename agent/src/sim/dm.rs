@@ -15,6 +15,7 @@ impl State {
     pub(super) fn dmsetup(&mut self, args: &[&str]) -> Result<String, String> {
         match args {
             ["info", ..] => Ok(self.dm_info()),
+            ["status", "--noflush", "--target", "thin-pool"] => Ok(self.thin_pools()),
             ["create", name, "--uuid", uuid, "--table", table] => {
                 if self.mappings.contains_key(*name) {
                     return Err(format!("{name} exists"));
@@ -55,6 +56,26 @@ impl State {
             ["mknodes", _] => Ok(String::new()),
             _ => Err(format!("{args:?} is not simulated")),
         }
+    }
+
+    /// Thin pools that are active: LVM keeps another device over one that has volumes.
+    fn thin_pools(&self) -> String {
+        let mut rows = String::new();
+        for (group, vg) in &self.groups {
+            let pool = vg.lvs.iter().find(|(_, lv)| lv.kind == 't');
+            let Some((name, lv)) = pool.filter(|(_, lv)| self.active.contains(&lv.uuid)) else {
+                continue;
+            };
+            let has_volumes = vg.lvs.values().any(|lv| lv.kind == 'V');
+            let path = State::dm_path(group, name);
+            let device = path.trim_start_matches("/dev/mapper/");
+            let layer = if has_volumes { "-tpool" } else { "" };
+            let calm = "1 11/1024 0/1024 - rw discard_passdown queue_if_no_space - 1024";
+            let status = self.thin_status.get(group).map_or(calm, String::as_str);
+            let sectors = lv.extents * super::EXTENT / 512;
+            rows += &format!("{device}{layer}: 0 {sectors} thin-pool {status}\n");
+        }
+        rows
     }
 
     fn dm_info(&self) -> String {

@@ -6,6 +6,7 @@
 mod chaos;
 mod replaced;
 mod telemetry;
+mod thin;
 
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,13 @@ fn life(lab: &Lab, report: &mut Report, scale: Scale) {
         );
     }
     case("what is deleted is gone", Scene::delete);
+    // CI has time for it where the seed tells so.
+    if scale.is_due(7, 0, 2) {
+        case(
+            "a thin pool that fills up tells, and gets no more",
+            thin::fills_up,
+        );
+    }
     report.case(&format!("{kernel} control: stop"), || {
         scene.consumer.cut_power()?;
         scene.storage.stop()
