@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use weir_api::units::Bytes;
 
+use crate::dm::Mapped;
+use crate::dm::control::Control;
 use crate::fail_point;
 use crate::lvm::area::Area;
 use crate::probe::DevT;
@@ -59,6 +61,12 @@ pub trait Disks: Send {
     /// # Errors
     /// It can't be read in time, or is not laid out as known: LVM can be asked.
     fn area(&self, path: &Path) -> Result<Area, DiskError>;
+
+    /// Every device of device mapper.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    fn mapped(&self) -> Result<Vec<Mapped>, DiskError>;
 
     /// Checks that nobody uses the block device at `path`, and that its ends can be read.
     ///
@@ -117,6 +125,17 @@ impl Disks for HostDisks {
 
     fn area(&self, path: &Path) -> Result<Area, DiskError> {
         area::read(path).map_err(|error| DiskError::new("read LVM's metadata on", path, error))
+    }
+
+    fn mapped(&self) -> Result<Vec<Mapped>, DiskError> {
+        let control = Control::new();
+        control.mapped().map_err(|error| {
+            DiskError::new(
+                "list the devices of",
+                control.path(),
+                io::Error::other(error),
+            )
+        })
     }
 
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {

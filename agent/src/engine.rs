@@ -105,6 +105,7 @@ impl Engine {
     pub fn round(&mut self, requests: &Requests) -> Result<Round, RecordError> {
         let mut failures: BTreeMap<Subject, String> = BTreeMap::new();
         self.rests_on = None;
+        self.thin.begin();
         for _ in 0..MOST_PLANS {
             let (records, plan) = self.look(requests)?;
             let requests = &*heeded(requests, &records);
@@ -166,7 +167,7 @@ impl Engine {
     /// What device mapper says now, for a glance; `None` if it can't be asked.
     #[must_use]
     pub fn mapped(&self) -> Option<Vec<Mapped>> {
-        Dm(self.parts.runner.as_ref()).list().ok()
+        self.parts.disks.mapped().ok()
     }
 
     /// Counts a glance as a look at the node: it found what the last one found, and measuring goes on.

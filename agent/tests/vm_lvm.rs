@@ -5,6 +5,7 @@
     reason = "test helpers panic like tests; clippy only excuses test functions"
 )]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use weir_agent::cmd::Host;
 use weir_agent::disk::{Disks, HostDisks};
-use weir_agent::dm::Dm;
+use weir_agent::dm::Mapped;
 use weir_agent::lvm::text::Section;
 use weir_agent::lvm::{Group, Lvm, metadata};
 use weir_agent::observed::GroupView;
@@ -28,6 +29,47 @@ fn lvm(command: &str) {
     let output = Command::new("lvm").args(&words).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "lvm {command}: {said}");
+}
+
+/// Each device's number, how often it is open, its UUID, and the devices below it.
+type Devices = BTreeSet<(String, u32, String, Vec<String>)>;
+
+fn mapped() -> Devices {
+    let devices = HostDisks.mapped().unwrap().into_iter();
+    let text = |device: Mapped| {
+        let mut below: Vec<String> = device.below.iter().map(ToString::to_string).collect();
+        below.sort();
+        (device.number.to_string(), device.open, device.uuid, below)
+    };
+    devices.map(text).collect()
+}
+
+fn as_dmsetup_says() -> Devices {
+    let fields = "major,minor,open,uuid,devnos_used";
+    let words = [
+        "info",
+        "--columns",
+        "--noheadings",
+        "--separator",
+        ";",
+        "--options",
+        fields,
+    ];
+    let output = Command::new("dmsetup").args(words).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = |row: &str| {
+        let fields: Vec<&str> = row.trim().split(';').map(str::trim).collect();
+        let [major, minor, open, uuid, below] = fields[..] else {
+            panic!("{row}");
+        };
+        let below = below.split(',').filter(|dev| !dev.is_empty());
+        let mut below: Vec<String> = below.map(str::to_owned).collect();
+        below.sort();
+        let number = format!("{major}:{minor}");
+        (number, open.parse().unwrap(), uuid.to_owned(), below)
+    };
+    let rows = text.lines().filter(|row| row.contains(';'));
+    rows.map(row).collect()
 }
 
 /// A group that goes when the test ends, however that is.
@@ -53,21 +95,22 @@ impl Made {
         view
     }
 
-    fn as_disks_say(&self, runner: &Host) -> Result<GroupView, String> {
+    fn as_disks_say(&self) -> Result<GroupView, String> {
         let area = |disk: &String| (disk.clone(), HostDisks.area(Path::new(disk)).unwrap());
         let areas: Vec<_> = self.0.devices.iter().map(area).collect();
         let mut view = metadata::group(&self.0.name, None, &areas)?;
-        metadata::activity(&mut view, &Dm(runner).list().unwrap());
+        metadata::activity(&mut view, &HostDisks.mapped().unwrap());
         Ok(view)
     }
 
     fn both_say_the_same(&self, after: &str) {
         let runner = Host::new(None);
-        let mut disks = self.as_disks_say(&runner).expect(after);
+        let mut disks = self.as_disks_say().expect(after);
         let mut lvm = self.as_lvm_says(&runner);
         disks.devices.sort();
         lvm.devices.sort();
         assert_eq!(disks, lvm, "after {after}");
+        assert_eq!(as_dmsetup_says(), mapped(), "after {after}");
     }
 }
 
@@ -121,7 +164,6 @@ fn a_group_reads_the_same_through_lvm_and_from_its_disks() {
 
 #[test]
 fn what_weir_does_not_make_is_left_to_lvm() {
-    let runner = Host::new(None);
     let made = Made::new("--physicalextentsize 64k");
     lvm(&format!(
         "lvcreate --yes --type linear -Wn -Zn --name origin --extents 8 {VG}"
@@ -130,7 +172,7 @@ fn what_weir_does_not_make_is_left_to_lvm() {
     lvm(&format!(
         "lvcreate --yes --snapshot --name before --extents 8 {VG}/origin"
     ));
-    let reason = made.as_disks_say(&runner).unwrap_err();
+    let reason = made.as_disks_say().unwrap_err();
     assert!(reason.contains("snapshot"), "{reason}");
     lvm(&format!("lvremove --yes {VG}/before"));
     made.both_say_the_same("lvremove");

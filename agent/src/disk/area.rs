@@ -100,12 +100,11 @@ mod tests {
     #[test]
     fn any_range_of_a_file_is_read() {
         let mut file = tempfile::tempfile().unwrap();
-        let all: Vec<u8> = (0..3 * BLOCK).map(|byte| (byte % 251) as u8).collect();
+        let all: Vec<u8> = (0..251).cycle().take(3 * BLOCK).collect();
         io::Write::write_all(&mut file, &all).unwrap();
-        for (offset, length) in [(0, 512), (4095, 2), (100, 8192), (8000, 4288)] {
-            let read = read_at(&file, offset, length).unwrap();
-            let (offset, length) = (offset as usize, length as usize);
-            assert_eq!(read, all[offset..offset + length]);
+        for (offset, length) in [(0_u16, 512_u16), (4095, 2), (100, 8192), (8000, 4288)] {
+            let read = read_at(&file, offset.into(), length.into()).unwrap();
+            assert_eq!(read, all[offset.into()..usize::from(offset + length)]);
         }
         assert!(read_at(&file, 8192, 4097).is_err());
     }

@@ -9,6 +9,7 @@ use super::{Engine, Parts, on_disk};
 use crate::chain;
 use crate::disk::Disks;
 use crate::dm::Dm;
+use crate::dm::thin_pool::Fill;
 use crate::lvm::report::Pv;
 use crate::lvm::{Group, Lvm, pool_in};
 use crate::observed::{DeviceView, GroupView, Observed, PoolView};
@@ -34,8 +35,7 @@ impl Engine {
             disks: parts.disks.as_ref(),
             result: None,
         };
-        let mapped = Dm(parts.runner.as_ref()).list();
-        let mapped = mapped.map_err(|error| chain(&error));
+        let mapped = parts.disks.mapped().map_err(|error| chain(&error));
         let mut pools = BTreeMap::new();
         for pool in records.pools.values().filter(|pool| pool.vg_uuid.is_some()) {
             let on_disk = on_disk::pool(parts.disks.as_ref(), pool, &mapped);
@@ -77,17 +77,24 @@ impl Engine {
             zeroing: parts.zeroing.jobs(),
         };
         observed.users = users(parts, requests, records, &observed);
-        self.thin.note(&observed.pools);
-        let seen = Dm(self.parts.runner.as_ref()).thin_pools(self.thin.paths());
-        let seen = seen.unwrap_or_else(|error| {
-            tracing::warn!(
-                error = chain(&error),
-                "nobody knows how full thin pools are"
-            );
-            BTreeMap::new()
-        });
-        observed.thin = self.thin.tell(seen, self.now);
+        observed.thin = self.thin(&observed.pools);
         observed
+    }
+
+    /// How full thin pools are, asked once in a round: it takes a process.
+    fn thin(&mut self, pools: &BTreeMap<ObjectName, PoolView>) -> BTreeMap<ObjectName, Fill> {
+        let is_due = self.thin.note(pools);
+        let mut seen = BTreeMap::new();
+        if is_due {
+            match Dm(self.parts.runner.as_ref()).thin_pools(self.thin.paths()) {
+                Ok(fills) => seen = fills,
+                Err(error) => tracing::warn!(
+                    error = chain(&error),
+                    "nobody knows how full thin pools are"
+                ),
+            }
+        }
+        self.thin.tell(seen, self.now)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::chain;
 use crate::disk::Disks;
-use crate::dm::{Dm, Mapped};
+use crate::dm::Mapped;
 use crate::lvm::report::Lv;
 use crate::lvm::{Group, metadata};
 use crate::observed::GroupView;
@@ -29,7 +29,7 @@ pub(super) fn pool(
 /// A group's LVs as they are now.
 pub(super) fn lvs(parts: &Parts, group: &Group) -> Option<Vec<Lv>> {
     // Before the metadata: an LV that is made in between seems to be inactive, and one that goes is not there.
-    let mapped = Dm(parts.runner.as_ref()).list().ok()?;
+    let mapped = parts.disks.mapped().ok()?;
     let view = view(parts.disks.as_ref(), group, None, &mapped)?;
     Some(view.lvs.into_values().collect())
 }

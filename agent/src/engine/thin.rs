@@ -22,6 +22,8 @@ pub(super) struct ThinPools {
     told: BTreeMap<ObjectName, Told>,
     /// The thin pools that the last look found, by their paths below `/dev/mapper`.
     paths: BTreeMap<ObjectName, String>,
+    /// Whether they were asked in this round.
+    is_asked: bool,
 }
 
 /// What was told of one.
@@ -41,8 +43,13 @@ impl Told {
 }
 
 impl ThinPools {
-    /// Notes where thin pools are, as a look found it.
-    pub(super) fn note(&mut self, pools: &BTreeMap<ObjectName, PoolView>) {
+    /// A round begins, in which they are asked once.
+    pub(super) fn begin(&mut self) {
+        self.is_asked = false;
+    }
+
+    /// Notes where thin pools are, as a look found it. Says whether they are to be asked.
+    pub(super) fn note(&mut self, pools: &BTreeMap<ObjectName, PoolView>) -> bool {
         let paths = pools.iter().filter_map(|(name, view)| {
             let PoolView::Present(group) = view else {
                 return None;
@@ -50,8 +57,12 @@ impl ThinPools {
             let lv = group.lvs.get(THIN_POOL)?;
             (lv.kind == LvKind::ThinPool).then(|| (name.clone(), lv.dm_path.clone()))
         });
-        self.paths = paths.collect();
+        let paths = paths.collect();
+        let is_due = !self.is_asked || paths != self.paths;
+        self.paths = paths;
         self.told.retain(|name, _| self.paths.contains_key(name));
+        self.is_asked = true;
+        is_due
     }
 
     /// Where they are.

@@ -8,6 +8,7 @@ use weir_api::units::Bytes;
 
 use super::{Content, Sim};
 use crate::disk::{DiskError, Disks};
+use crate::dm::Mapped;
 use crate::lvm::area::Area;
 use crate::probe::DevT;
 use crate::zero::{ZeroJob, ZeroState, Zeroing};
@@ -47,6 +48,15 @@ impl Disks for Sim {
             uuid: device.to_owned(),
             text: Some(group.text(name, &state.disks)),
         })
+    }
+
+    fn mapped(&self) -> Result<Vec<Mapped>, DiskError> {
+        let state = self.lock();
+        let failed = |error| DiskError::new("list the devices of", Path::new("/dev/mapper"), error);
+        if state.fuse.is_blown() {
+            state.fuse.burn().map_err(failed)?;
+        }
+        Ok(state.mapped())
     }
 
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {

@@ -1,7 +1,11 @@
 //! The simulated node's mappings, as dmsetup(8) makes and shows them.
 
+use weir_api::names::MappingName;
+
 use super::State;
+use crate::dm::Mapped;
 use crate::lvm::metadata::dm_uuid;
+use crate::probe::DevT;
 
 /// A mapping of Weir's.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +18,6 @@ pub(crate) struct Mapping {
 impl State {
     pub(super) fn dmsetup(&mut self, args: &[&str]) -> Result<String, String> {
         match args {
-            ["info", ..] => Ok(self.dm_info()),
             ["status", "--noflush", "--target", "thin-pool"] => Ok(self.thin_pools()),
             ["create", name, "--uuid", uuid, "--table", table] => {
                 if self.mappings.contains_key(*name) {
@@ -78,25 +81,41 @@ impl State {
         rows
     }
 
-    fn dm_info(&self) -> String {
-        let mut rows = String::new();
+    pub(super) fn mapped(&self) -> Vec<Mapped> {
+        let number = |major: usize, minor: usize| DevT {
+            major: u32::try_from(major).unwrap(),
+            minor: u32::try_from(minor).unwrap(),
+        };
+        let mut all = Vec::new();
+        let mut add = |number, uuid: String, open: usize, below| {
+            all.push(Mapped {
+                mapping: MappingName::from_dm_uuid(&uuid),
+                uuid,
+                number,
+                open: u32::try_from(open).unwrap(),
+                below,
+            });
+        };
         for (major, group, minor, name, lv) in self.numbered() {
             if self.active.contains(&lv.uuid) {
                 let open = self.opens(&State::dm_path(group, name), &lv.uuid);
                 let uuid = dm_uuid(&self.groups[group].uuid, &lv.uuid);
-                rows += &format!("{major};{minor};{open};{uuid};\n");
+                add(number(major, minor), uuid, open, Vec::new());
             }
         }
         for (minor, (name, mapping)) in self.mappings.iter().enumerate() {
             let open = self.opens(&format!("/dev/mapper/{name}"), name);
-            let mut lvs = self.numbered();
-            let below = lvs.find(|(.., lv)| Some(&lv.uuid) == mapping.lv.as_ref());
-            let below = below.map_or(String::new(), |(major, _, minor, ..)| {
-                format!("{major}:{minor}")
-            });
-            rows += &format!("400;{minor};{open};{};{below}\n", mapping.uuid);
+            let lvs = self.numbered();
+            let below = lvs.filter(|(.., lv)| Some(&lv.uuid) == mapping.lv.as_ref());
+            let below = below.map(|(major, _, minor, ..)| number(major, minor));
+            add(
+                number(400, minor),
+                mapping.uuid.clone(),
+                open,
+                below.collect(),
+            );
         }
-        rows
+        all
     }
 
     /// UUID of the LV that a device below /dev/mapper leads to, if I/O reaches it.

@@ -127,7 +127,7 @@ fn life(lab: &Lab, report: &mut Report, scale: Scale) {
     }
     case("what is deleted is gone", Scene::delete);
     // CI has time for it where the seed tells so.
-    if scale.is_due(7, 0, 2) {
+    if scale.is_due(8, 0, 2) {
         case(
             "a thin pool that fills up tells, and gets no more",
             thin::fills_up,
