@@ -123,7 +123,7 @@ async fn a_new_leader_is_there_within_fifteen_seconds() {
 
 /// Also when it is stopped at the very moment at which the lease has its name, and it may not know that yet.
 ///
-/// Seen red with: `run` not giving the lease back. Not seen red yet: `acquire` giving an attempt up when it shall stop.
+/// Seen red with: `run` not giving the lease back; `acquire` giving an attempt up when it shall stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_that_is_stopped_gives_its_lease_back() {
     let cluster = Cluster::start().await;

@@ -65,7 +65,7 @@ fn the_committed_text_is_found_also_where_it_goes_around_the_end() {
 
 /// Whoever reads while LVM writes gets an error, never half of it.
 ///
-/// Not seen red yet: `committed` not comparing the text's checksum.
+/// Seen red with: `committed` not comparing the text's checksum.
 #[test]
 fn a_single_byte_that_is_wrong_is_seen() {
     let text = "vg { seqno = 1 }\n".repeat(20);

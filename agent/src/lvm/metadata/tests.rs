@@ -167,7 +167,7 @@ fn a_group_is_read_as_lvm_reports_it() {
 
 /// An LV is known by its UUID, never by a number or a name that it had.
 ///
-/// Not seen red yet: `activity` looking for the group's UUID alone.
+/// Seen red with: `activity` looking for the group's UUID alone.
 #[test]
 fn device_mapper_says_what_is_active_and_open() {
     let mut view = of(TEXT).unwrap();
@@ -204,7 +204,7 @@ fn device_mapper_says_what_is_active_and_open() {
 
 /// Each of these is in a group that a person may have made, and LVM tells it better.
 ///
-/// Not seen red yet: `check` finding nothing unknown.
+/// Seen red with: `check` finding nothing unknown.
 #[test]
 fn what_weir_does_not_make_is_left_to_lvm() {
     for (good, other) in [
