@@ -297,7 +297,7 @@ mod tests {
     }
 
     proptest! {
-        /// Not seen red yet: `div_ceil` in `percent` replaced by `/`.
+        /// Seen red with: `div_ceil` in `percent` replaced by `/`.
         #[test]
         fn no_limit_is_passed_unseen(used: u32, of in 1u32..) {
             let used = used.min(of);

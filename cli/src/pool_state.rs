@@ -205,7 +205,7 @@ mod tests {
         condition("TelemetryFresh", "False", "NotHeard", "")
     }
 
-    /// Not seen red yet: `is_silence_told` made `false`.
+    /// Seen red with: `is_silence_told` made `false`.
     #[test]
     fn what_is_wrong_with_a_pool() {
         use Hearing::{Heard, Never, Silent};

@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    /// Not seen red yet: `"ro"` taken for `"rw"`.
+    /// Seen red with: `"ro"` taken for `"rw"`.
     #[test]
     fn what_the_kernel_says_comes_to_a_level() {
         let rows = [

@@ -128,7 +128,7 @@ mod tests {
         told
     }
 
-    /// Not seen red yet: `is_worse` in `stands` made `false`, and `STANDS` made zero.
+    /// Seen red with: `is_worse` in `stands` made `false`, and `STANDS` made zero.
     #[test]
     fn a_figure_stands_for_a_while_unless_a_limit_is_passed() {
         let start = Instant::now();

@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(since, [at(1), at(1), at(3)]);
     }
 
-    /// Not seen red yet: `thin` put beside `allocatedBytes` in `Ours::all`.
+    /// Seen red with: `thin` put beside `allocatedBytes` in `Ours::all`.
     #[test]
     fn how_full_a_thin_pool_was_stays_while_its_agent_cannot_tell() {
         let there = json!({

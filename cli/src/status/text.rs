@@ -264,7 +264,7 @@ mod tests {
         assert!(text.contains("and 90 more kinds"), "{text}");
     }
 
-    /// Not seen red yet: `thin: None` in `PoolState::of`.
+    /// Seen red with: `thin: None` in `PoolState::of`.
     #[test]
     fn how_full_thin_pools_are_is_on_the_screen() {
         let mut all = summary(0, 0);

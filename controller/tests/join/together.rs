@@ -259,7 +259,7 @@ async fn an_object_that_was_lost_and_is_back_goes_where_its_data_is() {
     cluster.stop().await;
 }
 
-/// Not seen red yet: `thin` left out of what `Planner::pool_status` says, and the condition with it.
+/// Seen red with: `thin` left out of what `Planner::pool_status` says, and the condition with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thin_pool_over_its_limit_gets_no_thin_volume_and_the_volume_says_why() {
     let nodes = [("full", SimNode::default()), ("calm", SimNode::default())];

@@ -95,7 +95,7 @@ async fn what_is_read_arrives_once_over_connections_that_are_cut() {
 
 /// An acknowledgement is lost, with the connection: the leader has counted in what the agent believes to be on its way.
 ///
-/// Not seen red yet: `self.counted(counted)?` left out of `Backlog::resume`.
+/// Seen red with: `self.counted(counted)?` left out of `Backlog::resume`.
 #[tokio::test]
 async fn what_was_counted_in_is_not_counted_again_when_its_acknowledgement_is_lost() {
     let cluster = Cluster::new();

@@ -233,7 +233,7 @@ fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
 
 /// An object that this agent can't serve asks for the volume that its id names, and for no other of its name.
 ///
-/// Not seen red yet: `may_ask` in `found` of `orphan_volumes.rs` made `invalid.is_some()`.
+/// Seen red with: `may_ask` in `found` of `orphan_volumes.rs` made `invalid.is_some()`.
 #[test]
 fn a_volume_is_an_orphan_although_another_one_that_cannot_be_served_has_its_name() {
     let mut world = World::joined();
@@ -257,7 +257,7 @@ fn a_volume_is_an_orphan_although_another_one_that_cannot_be_served_has_its_name
 
 /// The object that asks for it can't be served, and has another name. The volume has no other user: it was not exported.
 ///
-/// Not seen red yet: the look at `id` of `requests.invalid` in `Sight::remove` removed.
+/// Seen red with: the look at `id` of `requests.invalid` in `Sight::remove` removed.
 #[test]
 fn what_an_object_asks_for_that_cannot_be_served_is_not_destroyed() {
     let mut world = World::joined();

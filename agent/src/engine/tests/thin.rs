@@ -46,7 +46,7 @@ fn thin(volume_name: &str, number: u128) -> Volume {
     volume
 }
 
-/// Not seen red yet: `has_thin_news` made to return `false`; `allocated` made to count thin volumes as nothing.
+/// Seen red with: `has_thin_news` made to return `false`; `allocated` made to count thin volumes as nothing.
 #[test]
 fn a_pool_tells_how_full_it_is_and_what_it_has_promised() {
     let mut world = World::new();
@@ -92,7 +92,7 @@ fn a_pool_tells_how_full_it_is_and_what_it_has_promised() {
     assert_eq!((world.told(), world.full()), (Some((10, 2)), None));
 }
 
-/// Not seen red yet: `fill.usage` in `pool_status` replaced by what a clock says (`Some` of its seconds).
+/// Seen red with: `fill.usage` in `pool_status` replaced by figures of a clock (its microseconds).
 #[test]
 fn an_idle_pool_says_nothing_new() {
     let mut world = World::new();
@@ -110,7 +110,7 @@ fn an_idle_pool_says_nothing_new() {
     assert_eq!(world.sim.fs.writes(), writes);
 }
 
-/// Not seen red yet: `is_metadata_over` left out of `ThinUsage::is_over`.
+/// Seen red with: `is_metadata_over` left out of `ThinUsage::is_over`.
 #[test]
 fn each_way_to_be_full_says_what_to_do() {
     let rows = [

@@ -144,7 +144,7 @@ fn what_an_agent_cannot_serve_is_named() {
     assert_eq!(invalid.file, "volume-m");
 }
 
-/// Not seen red yet: `is_deleted` in `Known::of` made `false` for volumes.
+/// Seen red with: `is_deleted` in `Known::of` made `false` for volumes.
 #[test]
 fn what_an_agent_cannot_serve_can_be_deleted() {
     let deleted = json!({

@@ -95,7 +95,7 @@ fn in_another_clusters_api_only_its_pools_are_told_why() {
 
 /// Another cluster's API took the place of ours a moment ago, and the engine has not looked at it yet.
 ///
-/// Not seen red yet: the arm on `heeded` in `due` left out.
+/// Seen red with: the arm on `heeded` in `due` left out.
 #[test]
 fn what_was_found_for_one_cluster_is_not_told_to_another() {
     for of in [None, Some(ClusterId(Uuid::from_u128(2)))] {

@@ -156,7 +156,7 @@ fn thin_volumes_are_promised_what_the_ratio_allows_and_no_more() {
     assert!(thick(90 * gib) && !thick(90 * gib + 1));
 }
 
-/// Not seen red yet: `is_thin && pool.space.is_thin_full` in `refusal` made false; `is_said ||` left out of
+/// Seen red with: `is_thin && pool.space.is_thin_full` in `refusal` made false; `is_said ||` left out of
 /// `Space::of`.
 #[test]
 fn a_thin_pool_over_a_limit_gets_no_thin_volume_and_that_is_said() {
