@@ -15,7 +15,7 @@ const MIB: u64 = 64;
 
 /// What is written to.
 const FILLS: &str = "fills";
-const FILLS_ID: &str = "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0096";
+const FILLS_ID: &str = "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0098";
 /// What is asked for when there is no room left.
 const LATE: &str = "late";
 const LATE_ID: &str = "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0097";
