@@ -1,6 +1,7 @@
 //! Block devices themselves: what they are, who holds them, zeroing and flushing.
 
 mod area;
+pub(crate) mod direct;
 mod scannable;
 
 use std::fs::{File, OpenOptions};

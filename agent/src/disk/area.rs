@@ -2,13 +2,13 @@
 //! started for it until it answers.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use super::direct;
 use crate::lvm::area::{self, Area};
 
 /// How long it may take.
@@ -48,37 +48,17 @@ fn within(path: &Path, deadline: Duration) -> io::Result<Area> {
 }
 
 fn look(path: &Path) -> io::Result<Area> {
-    let mut options = File::options();
-    let file = options.read(true).custom_flags(libc::O_DIRECT).open(path)?;
+    let file = direct::open(path)?;
     if !file.metadata()?.file_type().is_block_device() {
         return Err(io::Error::other("not a block device"));
     }
-    area::read(&|offset, length| read_at(&file, offset, length))
-}
-
-/// Aligned as O_DIRECT wants it, whatever the size of a sector.
-#[repr(C, align(4096))]
-struct Block([u8; BLOCK]);
-const BLOCK: usize = 4096;
-
-fn read_at(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    let mut block = Box::new(Block([0; BLOCK]));
-    let mut start = offset - offset % BLOCK as u64;
-    let mut skip = usize::try_from(offset - start).map_err(io::Error::other)?;
-    let mut read = Vec::with_capacity(length);
-    while read.len() < length {
-        file.read_exact_at(&mut block.0, start)?;
-        let end = BLOCK.min(skip + length - read.len());
-        read.extend_from_slice(&block.0[skip..end]);
-        (start, skip) = (start + BLOCK as u64, 0);
-    }
-    Ok(read)
+    area::read(&|offset, length| direct::read(&file, offset, length))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     /// A pipe without a writer hangs whoever opens it.
     #[test]
@@ -95,17 +75,5 @@ mod tests {
         while busy().contains(&pipe) {
             std::thread::yield_now();
         }
-    }
-
-    #[test]
-    fn any_range_of_a_file_is_read() {
-        let mut file = tempfile::tempfile().unwrap();
-        let all: Vec<u8> = (0..251).cycle().take(3 * BLOCK).collect();
-        io::Write::write_all(&mut file, &all).unwrap();
-        for (offset, length) in [(0_u16, 512_u16), (4095, 2), (100, 8192), (8000, 4288)] {
-            let read = read_at(&file, offset.into(), length.into()).unwrap();
-            assert_eq!(read, all[offset.into()..usize::from(offset + length)]);
-        }
-        assert!(read_at(&file, 8192, 4097).is_err());
     }
 }
