@@ -87,7 +87,7 @@ impl<'a> ControlPlane<'a> {
     /// Puts an empty store of another cluster in the place of the one that it has, under the same certificates; it must not
     /// run.
     pub(crate) fn replace(&self) -> Result<()> {
-        let replace = format!("rm {DIR}/store.redb && sync");
+        let replace = format!("rm -r {DIR}/store && sync");
         self.guest.sh(&replace).map(drop)
     }
 
