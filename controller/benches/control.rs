@@ -45,8 +45,9 @@ use load::{PER_AGENT, PER_POOL};
 use process::Process;
 use spent::Spent;
 
-/// Descriptors of an agent: a connection for its pools and two for each of them, one for all else, and its threads' own.
-const PER_AGENT_FILES: u64 = 2 * PER_AGENT as u64 + 5;
+/// Descriptors of an agent: a connection to watch its pools on and two for each of them, as many on which these were
+/// listed, which its client keeps for a while, and its threads' own.
+const PER_AGENT_FILES: u64 = 4 * PER_AGENT as u64 + 8;
 /// Descriptors besides.
 const OTHER_FILES: u64 = 500;
 
