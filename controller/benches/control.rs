@@ -65,14 +65,18 @@ fn main() {
         .worker_threads(2)
         .enable_all()
         .build();
-    runtime.unwrap().block_on(measure(usize::try_from(fit).unwrap()));
+    runtime
+        .unwrap()
+        .block_on(measure(usize::try_from(fit).unwrap()));
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are its result")]
 async fn measure(fit: usize) {
     let mut agents = number("WEIR_BENCH_AGENTS").unwrap_or(100);
     if agents > fit {
-        say(&format!("a process may have too few descriptors here for {agents} agents: {fit} fit"));
+        say(&format!(
+            "a process may have too few descriptors here for {agents} agents: {fit} fit"
+        ));
         agents = fit;
     }
     let idle = Duration::from_secs(number("WEIR_BENCH_SECONDS").unwrap_or(60) as u64);
