@@ -48,7 +48,9 @@ pub enum Grant {
 pub fn grant(volume: &Volume, ask: &Ask, now: u64) -> Result<Grant, Failure> {
     let name = volume.metadata.name.as_deref().unwrap_or_default();
     if volume.metadata.deletion_timestamp.is_some() {
-        return Err(Failure::Precondition(format!("volume `{name}` is being deleted")));
+        return Err(Failure::Precondition(format!(
+            "volume `{name}` is being deleted"
+        )));
     }
     fits(volume, name, &ask.usage)?;
     let node = &ask.node;
@@ -67,22 +69,33 @@ pub fn grant(volume: &Volume, ask: &Ask, now: u64) -> Result<Grant, Failure> {
     let status = volume.status.as_ref();
     let shown = status.map_or(&[][..], |status| &status.attachments[..]);
     let ending = shown.iter().map(|one| &one.node_name);
-    let ending = ending.filter(|other| *other != node && !asked.iter().any(|one| one.node_name == **other));
-    if let Some(other) = ending.into_iter().next() {
+    let is_asked = |other: &NodeName| asked.iter().any(|one| one.node_name == *other);
+    let mut ending = ending.filter(|other| *other != node && !is_asked(other));
+    if let Some(other) = ending.next() {
         // For a volume with several users it would do no harm, but who is gone is only known when it is.
-        let message = format!("volume `{name}` is being taken back from node `{other}`, which is not done yet");
+        let message = format!(
+            "volume `{name}` is being taken back from node `{other}`, which is not done yet"
+        );
         return Err(Failure::Precondition(message));
     }
     if let Some(other) = asked.iter().find(|other| excludes(volume, other, ask)) {
-        return Err(Failure::Precondition(format!("volume `{name}` is granted to node `{}`", other.node_name)));
+        return Err(Failure::Precondition(format!(
+            "volume `{name}` is granted to node `{}`",
+            other.node_name
+        )));
     }
     if asked.len() >= MOST {
-        return Err(Failure::Precondition(format!("volume `{name}` is granted to {MOST} nodes, which are the most")));
+        return Err(Failure::Precondition(format!(
+            "volume `{name}` is granted to {MOST} nodes, which are the most"
+        )));
     }
     let known = asked.iter().map(|one| one.generation.0);
-    let known = known.chain(shown.iter().map(|one| one.generation.0)).chain([highest(volume)?]);
+    let known = known
+        .chain(shown.iter().map(|one| one.generation.0))
+        .chain([highest(volume)?]);
     let next = known.max().unwrap_or(0).checked_add(1);
-    let next = next.ok_or_else(|| Failure::Internal(format!("volume `{name}` has no generations left")))?;
+    let next =
+        next.ok_or_else(|| Failure::Internal(format!("volume `{name}` has no generations left")))?;
     let generation = Generation(next.max(now));
     let mut all = asked.clone();
     all.push(Attachment {
@@ -104,14 +117,23 @@ pub fn grant(volume: &Volume, ask: &Ask, now: u64) -> Result<Grant, Failure> {
 
 /// Whether a volume was made for such a use.
 fn fits(volume: &Volume, name: &str, usage: &Use) -> Result<(), Failure> {
-    let noted = volume.metadata.annotations.as_ref().and_then(|all| all.get(FORM));
+    let noted = volume
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(FORM));
     // A volume that a person made says nothing of it.
     let is_other = noted.is_some_and(|form| form != usage.form.name());
     if is_other {
-        return Err(Failure::Invalid(format!("volume `{name}` was not made for {} use", usage.form.name())));
+        return Err(Failure::Invalid(format!(
+            "volume `{name}` was not made for {} use",
+            usage.form.name()
+        )));
     }
     if usage.sharing != Sharing::Alone && volume.spec.access == Access::SingleHost {
-        return Err(Failure::Invalid(format!("volume `{name}` was made for one node at a time")));
+        return Err(Failure::Invalid(format!(
+            "volume `{name}` was made for one node at a time"
+        )));
     }
     Ok(())
 }
@@ -132,7 +154,11 @@ fn excludes(volume: &Volume, holder: &Attachment, ask: &Ask) -> bool {
 }
 
 fn highest(volume: &Volume) -> Result<u64, Failure> {
-    let noted = volume.metadata.annotations.as_ref().and_then(|all| all.get(GENERATION));
+    let noted = volume
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(GENERATION));
     let Some(text) = noted else { return Ok(0) };
     text.parse().map_err(|_| {
         // One that was granted before must never be granted again.
@@ -151,22 +177,42 @@ pub fn granted(
 ) -> Result<Result<BTreeMap<String, String>, String>, Failure> {
     let name = volume.metadata.name.as_deref().unwrap_or_default();
     let is_this = |of: &NodeName, one: Generation| of == node && one == generation;
-    let asked = volume.spec.attachments.iter().any(|one| is_this(&one.node_name, one.generation));
+    let asked = volume
+        .spec
+        .attachments
+        .iter()
+        .any(|one| is_this(&one.node_name, one.generation));
     if !asked || volume.metadata.deletion_timestamp.is_some() {
-        return Err(Failure::Busy(format!("somebody ended the grant of volume `{name}` to node `{node}`: try again")));
+        return Err(Failure::Busy(format!(
+            "somebody ended the grant of volume `{name}` to node `{node}`: try again"
+        )));
     }
     let status = volume.status.clone().unwrap_or_default();
-    let shown = status.attachments.iter().find(|one| is_this(&one.node_name, one.generation));
+    let shown = status
+        .attachments
+        .iter()
+        .find(|one| is_this(&one.node_name, one.generation));
     if let Some(context) = shown.and_then(context) {
         return Ok(Ok(context));
     }
     let told = shown.and_then(|one| one.message.clone());
     let told = told.or_else(|| {
-        let wrong = [(REFUSED, Truth::True), (EXPORTED, Truth::False), (READY, Truth::False)];
-        let said = |(kind, truth)| condition::get(&status.conditions, kind).filter(|one| one.status == truth);
-        wrong.into_iter().find_map(said).map(|one| one.message.clone())
+        let wrong = [
+            (REFUSED, Truth::True),
+            (EXPORTED, Truth::False),
+            (READY, Truth::False),
+        ];
+        let said = |(kind, truth): (&str, Truth)| {
+            condition::get(&status.conditions, kind).filter(|one| one.status == truth)
+        };
+        wrong
+            .into_iter()
+            .find_map(said)
+            .map(|one| one.message.clone())
     });
-    Ok(Err(told.unwrap_or_else(|| "its pool's agent has not granted it yet".to_owned())))
+    Ok(Err(told.unwrap_or_else(|| {
+        "its pool's agent has not granted it yet".to_owned()
+    })))
 }
 
 /// What a node has to know, once it can use the volume.
@@ -176,7 +222,10 @@ fn context(shown: &AttachmentStatus) -> Option<BTreeMap<String, String>> {
         context.insert("devicePath".to_owned(), path.clone());
         return Some(context);
     }
-    let target = shown.target.as_ref().filter(|target| !target.portals.is_empty())?;
+    let target = shown
+        .target
+        .as_ref()
+        .filter(|target| !target.portals.is_empty())?;
     let portals: Vec<String> = target.portals.iter().map(ToString::to_string).collect();
     context.extend([
         ("nqn".to_owned(), target.nqn.clone()),
@@ -213,9 +262,18 @@ pub fn revoke(volume: &Volume, node: Option<&NodeName>) -> Option<Value> {
 ///
 /// # Errors
 /// What is waited for.
-pub fn revoked(volume: &Volume, node: Option<&NodeName>, written: Option<i64>) -> Result<(), String> {
+pub fn revoked(
+    volume: &Volume,
+    node: Option<&NodeName>,
+    written: Option<i64>,
+) -> Result<(), String> {
     let is_meant = |other: &NodeName| node.is_none_or(|node| node == other);
-    if volume.spec.attachments.iter().any(|one| is_meant(&one.node_name)) {
+    if volume
+        .spec
+        .attachments
+        .iter()
+        .any(|one| is_meant(&one.node_name))
+    {
         return Err("it was granted anew meanwhile".to_owned());
     }
     // Where it is in no pool there is nobody who could have granted it.
@@ -225,8 +283,17 @@ pub fn revoked(volume: &Volume, node: Option<&NodeName>, written: Option<i64>) -
     let Some(status) = &volume.status else {
         return Err("its pool's agent has not said anything yet".to_owned());
     };
-    if let Some(shown) = status.attachments.iter().find(|one| is_meant(&one.node_name)) {
-        let default = || format!("its pool's agent has not taken it back from node `{}` yet", shown.node_name);
+    if let Some(shown) = status
+        .attachments
+        .iter()
+        .find(|one| is_meant(&one.node_name))
+    {
+        let default = || {
+            format!(
+                "its pool's agent has not taken it back from node `{}` yet",
+                shown.node_name
+            )
+        };
         return Err(shown.message.clone().unwrap_or_else(default));
     }
     match (status.observed_generation, written) {

@@ -20,7 +20,9 @@ impl FsType {
     /// The one of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [FsType::Ext4, FsType::Xfs].into_iter().find(|one| one.name() == name)
+        [FsType::Ext4, FsType::Xfs]
+            .into_iter()
+            .find(|one| one.name() == name)
     }
 
     /// Its name.
@@ -118,13 +120,17 @@ impl Use {
             Some(AccessType::Block(_)) => (Form::Block, None, Vec::new()),
             Some(AccessType::Mount(mount)) => {
                 if !mount.volume_mount_group.is_empty() {
-                    return invalid("volume_mount_group is not served: kubelet sets the group itself");
+                    return invalid(
+                        "volume_mount_group is not served: kubelet sets the group itself",
+                    );
                 }
                 let fs_type = match mount.fs_type.as_str() {
                     "" => None,
                     name => match FsType::named(name) {
                         Some(known) => Some(known),
-                        None => return invalid(format!("fs_type `{name}`: ext4 and xfs are served")),
+                        None => {
+                            return invalid(format!("fs_type `{name}`: ext4 and xfs are served"));
+                        }
                     },
                 };
                 (Form::Mount, fs_type, mount.mount_flags.clone())
@@ -218,11 +224,11 @@ pub(crate) mod tests {
 
     #[test]
     fn kubernetes_access_modes() {
+        use Access::{MultiHost, SingleHost};
         use Mode::{
             MultiNodeMultiWriter as Rwx, MultiNodeReaderOnly as Rox, SingleNodeMultiWriter as Rwo,
             SingleNodeReaderOnly, SingleNodeSingleWriter as Rwop, SingleNodeWriter,
         };
-        use Access::{MultiHost, SingleHost};
         for (asked, access, has_readers) in [
             (vec![mount(Rwo, "")], SingleHost, false),
             (vec![mount(SingleNodeWriter, "ext4")], SingleHost, false),
@@ -236,7 +242,11 @@ pub(crate) mod tests {
             (vec![block(Rox)], MultiHost, true),
         ] {
             let uses = Uses::of(&asked).unwrap();
-            assert_eq!((uses.access, uses.has_readers), (access, has_readers), "{asked:?}");
+            assert_eq!(
+                (uses.access, uses.has_readers),
+                (access, has_readers),
+                "{asked:?}"
+            );
         }
         for refused in [
             vec![],
@@ -248,9 +258,18 @@ pub(crate) mod tests {
             vec![mount(Mode::Unknown, "")],
             vec![mount(Rwo, ""), block(Rwo)],
             vec![VolumeCapability::default()],
-            vec![VolumeCapability { access_type: None, ..block(Rwo) }],
-            vec![VolumeCapability { access_mode: None, ..block(Rwo) }],
-            vec![VolumeCapability { access_mode: Some(AccessMode { mode: 99 }), ..block(Rwo) }],
+            vec![VolumeCapability {
+                access_type: None,
+                ..block(Rwo)
+            }],
+            vec![VolumeCapability {
+                access_mode: None,
+                ..block(Rwo)
+            }],
+            vec![VolumeCapability {
+                access_mode: Some(AccessMode { mode: 99 }),
+                ..block(Rwo)
+            }],
         ] {
             let failure = Uses::of(&refused).unwrap_err();
             assert_eq!(failure.code(), tonic::Code::InvalidArgument, "{refused:?}");

@@ -25,7 +25,9 @@ pub fn of(volume: &Volume) -> VolumeCondition {
         let is_asked = one.kind != EXPORTED || is_attached;
         is_asked && WRONG.contains(&(one.kind.as_str(), one.status))
     });
-    let mut said: Vec<String> = wrong.map(|one| format!("{}: {}", one.kind, one.message)).collect();
+    let mut said: Vec<String> = wrong
+        .map(|one| format!("{}: {}", one.kind, one.message))
+        .collect();
     if volume.metadata.deletion_timestamp.is_some() {
         said.push("it is being deleted".to_owned());
     }
@@ -47,7 +49,10 @@ mod tests {
 
     #[test]
     fn a_volume_is_abnormal_when_somebody_says_so() {
-        let volume = |attachments: serde_json::Value, phase: &str, conditions: serde_json::Value| -> Volume {
+        let volume = |attachments: serde_json::Value,
+                      phase: &str,
+                      conditions: serde_json::Value|
+         -> Volume {
             serde_json::from_value(json!({
                 "apiVersion": "weir.dev/v1alpha1", "kind": "Volume", "metadata": {"name": "v"},
                 "spec": {"id": "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90", "capacityBytes": 1, "attachments": attachments},
@@ -60,13 +65,34 @@ mod tests {
         for (attachments, phase, conditions, abnormal, message) in [
             (json!([]), "Ready", json!([]), false, "it is Ready"),
             (json!([]), "Creating", json!([]), true, "it is Creating"),
-            (json!([]), "Ready", said("Exported", "False"), false, "it is Ready"),
+            (
+                json!([]),
+                "Ready",
+                said("Exported", "False"),
+                false,
+                "it is Ready",
+            ),
             (one, "Ready", said("Exported", "False"), true, "Exported: m"),
-            (json!([]), "Ready", said("Orphaned", "True"), true, "Orphaned: m"),
-            (json!([]), "Failed", said("Ready", "False"), true, "Ready: m"),
+            (
+                json!([]),
+                "Ready",
+                said("Orphaned", "True"),
+                true,
+                "Orphaned: m",
+            ),
+            (
+                json!([]),
+                "Failed",
+                said("Ready", "False"),
+                true,
+                "Ready: m",
+            ),
         ] {
             let condition = of(&volume(attachments, phase, conditions));
-            assert_eq!((condition.abnormal, condition.message.as_str()), (abnormal, message));
+            assert_eq!(
+                (condition.abnormal, condition.message.as_str()),
+                (abnormal, message)
+            );
         }
     }
 }

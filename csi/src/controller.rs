@@ -81,14 +81,19 @@ fn named(id: &str) -> Result<Option<Handle>, Failure> {
 }
 
 fn nobodys(id: &str) -> Failure {
-    Failure::NotFound(format!("there is no volume `{id}`; they are called NAME.ID"))
+    Failure::NotFound(format!(
+        "there is no volume `{id}`; they are called NAME.ID"
+    ))
 }
 
 /// Every node that may use a volume, or still can.
 fn users(volume: &Volume) -> Vec<NodeName> {
     let asked = volume.spec.attachments.iter().map(|one| &one.node_name);
     let shown = volume.status.iter().flat_map(|status| &status.attachments);
-    let mut users: Vec<NodeName> = asked.chain(shown.map(|one| &one.node_name)).cloned().collect();
+    let mut users: Vec<NodeName> = asked
+        .chain(shown.map(|one| &one.node_name))
+        .cloned()
+        .collect();
     users.sort_unstable();
     users.dedup();
     users
@@ -106,7 +111,9 @@ impl<C: Objects + Surroundings> Rpc for Controller<C> {
     ) -> Result<Response<proto::CreateVolumeResponse>, Status> {
         let deadline = self.deadline(&request);
         let made = self.create(&request.into_inner(), deadline).await;
-        answered(made.map(|volume| proto::CreateVolumeResponse { volume: Some(volume) }))
+        answered(made.map(|volume| proto::CreateVolumeResponse {
+            volume: Some(volume),
+        }))
     }
 
     async fn delete_volume(
@@ -124,9 +131,11 @@ impl<C: Objects + Surroundings> Rpc for Controller<C> {
     ) -> Result<Response<proto::ControllerPublishVolumeResponse>, Status> {
         let deadline = self.deadline(&request);
         let granted = self.publish(&request.into_inner(), deadline).await;
-        answered(granted.map(|context| proto::ControllerPublishVolumeResponse {
-            publish_context: context.into_iter().collect(),
-        }))
+        answered(
+            granted.map(|context| proto::ControllerPublishVolumeResponse {
+                publish_context: context.into_iter().collect(),
+            }),
+        )
     }
 
     async fn controller_unpublish_volume(
@@ -177,7 +186,9 @@ impl<C: Objects + Surroundings> Rpc for Controller<C> {
             })),
         };
         let capabilities = CAPABILITIES.iter().map(capability).collect();
-        answered(Ok(proto::ControllerGetCapabilitiesResponse { capabilities }))
+        answered(Ok(proto::ControllerGetCapabilitiesResponse {
+            capabilities,
+        }))
     }
 }
 

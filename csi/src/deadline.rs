@@ -14,7 +14,9 @@ impl Deadline {
     /// not only that time is over.
     #[must_use]
     pub fn of(metadata: &MetadataMap, limit: Duration) -> Self {
-        let theirs = metadata.get("grpc-timeout").and_then(|text| parse(text.to_str().ok()?));
+        let theirs = metadata
+            .get("grpc-timeout")
+            .and_then(|text| parse(text.to_str().ok()?));
         let theirs = theirs.map(|theirs| theirs.mul_f32(0.9));
         Deadline(Instant::now() + theirs.map_or(limit, |theirs| theirs.min(limit)))
     }
@@ -47,8 +49,18 @@ mod tests {
 
     #[test]
     fn a_clients_deadline_is_read() {
-        for (text, milliseconds) in [("10S", 10_000), ("15000m", 15_000), ("1M", 60_000), ("1H", 3_600_000), ("7u", 0)] {
-            assert_eq!(parse(text).map(|d| d.as_millis()), Some(milliseconds), "{text}");
+        for (text, milliseconds) in [
+            ("10S", 10_000),
+            ("15000m", 15_000),
+            ("1M", 60_000),
+            ("1H", 3_600_000),
+            ("7u", 0),
+        ] {
+            assert_eq!(
+                parse(text).map(|d| d.as_millis()),
+                Some(milliseconds),
+                "{text}"
+            );
         }
         for bad in ["", "S", "10", "10s", "123456789S", "-1S", "ä"] {
             assert_eq!(parse(bad), None, "{bad}");

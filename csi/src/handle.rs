@@ -23,7 +23,10 @@ const DIGITS: usize = 40;
 /// There is no name, or a monstrous one.
 pub fn object_name(request: &str) -> Result<ObjectName, Failure> {
     if request.is_empty() || request.len() > LONGEST {
-        let message = format!("name: 1 to {LONGEST} bytes are wanted, not {}", request.len());
+        let message = format!(
+            "name: 1 to {LONGEST} bytes are wanted, not {}",
+            request.len()
+        );
         return Err(Failure::Invalid(message));
     }
     // A label that looks like a hash is hashed too: it could be that of another name.
@@ -33,7 +36,8 @@ pub fn object_name(request: &str) -> Result<ObjectName, Failure> {
             let hash = Sha256::digest(request.as_bytes());
             let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
             let name = format!("{HASHED}{}", &hex[..DIGITS]);
-            name.parse().map_err(|error| Failure::Internal(format!("{error}")))
+            name.parse::<ObjectName>()
+                .map_err(|error| Failure::Internal(format!("{error}")))
         }
     }
 }

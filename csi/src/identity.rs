@@ -40,7 +40,8 @@ impl<C: Surroundings> Identity for Who<C> {
         _: Request<GetPluginCapabilitiesRequest>,
     ) -> Result<Response<GetPluginCapabilitiesResponse>, Status> {
         let services = [
-            self.is_controller.then_some(service::Type::ControllerService),
+            self.is_controller
+                .then_some(service::Type::ControllerService),
             Some(service::Type::VolumeAccessibilityConstraints),
         ];
         let capability = |kind: service::Type| PluginCapability {
@@ -49,7 +50,9 @@ impl<C: Surroundings> Identity for Who<C> {
             })),
         };
         let capabilities = services.into_iter().flatten().map(capability).collect();
-        Ok(Response::new(GetPluginCapabilitiesResponse { capabilities }))
+        Ok(Response::new(GetPluginCapabilitiesResponse {
+            capabilities,
+        }))
     }
 
     async fn probe(&self, _: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {

@@ -18,6 +18,7 @@ pub mod handle;
 pub mod identity;
 pub mod lock;
 pub mod log;
+pub mod node;
 pub mod objects;
 pub mod parameters;
 pub mod progress;

@@ -24,9 +24,11 @@ impl<S> Layer<S> for Log {
 
 impl<S, I, O> Service<http::Request<I>> for Logged<S>
 where
-    S: Service<http::Request<I>, Response = http::Response<O>>,
+    S: Service<http::Request<I>, Response = http::Response<O>> + 'static,
     S::Future: Send + 'static,
     S::Error: 'static,
+    I: 'static,
+    O: 'static,
 {
     type Response = S::Response;
     type Error = S::Error;

@@ -64,8 +64,10 @@ pub type States = BoxStream<'static, Result<Option<Volume>, ApiError>>;
 /// Volumes.
 pub trait Objects: Clone + Send + Sync + 'static {
     /// A volume, if there is one of that name.
-    fn get(&self, name: &ObjectName)
-    -> impl Future<Output = Result<Option<Volume>, ApiError>> + Send;
+    fn get(
+        &self,
+        name: &ObjectName,
+    ) -> impl Future<Output = Result<Option<Volume>, ApiError>> + Send;
     /// Makes one; `Conflict` where there is one of that name.
     fn create(&self, volume: Volume) -> impl Future<Output = Result<Volume, ApiError>> + Send;
     /// Merges `patch` into exactly this state of a volume.

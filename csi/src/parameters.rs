@@ -70,7 +70,11 @@ impl Class {
         let owner = Owner::take(&mut given)?;
         let fs_type = match (given.parse("fsType", fs_type)?, uses.fs_type) {
             (Some(class), Some(asked)) if class != asked => {
-                let message = format!("is {}, and the volume's capability asks for {}", class.name(), asked.name());
+                let message = format!(
+                    "is {}, and the volume's capability asks for {}",
+                    class.name(),
+                    asked.name()
+                );
                 return Err(refused("fsType", message));
             }
             (class, asked) => class.or(asked).unwrap_or(FsType::Ext4),
@@ -154,7 +158,12 @@ impl Given {
     fn word<T: DeserializeOwned>(&mut self, name: &str, default: T) -> Result<T, Failure> {
         let parse = |text: &str| {
             let value = serde_json::from_value(Value::String(text.to_owned()));
-            value.map_err(|_| format!("one of {} is wanted", table::row_of(name).map_or("", |row| row.values)))
+            value.map_err(|_| {
+                format!(
+                    "one of {} is wanted",
+                    table::row_of(name).map_or("", |row| row.values)
+                )
+            })
         };
         Ok(self.parse(name, parse)?.unwrap_or(default))
     }

@@ -24,29 +24,39 @@ pub enum Progress {
 pub fn of(volume: &Volume) -> Result<Progress, Failure> {
     let name = volume.metadata.name.as_deref().unwrap_or_default();
     if volume.metadata.deletion_timestamp.is_some() {
-        return Err(Failure::Busy(format!("volume `{name}` is being deleted: try again")));
+        return Err(Failure::Busy(format!(
+            "volume `{name}` is being deleted: try again"
+        )));
     }
     let status = volume.status.as_ref();
     let phase = status.map_or(Phase::Pending, |status| status.phase);
     let conditions = status.map_or(&[][..], |status| &status.conditions[..]);
-    let condition = |kind: &str| condition::get(conditions, kind).filter(|one| is_current(one, volume));
+    let condition =
+        |kind: &str| condition::get(conditions, kind).filter(|one| is_current(one, volume));
     let is_placed = volume.spec.pool_name.is_some();
     // Agents go on with what they recorded and refuse what was changed since: a volume that is Ready is.
     if is_placed && phase == Phase::Ready {
         return Ok(Progress::Ready);
     }
     if let Some(refused) = condition(REFUSED).filter(|one| one.status == Truth::True) {
-        return Err(Failure::Precondition(format!("volume `{name}` is refused: {}", refused.message)));
+        return Err(Failure::Precondition(format!(
+            "volume `{name}` is refused: {}",
+            refused.message
+        )));
     }
     let scheduled = condition(SCHEDULED).filter(|one| one.status == Truth::False);
-    if let Some(scheduled) = scheduled.filter(|one| !is_placed && one.reason == reason::NO_POOL_FITS) {
+    if let Some(scheduled) =
+        scheduled.filter(|one| !is_placed && one.reason == reason::NO_POOL_FITS)
+    {
         return Ok(Progress::NoRoom(scheduled.message.clone()));
     }
     let said = condition(READY).filter(|one| one.status != Truth::True);
     let why = match (said.or(scheduled), is_placed) {
         (Some(said), _) => said.message.clone(),
         (None, true) => format!("its pool's agent has not made it yet ({phase})"),
-        (None, false) => "the controller has not chosen a pool yet: see whether weir-controller runs".to_owned(),
+        (None, false) => {
+            "the controller has not chosen a pool yet: see whether weir-controller runs".to_owned()
+        }
     };
     Ok(Progress::Waiting(why))
 }
@@ -89,17 +99,25 @@ mod tests {
         let no_room = condition("Scheduled", "False", "NoPoolFits", 3);
         let waiting = |text: &str| Ok(Progress::Waiting(text.to_owned()));
         for (json, progress) in [
-            (json!({"spec": placed, "status": {"phase": "Ready"}}), Ok(Progress::Ready)),
+            (
+                json!({"spec": placed, "status": {"phase": "Ready"}}),
+                Ok(Progress::Ready),
+            ),
             // A phase without a pool is left from before.
             (
                 json!({"status": {"phase": "Ready", "conditions": no_room}}),
                 Ok(Progress::NoRoom("m".to_owned())),
             ),
-            (json!({"status": {"conditions": no_room}}), Ok(Progress::NoRoom("m".to_owned()))),
+            (
+                json!({"status": {"conditions": no_room}}),
+                Ok(Progress::NoRoom("m".to_owned())),
+            ),
             // Said of what was asked before.
             (
                 json!({"status": {"conditions": condition("Scheduled", "False", "NoPoolFits", 2)}}),
-                waiting("the controller has not chosen a pool yet: see whether weir-controller runs"),
+                waiting(
+                    "the controller has not chosen a pool yet: see whether weir-controller runs",
+                ),
             ),
             (
                 json!({"spec": placed, "status": {"conditions": no_room}}),

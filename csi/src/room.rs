@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use weir_api::condition::{self, READY, Truth};
-use weir_api::crd::{Affinity, Engine, Layout, Operator, PoolEngine, Requirement, StoragePool, Volume};
+use weir_api::crd::{
+    Affinity, Engine, Layout, Operator, PoolEngine, Requirement, StoragePool, Volume,
+};
 use weir_api::names::{NodeName, ObjectName};
 use weir_api::units::Bytes;
 use weir_api::volume::Provisioning;
@@ -81,7 +83,10 @@ fn takes(class: &Class, pool: &StoragePool, node: &Labels) -> bool {
     };
     let status = pool.status.clone().unwrap_or_default();
     let ready = condition::get(&status.conditions, READY);
-    let is_full = pool.spec.max_volumes.is_some_and(|most| status.volumes.unwrap_or(0) >= most);
+    let is_full = pool
+        .spec
+        .max_volumes
+        .is_some_and(|most| status.volumes.unwrap_or(0) >= most);
     let labels = pool.metadata.labels.clone().unwrap_or_default();
     is_engine
         && ready.is_some_and(|ready| ready.status == Truth::True)
@@ -113,26 +118,43 @@ fn holds(requirement: &Requirement, labels: &Labels) -> bool {
 /// The largest volume of a class that a pool has room for.
 fn free(class: &Class, pool: &StoragePool, promised: &BTreeMap<ObjectName, Bytes>) -> Bytes {
     let status = pool.status.clone().unwrap_or_default();
-    let thin_pool = pool.spec.engine.kernel.as_ref().and_then(|kernel| kernel.thin_pool.as_ref());
+    let thin_pool = pool
+        .spec
+        .engine
+        .kernel
+        .as_ref()
+        .and_then(|kernel| kernel.thin_pool.as_ref());
     let set_aside = thin_pool.map_or(0, |thin| thin.capacity_bytes.0);
     let free = match class.provisioning {
         Provisioning::Thick => {
             let there = status.capacity_bytes.0.saturating_sub(set_aside);
-            let free = status.free_bytes.0.min(there).saturating_sub(pool.spec.reserved_bytes.0);
+            let free = status
+                .free_bytes
+                .0
+                .min(there)
+                .saturating_sub(pool.spec.reserved_bytes.0);
             match class.layout {
                 Layout::Mirror => free / 2,
                 Layout::Linear | Layout::Striped => free,
             }
         }
         Provisioning::Thin => {
-            let is_full = |thin: &weir_api::pool::ThinUsage| thin.data_percent >= FULL.0 || thin.metadata_percent >= FULL.1;
+            let is_full = |thin: &weir_api::pool::ThinUsage| {
+                thin.data_percent >= FULL.0 || thin.metadata_percent >= FULL.1
+            };
             if status.thin.as_ref().is_some_and(is_full) {
                 return Bytes(0);
             }
             let ratio = u128::from(pool.spec.overprovision_ratio.0);
             let promise = u64::try_from(u128::from(set_aside) * ratio / 100).unwrap_or(u64::MAX);
-            let name = pool.metadata.name.as_deref().and_then(|name| name.parse().ok());
-            let taken = name.and_then(|name: ObjectName| promised.get(&name)).map_or(0, |taken| taken.0);
+            let name = pool
+                .metadata
+                .name
+                .as_deref()
+                .and_then(|name| name.parse().ok());
+            let taken = name
+                .and_then(|name: ObjectName| promised.get(&name))
+                .map_or(0, |taken| taken.0);
             promise.saturating_sub(taken)
         }
     };
@@ -170,9 +192,15 @@ mod tests {
     }
 
     fn class(pairs: &[(&str, &str)]) -> Class {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let pairs: HashMap<String, String> = pairs.collect();
-        Class::of(&pairs, &Uses::of(&[mount(Mode::SingleNodeWriter, "")]).unwrap()).unwrap()
+        Class::of(
+            &pairs,
+            &Uses::of(&[mount(Mode::SingleNodeWriter, "")]).unwrap(),
+        )
+        .unwrap()
     }
 
     fn gib(class: &Class, at: Option<&str>, pools: &[StoragePool]) -> (u64, u64) {
@@ -204,18 +232,38 @@ mod tests {
             (json!({}), &[("locality", "MustRemote")], Some("a"), 0),
             (json!({"spec": {"reservedBytes": 3 * GIB}}), &[], None, 5),
             (json!({"spec": {"unschedulable": true}}), &[], None, 0),
-            (json!({"spec": {"maxVolumes": 2}, "status": {"volumes": 2}}), &[], None, 0),
+            (
+                json!({"spec": {"maxVolumes": 2}, "status": {"volumes": 2}}),
+                &[],
+                None,
+                0,
+            ),
             (json!({"status": {"conditions": []}}), &[], None, 0),
             (json!({}), &[("layout", "mirror")], None, 4),
             (json!({}), &[("engine", "spdk")], None, 0),
             (json!({}), &[("nodeSelector", "disk=nvme")], None, 8),
             (json!({}), &[("nodeSelector", "disk=hdd")], None, 0),
             (json!({}), &[("poolSelector", "tier")], None, 0),
-            (json!({"metadata": {"labels": {"tier": "x"}}}), &[("poolSelector", "tier!=y")], None, 8),
+            (
+                json!({"metadata": {"labels": {"tier": "x"}}}),
+                &[("poolSelector", "tier!=y")],
+                None,
+                8,
+            ),
             (json!({}), &[("provisioning", "thin")], None, 0),
             (json!({"spec": {"engine": thin}}), &[], None, 6),
-            (json!({"spec": {"engine": thin}}), &[("provisioning", "thin")], None, 3),
-            (json!({"spec": {"engine": thin, "overprovisionRatio": "1.5"}}), &[("provisioning", "thin")], None, 5),
+            (
+                json!({"spec": {"engine": thin}}),
+                &[("provisioning", "thin")],
+                None,
+                3,
+            ),
+            (
+                json!({"spec": {"engine": thin, "overprovisionRatio": "1.5"}}),
+                &[("provisioning", "thin")],
+                None,
+                5,
+            ),
             (
                 json!({"spec": {"engine": thin}, "status": {"thin": {"dataPercent": 90, "metadataPercent": 0}}}),
                 &[("provisioning", "thin")],
@@ -227,7 +275,10 @@ mod tests {
             let one = [pool("p", "a", json)];
             assert_eq!(gib(&class(parameters), at, &one), (room, room), "{row}");
         }
-        let two = [pool("p", "a", json!({})), pool("q", "b", json!({"status": {"freeBytes": 3 * GIB}}))];
+        let two = [
+            pool("p", "a", json!({})),
+            pool("q", "b", json!({"status": {"freeBytes": 3 * GIB}})),
+        ];
         assert_eq!(gib(&class(&[]), None, &two), (11, 8));
     }
 }

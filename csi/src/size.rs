@@ -28,12 +28,15 @@ impl Range {
             return Ok(Range::default());
         };
         let figure = |name: &str, value: i64| {
-            u64::try_from(value).map_err(|_| Failure::Invalid(format!("capacity_range.{name}: {value} is negative")))
+            u64::try_from(value).map_err(|_| {
+                Failure::Invalid(format!("capacity_range.{name}: {value} is negative"))
+            })
         };
         let least = figure("required_bytes", range.required_bytes)?;
         let most = figure("limit_bytes", range.limit_bytes)?;
         if most > 0 && least > most {
-            let message = format!("capacity_range: required_bytes {least} is more than limit_bytes {most}");
+            let message =
+                format!("capacity_range: required_bytes {least} is more than limit_bytes {most}");
             return Err(Failure::Invalid(message));
         }
         Ok(Range { least, most })
@@ -51,9 +54,14 @@ impl Range {
             0 => DEFAULT,
             least => Bytes(least),
         };
-        let size = least.round_up(UNIT).filter(|size| i64::try_from(size.0).is_ok());
+        let size = least
+            .round_up(UNIT)
+            .filter(|size| i64::try_from(size.0).is_ok());
         let Some(size) = size else {
-            return out_of_range(format!("{} bytes are more than any volume can have", self.least));
+            return out_of_range(format!(
+                "{} bytes are more than any volume can have",
+                self.least
+            ));
         };
         if size.0 == 0 || !self.admits(size) {
             return out_of_range(format!(
@@ -106,7 +114,11 @@ mod tests {
             (gib, gib, gib),
         ] {
             let size = u64::try_from(size).unwrap();
-            assert_eq!(asked(required, limit), Ok(Bytes(size)), "{required} {limit}");
+            assert_eq!(
+                asked(required, limit),
+                Ok(Bytes(size)),
+                "{required} {limit}"
+            );
         }
         for (required, limit, code) in [
             (-1, 0, Code::InvalidArgument),
@@ -117,7 +129,11 @@ mod tests {
             (4 * mib + 1, 8 * mib - 1, Code::OutOfRange),
             (i64::MAX, 0, Code::OutOfRange),
         ] {
-            assert_eq!(asked(required, limit).unwrap_err().code(), code, "{required} {limit}");
+            assert_eq!(
+                asked(required, limit).unwrap_err().code(),
+                code,
+                "{required} {limit}"
+            );
         }
     }
 

@@ -147,7 +147,14 @@ mod tests {
         for good in ["unix:///csi/csi.sock", "unix:/csi/csi.sock"] {
             assert_eq!(good.parse(), Ok(Endpoint("/csi/csi.sock".into())), "{good}");
         }
-        for bad in ["", "unix://", "unix://csi.sock", "tcp://127.0.0.1:1", "/csi.sock", "unix:///csi/"] {
+        for bad in [
+            "",
+            "unix://",
+            "unix://csi.sock",
+            "tcp://127.0.0.1:1",
+            "/csi.sock",
+            "unix:///csi/",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }
     }

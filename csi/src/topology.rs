@@ -24,11 +24,17 @@ pub fn of(node: &NodeName) -> Topology {
 pub fn node(place: &Topology) -> Result<NodeName, Failure> {
     let wrong = || {
         let found: Vec<&String> = place.segments.keys().collect();
-        Failure::Invalid(format!("a place of ours has the segment {NODE} alone, not {found:?}"))
+        Failure::Invalid(format!(
+            "a place of ours has the segment {NODE} alone, not {found:?}"
+        ))
     };
-    let name = place.segments.get(NODE).filter(|_| place.segments.len() == 1);
+    let name = place
+        .segments
+        .get(NODE)
+        .filter(|_| place.segments.len() == 1);
     let name = name.ok_or_else(wrong)?;
-    name.parse().map_err(|error| Failure::Invalid(format!("{NODE}: {error}")))
+    name.parse::<NodeName>()
+        .map_err(|error| Failure::Invalid(format!("{NODE}: {error}")))
 }
 
 /// From where a volume has to be usable.
@@ -50,10 +56,17 @@ impl Reach {
             return Ok(Reach::default());
         };
         let nodes = |places: &[Topology]| places.iter().map(node).collect::<Result<Vec<_>, _>>();
-        let (requisite, preferred) = (nodes(&requirement.requisite)?, nodes(&requirement.preferred)?);
-        let stray = preferred.iter().find(|node| !requisite.is_empty() && !requisite.contains(node));
+        let (requisite, preferred) = (
+            nodes(&requirement.requisite)?,
+            nodes(&requirement.preferred)?,
+        );
+        let stray = preferred
+            .iter()
+            .find(|node| !requisite.is_empty() && !requisite.contains(node));
         if let Some(stray) = stray {
-            let message = format!("accessibility_requirements: node `{stray}` is preferred and not among the requisite");
+            let message = format!(
+                "accessibility_requirements: node `{stray}` is preferred and not among the requisite"
+            );
             return Err(Failure::Invalid(message));
         }
         Ok(Reach {
@@ -104,7 +117,12 @@ mod tests {
     use super::*;
 
     fn reach(requisite: &[&str], preferred: &[&str]) -> Result<Reach, Failure> {
-        let places = |names: &[&str]| names.iter().map(|name| of(&name.parse().unwrap())).collect();
+        let places = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| of(&name.parse().unwrap()))
+                .collect()
+        };
         Reach::of(Some(&TopologyRequirement {
             requisite: places(requisite),
             preferred: places(preferred),
@@ -128,7 +146,11 @@ mod tests {
             let reach = reach(requisite, preferred).unwrap();
             let consumer = |locality| reach.consumer(locality).map(|node| node.to_string());
             assert_eq!(consumer(Locality::MustLocal).as_deref(), must, "{reach:?}");
-            assert_eq!(consumer(Locality::PreferLocal).as_deref(), floats, "{reach:?}");
+            assert_eq!(
+                consumer(Locality::PreferLocal).as_deref(),
+                floats,
+                "{reach:?}"
+            );
         }
         assert_eq!(Reach::of(None).unwrap(), Reach::default());
     }
@@ -142,8 +164,12 @@ mod tests {
             vec![(NODE, "a"), ("topology.kubernetes.io/zone", "a")],
             vec![(NODE, "A_b")],
         ] {
-            let segments = segments.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-            let place = Topology { segments: segments.collect() };
+            let segments = segments
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let place = Topology {
+                segments: segments.collect(),
+            };
             assert!(node(&place).is_err(), "{place:?}");
         }
     }

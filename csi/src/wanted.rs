@@ -156,8 +156,18 @@ impl Wanted {
     /// It is another one, or going.
     pub fn compare(&self, there: &Volume) -> Result<Existing, Failure> {
         let name = &self.name;
-        let other = |what: String| Err(Failure::AlreadyExists(format!("volume `{name}` is there, and {what}")));
-        let noted = |key: &str| there.metadata.annotations.as_ref().and_then(|all| all.get(key));
+        let other = |what: String| {
+            Err(Failure::AlreadyExists(format!(
+                "volume `{name}` is there, and {what}"
+            )))
+        };
+        let noted = |key: &str| {
+            there
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(key))
+        };
         match noted(REQUEST) {
             Some(request) if *request == self.request => {}
             Some(request) => return other(format!("was made for `{request}`")),
@@ -174,16 +184,26 @@ impl Wanted {
             return other(format!("its {field} is {is}, not {wanted}"));
         }
         if noted(CONTEXT) != self.annotations.get(CONTEXT) {
-            return other("its file system or its connections were asked for with other parameters".to_owned());
+            return other(
+                "its file system or its connections were asked for with other parameters"
+                    .to_owned(),
+            );
         }
-        let real = there.status.as_ref().map_or(Bytes(0), |status| status.capacity_bytes);
+        let real = there
+            .status
+            .as_ref()
+            .map_or(Bytes(0), |status| status.capacity_bytes);
         let size = Bytes(real.0.max(there.spec.capacity_bytes.0));
         if !self.range.admits(size) {
-            return other(format!("has {size}, which is not in the range that is asked for"));
+            return other(format!(
+                "has {size}, which is not in the range that is asked for"
+            ));
         }
         let is_placed = there.spec.pool_name.is_some();
         if !is_placed && there.spec.placement != self.spec.placement {
-            return Ok(Existing::Moved(self.spec.placement.clone().unwrap_or_default()));
+            return Ok(Existing::Moved(
+                self.spec.placement.clone().unwrap_or_default(),
+            ));
         }
         Ok(Existing::Same)
     }
@@ -198,7 +218,10 @@ impl Wanted {
             (is != wanted).then(|| (name, format!("{is:?}"), format!("{wanted:?}")))
         }
         let wanted = &self.spec;
-        let (is_at, wanted_at) = (there.placement.clone().unwrap_or_default(), wanted.placement.clone().unwrap_or_default());
+        let (is_at, wanted_at) = (
+            there.placement.clone().unwrap_or_default(),
+            wanted.placement.clone().unwrap_or_default(),
+        );
         differ("access", &there.access, &wanted.access)
             .or_else(|| differ("engine", &there.engine, &wanted.engine))
             .or_else(|| differ("provisioning", &there.provisioning, &wanted.provisioning))
@@ -210,7 +233,13 @@ impl Wanted {
             .or_else(|| differ("locality", &is_at.locality, &wanted_at.locality))
             .or_else(|| differ("node selector", &is_at.nodes, &wanted_at.nodes))
             .or_else(|| differ("pool selector", &is_at.pools, &wanted_at.pools))
-            .or_else(|| differ("anti-affinity key", &is_at.anti_affinity_key, &wanted_at.anti_affinity_key))
+            .or_else(|| {
+                differ(
+                    "anti-affinity key",
+                    &is_at.anti_affinity_key,
+                    &wanted_at.anti_affinity_key,
+                )
+            })
     }
 }
 
@@ -237,7 +266,9 @@ fn is_served(spec: &VolumeSpec, has_readers: bool) -> Result<(), Failure> {
 /// Names the field that they refuse.
 pub(crate) fn served_by_agents(spec: VolumeSpec) -> Result<(), Failure> {
     let served = served::volume(spec, Placing::Controller);
-    served.map(drop).map_err(|error| Failure::Invalid(format!("agents can't serve this: {error}")))
+    served
+        .map(drop)
+        .map_err(|error| Failure::Invalid(format!("agents can't serve this: {error}")))
 }
 
 #[cfg(test)]

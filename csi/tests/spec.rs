@@ -29,7 +29,11 @@ fn ours() -> BTreeSet<String> {
 fn service(service: &ServiceDescriptorProto, rows: &mut BTreeSet<String>) {
     for method in &service.method {
         assert!(!method.client_streaming());
-        let stream = if method.server_streaming() { "stream " } else { "" };
+        let stream = if method.server_streaming() {
+            "stream "
+        } else {
+            ""
+        };
         let (asked, answered) = (short(method.input_type()), short(method.output_type()));
         rows.insert(format!(
             "method\t{}\t{}\t\t{asked} -> {stream}{answered}\t",
@@ -74,22 +78,28 @@ fn message(message: &DescriptorProto, within: &str, rows: &mut BTreeSet<String>)
 fn values(of: &EnumDescriptorProto, within: &str, rows: &mut BTreeSet<String>) {
     for value in &of.value {
         let (name, number) = (value.name(), value.number());
-        rows.insert(format!("value\t{within}{}\t{name}\t{number}\t\t", of.name()));
+        rows.insert(format!(
+            "value\t{within}{}\t{name}\t{number}\t\t",
+            of.name()
+        ));
     }
 }
 
 fn kind(field: &FieldDescriptorProto, of: &DescriptorProto) -> String {
-    let entry = of
-        .nested_type
-        .iter()
-        .find(|nested| is_entry(nested) && field.type_name().ends_with(&format!(".{}", nested.name())));
+    let entry = of.nested_type.iter().find(|nested| {
+        is_entry(nested) && field.type_name().ends_with(&format!(".{}", nested.name()))
+    });
     if let Some(entry) = entry {
         let [key, value] = &entry.field[..] else {
             panic!("a map of more than keys and values")
         };
         return format!("map<{}, {}>", base(key), base(value));
     }
-    let repeated = if field.label() == Label::Repeated { "repeated " } else { "" };
+    let repeated = if field.label() == Label::Repeated {
+        "repeated "
+    } else {
+        ""
+    };
     format!("{repeated}{}", base(field))
 }
 
@@ -112,7 +122,10 @@ fn base(field: &FieldDescriptorProto) -> String {
 }
 
 fn is_entry(message: &DescriptorProto) -> bool {
-    message.options.as_ref().is_some_and(|options| options.map_entry())
+    message
+        .options
+        .as_ref()
+        .is_some_and(|options| options.map_entry())
 }
 
 fn short(name: &str) -> &str {

@@ -56,9 +56,18 @@ fn new(grant: Result<Grant, Failure>) -> u64 {
 /// Seen red with: `excludes` always false; its first `if` left out; `!holder.read_only ||` left out.
 #[test]
 fn who_has_a_volume_keeps_others_from_it() {
-    let (rwo, rwop) = (mount(Mode::SingleNodeWriter, ""), mount(Mode::SingleNodeSingleWriter, ""));
-    let (rox, block_rox) = (mount(Mode::MultiNodeReaderOnly, ""), block(Mode::MultiNodeReaderOnly));
-    let (rwx, one) = (block(Mode::MultiNodeMultiWriter), block(Mode::MultiNodeSingleWriter));
+    let (rwo, rwop) = (
+        mount(Mode::SingleNodeWriter, ""),
+        mount(Mode::SingleNodeSingleWriter, ""),
+    );
+    let (rox, block_rox) = (
+        mount(Mode::MultiNodeReaderOnly, ""),
+        block(Mode::MultiNodeReaderOnly),
+    );
+    let (rwx, one) = (
+        block(Mode::MultiNodeMultiWriter),
+        block(Mode::MultiNodeSingleWriter),
+    );
     let (single, multi) = ("SingleHost", "MultiHost");
     for (access, has, capability, reads, named) in [
         (single, &[][..], &rwo, false, None),
@@ -86,7 +95,10 @@ fn who_has_a_volume_keeps_others_from_it() {
             Some(holder) => {
                 let failure = granted.unwrap_err();
                 assert_eq!(failure.code(), Code::FailedPrecondition, "{row}");
-                assert!(failure.to_string().contains(&format!("node `{holder}`")), "{row}: {failure}");
+                assert!(
+                    failure.to_string().contains(&format!("node `{holder}`")),
+                    "{row}: {failure}"
+                );
             }
         }
     }
@@ -97,7 +109,10 @@ fn a_grant_that_was_asked_for_is_not_asked_for_again() {
     let there = attached("SingleHost", &["a:3"]);
     assert_eq!(grant(&there, &rwo("a"), 9), Ok(Grant::Asked(Generation(3))));
     let reader = ask("a", &mount(Mode::SingleNodeReaderOnly, ""), false);
-    assert_eq!(grant(&there, &reader, 9).unwrap_err().code(), Code::AlreadyExists);
+    assert_eq!(
+        grant(&there, &reader, 9).unwrap_err().code(),
+        Code::AlreadyExists
+    );
 }
 
 /// Seen red with: the filter of `ending` turned to nothing.
@@ -123,18 +138,36 @@ fn every_grant_has_a_generation_that_nobody_had() {
         (json!({"metadata": noted("2000")}), 1000, 2001),
         (json!({"metadata": noted("3"), "status": shown}), 0, 6),
     ] {
-        assert_eq!(new(grant(&volume(json.clone()), &rwo("b"), now)), generation, "{json}");
+        assert_eq!(
+            new(grant(&volume(json.clone()), &rwo("b"), now)),
+            generation,
+            "{json}"
+        );
     }
     let several = attached("MultiHost", &["a:3", "c:9"]);
-    assert_eq!(new(grant(&several, &ask("b", &block(Mode::MultiNodeMultiWriter), false), 0)), 10);
+    assert_eq!(
+        new(grant(
+            &several,
+            &ask("b", &block(Mode::MultiNodeMultiWriter), false),
+            0
+        )),
+        10
+    );
     let broken = volume(json!({"metadata": noted("x")}));
-    assert_eq!(grant(&broken, &rwo("b"), 0).unwrap_err().code(), Code::Internal);
+    assert_eq!(
+        grant(&broken, &rwo("b"), 0).unwrap_err().code(),
+        Code::Internal
+    );
 }
 
 #[test]
 fn the_write_keeps_the_others_and_remembers_the_generation() {
     let several = attached("MultiHost", &["a:3"]);
-    let Ok(Grant::New(_, patch)) = grant(&several, &ask("b", &block(Mode::MultiNodeMultiWriter), false), 5) else {
+    let Ok(Grant::New(_, patch)) = grant(
+        &several,
+        &ask("b", &block(Mode::MultiNodeMultiWriter), false),
+        5,
+    ) else {
         panic!("it is not granted")
     };
     assert_eq!(
@@ -149,19 +182,38 @@ fn the_write_keeps_the_others_and_remembers_the_generation() {
 #[test]
 fn a_volume_is_granted_only_for_what_it_was_made_for() {
     let shared = ask("b", &block(Mode::MultiNodeMultiWriter), false);
-    assert_eq!(grant(&volume(json!({})), &shared, 0).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        grant(&volume(json!({})), &shared, 0).unwrap_err().code(),
+        Code::InvalidArgument
+    );
     let device = volume(json!({"metadata": {"annotations": {FORM: "block"}}}));
-    assert_eq!(grant(&device, &rwo("b"), 0).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        grant(&device, &rwo("b"), 0).unwrap_err().code(),
+        Code::InvalidArgument
+    );
     let going = volume(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
-    assert_eq!(grant(&going, &rwo("b"), 0).unwrap_err().code(), Code::FailedPrecondition);
-    let full: Vec<String> = (1..=16).map(|number| format!("n{number}:{number}")).collect();
+    assert_eq!(
+        grant(&going, &rwo("b"), 0).unwrap_err().code(),
+        Code::FailedPrecondition
+    );
+    let full: Vec<String> = (1..=16)
+        .map(|number| format!("n{number}:{number}"))
+        .collect();
     let full: Vec<&str> = full.iter().map(String::as_str).collect();
-    assert_eq!(grant(&attached("MultiHost", &full), &shared, 0).unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(
+        grant(&attached("MultiHost", &full), &shared, 0)
+            .unwrap_err()
+            .code(),
+        Code::FailedPrecondition
+    );
     // Agents do not keep a reader from writing yet.
     let mut placed = attached("MultiHost", &[]);
     placed.spec.pool_name = Some("p".parse().unwrap());
     let reader = ask("b", &mount(Mode::MultiNodeReaderOnly, ""), false);
-    assert_eq!(grant(&placed, &reader, 0).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        grant(&placed, &reader, 0).unwrap_err().code(),
+        Code::InvalidArgument
+    );
 }
 
 /// Seen red with: the generation not compared.
@@ -185,8 +237,15 @@ fn a_grant_is_there_when_the_agent_says_so_of_this_generation() {
             "nqn": "nqn.1", "hostNqn": "nqn.2", "nsid": 1, "uuid": "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90", "portals": portals,
         }})
     };
-    let remote = shown(3, target(json!([{"address": "10.0.0.1"}, {"address": "fd00::1", "port": 4421}]))).unwrap();
-    assert_eq!(remote["portals"], "tcp://10.0.0.1:4420,tcp://[fd00::1]:4421");
+    let remote = shown(
+        3,
+        target(json!([{"address": "10.0.0.1"}, {"address": "fd00::1", "port": 4421}])),
+    )
+    .unwrap();
+    assert_eq!(
+        remote["portals"],
+        "tcp://10.0.0.1:4420,tcp://[fd00::1]:4421"
+    );
     assert_eq!(remote["hostNqn"], "nqn.2");
     for waits in [
         shown(2, json!({"devicePath": "/dev/x"})),
@@ -195,7 +254,10 @@ fn a_grant_is_there_when_the_agent_says_so_of_this_generation() {
     ] {
         assert!(waits.is_err(), "{waits:?}");
     }
-    assert_eq!(shown(3, json!({"message": "it is open"})), Err("it is open".to_owned()));
+    assert_eq!(
+        shown(3, json!({"message": "it is open"})),
+        Err("it is open".to_owned())
+    );
     let ended = granted(&volume(json!({})), &node, Generation(3)).unwrap_err();
     assert_eq!(ended.code(), Code::Aborted);
 }
@@ -205,10 +267,16 @@ fn ending_a_grant_leaves_the_others_and_remembers() {
     let there = attached("MultiHost", &["a:3", "b:9"]);
     let (a, c) = ("a".parse().unwrap(), "c".parse().unwrap());
     let one = revoke(&there, Some(&a)).unwrap();
-    assert_eq!(one["spec"]["attachments"], json!([{"nodeName": "b", "generation": 9}]));
+    assert_eq!(
+        one["spec"]["attachments"],
+        json!([{"nodeName": "b", "generation": 9}])
+    );
     assert_eq!(one["metadata"]["annotations"][GENERATION], "9");
     assert_eq!(revoke(&there, Some(&c)), None);
-    assert_eq!(revoke(&there, None).unwrap()["spec"]["attachments"], json!([]));
+    assert_eq!(
+        revoke(&there, None).unwrap()["spec"]["attachments"],
+        json!([])
+    );
 }
 
 /// Seen red with: `status.attachments` not looked at; `observed_generation` not looked at.
@@ -221,15 +289,29 @@ fn a_grant_has_ended_when_the_agent_says_so_of_this_state() {
     for (json, ended) in [
         (json!({}), true),
         (json!({"spec": placed}), false),
-        (json!({"spec": placed, "status": {"observedGeneration": 7}}), true),
-        (json!({"spec": placed, "status": {"observedGeneration": 6}}), false),
+        (
+            json!({"spec": placed, "status": {"observedGeneration": 7}}),
+            true,
+        ),
+        (
+            json!({"spec": placed, "status": {"observedGeneration": 6}}),
+            false,
+        ),
         (json!({"spec": placed, "status": {}}), false),
-        (json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("a")}}), false),
-        (json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("b")}}), true),
+        (
+            json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("a")}}),
+            false,
+        ),
+        (
+            json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("b")}}),
+            true,
+        ),
         (json!({"spec": {"attachments": shown("a")}}), false),
     ] {
         assert_eq!(is_ended(json.clone()), ended, "{json}");
     }
-    let other = volume(json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("b")}}));
+    let other = volume(
+        json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("b")}}),
+    );
     assert!(revoked(&other, None, Some(7)).is_err());
 }

@@ -28,7 +28,12 @@ impl<C: Objects + Surroundings> Controller<C> {
         }
         let usage = Use::of(request.volume_capability.as_ref())?;
         let handle = handle.ok_or_else(|| nobodys(id))?;
-        let unknown = || Failure::NotFound(format!("there is no node `{}` with an agent of Weir's", request.node_id));
+        let unknown = || {
+            Failure::NotFound(format!(
+                "there is no node `{}` with an agent of Weir's",
+                request.node_id
+            ))
+        };
         let node: NodeName = request.node_id.parse().map_err(|_| unknown())?;
         let _turn = self.locks.take(&handle.name)?;
         let ask = Ask {

@@ -30,7 +30,8 @@ impl<C: Objects + Surroundings> Controller<C> {
         loop {
             let mut there = self.found_or_made(&wanted).await?;
             if let Existing::Moved(placement) = wanted.compare(&there)? {
-                let patch = json!({"spec": {"placement": {"consumerNode": placement.consumer_node}}});
+                let patch =
+                    json!({"spec": {"placement": {"consumerNode": placement.consumer_node}}});
                 there = self.cluster.change(&there, patch).await?;
             }
             let (volume, progress) = self.made(&there, &wanted, deadline).await?;
@@ -80,7 +81,9 @@ impl<C: Objects + Surroundings> Controller<C> {
         wait(&self.cluster, name, deadline, &doing, |state| {
             let volume = state.filter(|volume| volume.spec.id == there.spec.id);
             let Some(volume) = volume else {
-                return Err(Failure::Busy(format!("volume `{name}` was deleted meanwhile: try again")));
+                return Err(Failure::Busy(format!(
+                    "volume `{name}` was deleted meanwhile: try again"
+                )));
             };
             if volume.metadata.generation < seen {
                 return Ok(Look::Not("the API shows an older state".to_owned()));
@@ -104,7 +107,11 @@ impl<C: Objects + Surroundings> Controller<C> {
                 size.0
             )));
         }
-        let locality = volume.spec.placement.as_ref().map(|placement| placement.locality);
+        let locality = volume
+            .spec
+            .placement
+            .as_ref()
+            .map(|placement| placement.locality);
         let locality = locality.unwrap_or_default();
         let pool = match &volume.spec.pool_name {
             Some(pool) => self.cluster.pool(pool).await?,
@@ -146,7 +153,11 @@ impl<C: Objects + Surroundings> Controller<C> {
             }
             let users: Vec<String> = users(&volume).iter().map(ToString::to_string).collect();
             if !users.is_empty() {
-                let message = format!("volume `{}` is granted to node `{}`", handle.name, users.join("`, `"));
+                let message = format!(
+                    "volume `{}` is granted to node `{}`",
+                    handle.name,
+                    users.join("`, `")
+                );
                 return Err(Failure::Precondition(message));
             }
             match self.cluster.delete(&volume).await {
@@ -155,7 +166,9 @@ impl<C: Objects + Surroundings> Controller<C> {
                     break;
                 }
                 // It is another one by now, which somebody may have been granted.
-                Err(ApiError::Conflict) => in_time(deadline, "a quiet moment to delete the volume")?,
+                Err(ApiError::Conflict) => {
+                    in_time(deadline, "a quiet moment to delete the volume")?
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -166,7 +179,9 @@ impl<C: Objects + Surroundings> Controller<C> {
             };
             let status = volume.status.unwrap_or_default();
             let said = condition::get(&status.conditions, READY).map(|one| one.message.clone());
-            Ok(Look::Not(said.unwrap_or_else(|| "its pool's agent has not said anything".to_owned())))
+            Ok(Look::Not(said.unwrap_or_else(|| {
+                "its pool's agent has not said anything".to_owned()
+            })))
         })
         .await
     }
@@ -176,6 +191,8 @@ impl<C: Objects + Surroundings> Controller<C> {
 pub(super) fn in_time(deadline: Deadline, what: &str) -> Result<(), Failure> {
     match Instant::now() < deadline.at() {
         true => Ok(()),
-        false => Err(Failure::Late(format!("time was over before {what} was found"))),
+        false => Err(Failure::Late(format!(
+            "time was over before {what} was found"
+        ))),
     }
 }

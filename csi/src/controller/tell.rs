@@ -29,7 +29,9 @@ impl<C: Objects + Surroundings> Controller<C> {
     ) -> Result<proto::ValidateVolumeCapabilitiesResponse, Failure> {
         let handle = super::named(&request.volume_id)?;
         if request.volume_capabilities.is_empty() {
-            return Err(Failure::Invalid("volume_capabilities are missing".to_owned()));
+            return Err(Failure::Invalid(
+                "volume_capabilities are missing".to_owned(),
+            ));
         }
         let handle = handle.ok_or_else(|| super::nobodys(&request.volume_id))?;
         let volume = self.find(&handle).await?;
@@ -103,11 +105,18 @@ impl<C: Objects + Surroundings> Controller<C> {
             some => Uses::of(some)?,
         };
         let class = Class::of(&request.parameters, &uses)?;
-        let at = request.accessible_topology.as_ref().map(topology::node).transpose()?;
+        let at = request
+            .accessible_topology
+            .as_ref()
+            .map(topology::node)
+            .transpose()?;
         let pools = self.cluster.pools().await?;
         let mut nodes = BTreeMap::new();
         if class.nodes.is_some() {
-            let names: BTreeSet<_> = pools.iter().map(|pool| pool.spec.node_name.clone()).collect();
+            let names: BTreeSet<_> = pools
+                .iter()
+                .map(|pool| pool.spec.node_name.clone())
+                .collect();
             for name in names {
                 let labels: Labels = self.cluster.node(&name).await?.unwrap_or_default();
                 nodes.insert(name, labels);
@@ -139,18 +148,29 @@ impl<C: Objects + Surroundings> Controller<C> {
 }
 
 /// Whether a volume can be used as is asked.
-fn confirms(volume: &Volume, request: &proto::ValidateVolumeCapabilitiesRequest) -> Result<(), Failure> {
+fn confirms(
+    volume: &Volume,
+    request: &proto::ValidateVolumeCapabilitiesRequest,
+) -> Result<(), Failure> {
     let no = |message: String| Err(Failure::Invalid(message));
     let uses = Uses::of(&request.volume_capabilities)?;
-    let noted = |key: &str| volume.metadata.annotations.as_ref().and_then(|all| all.get(key));
-    if let Some(form) = noted(FORM).filter(|form| **form != *uses.form.name()) {
+    let noted = |key: &str| {
+        volume
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(key))
+    };
+    if let Some(form) = noted(FORM).filter(|form| form.as_str() != uses.form.name()) {
         return no(format!("it was made for {form} use"));
     }
     if uses.access == Access::MultiHost && volume.spec.access == Access::SingleHost {
         return no("it was made for one node at a time".to_owned());
     }
     if let Some(name) = request.mutable_parameters.keys().next() {
-        return no(format!("mutable_parameters: `{name}`: a volume can't be modified yet"));
+        return no(format!(
+            "mutable_parameters: `{name}`: a volume can't be modified yet"
+        ));
     }
     let known = context(volume);
     let given: BTreeMap<_, _> = request.volume_context.clone().into_iter().collect();
@@ -166,8 +186,14 @@ fn confirms(volume: &Volume, request: &proto::ValidateVolumeCapabilitiesRequest)
 
 /// What was noted for nodes when it was made; a volume that a person made has nothing of it.
 fn context(volume: &Volume) -> BTreeMap<String, String> {
-    let noted = volume.metadata.annotations.as_ref().and_then(|all| all.get(CONTEXT));
-    noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    let noted = volume
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(CONTEXT));
+    noted
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 /// A volume in the interface's words; none: its object has a name that no API would have let in.
@@ -177,8 +203,14 @@ fn told(volume: &Volume) -> Option<proto::Volume> {
         id: volume.spec.id,
     };
     let status = volume.status.clone().unwrap_or_default();
-    let locality = volume.spec.placement.as_ref().map(|placement| placement.locality);
-    let pinned = status.node_name.filter(|_| locality == Some(Locality::MustLocal));
+    let locality = volume
+        .spec
+        .placement
+        .as_ref()
+        .map(|placement| placement.locality);
+    let pinned = status
+        .node_name
+        .filter(|_| locality == Some(Locality::MustLocal));
     Some(proto::Volume {
         capacity_bytes: signed(status.capacity_bytes.max(volume.spec.capacity_bytes)),
         volume_id: handle.to_string(),

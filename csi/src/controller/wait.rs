@@ -38,7 +38,11 @@ pub(super) async fn wait<C: Objects, T>(
             },
             // It is tried again, with growing pauses.
             Some(Err(error)) => missing = error.to_string(),
-            None => return Err(Failure::Unavailable(format!("{doing}: the API ended the watch"))),
+            None => {
+                return Err(Failure::Unavailable(format!(
+                    "{doing}: the API ended the watch"
+                )));
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{ApiError, Labels, Objects, Page, States, Surroundings};
 pub(crate) type Play = fn(&mut Volume);
 
 /// What happens to the next write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Trouble {
     /// It is not done, and nobody knows.
     Lost,
@@ -25,6 +25,10 @@ pub(crate) enum Trouble {
     Unheard,
     /// Somebody else changes the object first.
     Raced,
+    /// From now on somebody else plays, and has played first.
+    Played(Play),
+    /// Somebody else grants it first, to node `b`.
+    Granted,
 }
 
 #[derive(Clone)]
@@ -114,7 +118,20 @@ impl Fake {
                 Err(unknown())
             }
             Some(Trouble::Raced) => {
-                inner.merge(name, &json!({"metadata": {"annotations": {"somebody": "else"}}}));
+                inner.merge(
+                    name,
+                    &json!({"metadata": {"annotations": {"somebody": "else"}}}),
+                );
+                work(inner)
+            }
+            Some(Trouble::Played(play)) => {
+                inner.play = play;
+                inner.settle(name);
+                work(inner)
+            }
+            Some(Trouble::Granted) => {
+                let granted = json!([{"nodeName": "b", "generation": 1_u64 << 40}]);
+                inner.merge(name, &json!({"spec": {"attachments": granted}}));
                 work(inner)
             }
             None => work(inner),
@@ -127,8 +144,17 @@ impl Fake {
 impl Inner {
     fn current(&self, volume: &Volume) -> Result<String, ApiError> {
         let name = volume.metadata.name.clone().unwrap_or_default();
-        let there = self.volumes.get(&name).map(object).ok_or(ApiError::Conflict)?;
-        let version = |of: &Volume| (of.metadata.uid.clone(), of.metadata.resource_version.clone());
+        let there = self
+            .volumes
+            .get(&name)
+            .map(object)
+            .ok_or(ApiError::Conflict)?;
+        let version = |of: &Volume| {
+            (
+                of.metadata.uid.clone(),
+                of.metadata.resource_version.clone(),
+            )
+        };
         match version(&there) == version(volume) {
             true => Ok(name),
             false => Err(ApiError::Conflict),
@@ -136,7 +162,9 @@ impl Inner {
     }
 
     fn merge(&mut self, name: &str, patch: &Value) {
-        let Some(there) = self.volumes.get_mut(name) else { return };
+        let Some(there) = self.volumes.get_mut(name) else {
+            return;
+        };
         let before = there["spec"].clone();
         merge(there, patch);
         self.stamp(name, &before);
@@ -146,7 +174,9 @@ impl Inner {
     fn stamp(&mut self, name: &str, before: &Value) {
         self.version += 1;
         let version = self.version;
-        let Some(there) = self.volumes.get_mut(name) else { return };
+        let Some(there) = self.volumes.get_mut(name) else {
+            return;
+        };
         // One spelling for each state: an empty list is none.
         *there = serde_json::to_value(object(there)).unwrap();
         there["metadata"]["resourceVersion"] = json!(version.to_string());
@@ -159,7 +189,9 @@ impl Inner {
     /// Lets the others act until they have nothing more to do.
     fn settle(&mut self, name: &str) {
         for _ in 0..10 {
-            let Some(there) = self.volumes.get(name).cloned() else { return };
+            let Some(there) = self.volumes.get(name).cloned() else {
+                return;
+            };
             let mut volume = object(&there);
             (self.play)(&mut volume);
             let after = serde_json::to_value(&volume).unwrap();
@@ -262,7 +294,11 @@ impl Objects for Fake {
             None => 0,
         };
         let all = self.volumes();
-        let most = if most == 0 { all.len() } else { usize::try_from(most).unwrap() };
+        let most = if most == 0 {
+            all.len()
+        } else {
+            usize::try_from(most).unwrap()
+        };
         let volumes: Vec<Volume> = all.iter().skip(from).take(most).cloned().collect();
         let next = from + volumes.len();
         let next = (next < all.len()).then(|| next.to_string());

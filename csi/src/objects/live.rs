@@ -101,11 +101,8 @@ impl Objects for Live {
         };
         let how = DeleteParams::default().preconditions(this);
         let api = self.volumes();
-        match answer(api.delete(name(volume), &how)).await {
-            // Another one of that name may be there, or none: whoever asked looks again.
-            Err(error) => Err(error),
-            Ok(_) => Ok(()),
-        }
+        // Another one of that name may be there, or none: whoever asked looks again.
+        answer(api.delete(name(volume), &how)).await.map(drop)
     }
 
     fn follow(&self, name: &ObjectName) -> States {
@@ -115,9 +112,11 @@ impl Objects for Live {
     }
 
     async fn page(&self, most: u32, token: Option<String>) -> Result<Page, ApiError> {
-        let mut how = ListParams::default();
-        how.limit = (most > 0).then_some(most);
-        how.continue_token = token;
+        let how = ListParams {
+            limit: (most > 0).then_some(most),
+            continue_token: token,
+            ..ListParams::default()
+        };
         let api = self.volumes();
         let list = answer(api.list(&how)).await?;
         let next = list.metadata.continue_.filter(|token| !token.is_empty());
@@ -129,7 +128,9 @@ impl Objects for Live {
 impl Surroundings for Live {
     async fn answers(&self) -> bool {
         let api: Api<StoragePool> = Api::all(self.0.clone());
-        answer(api.list(&ListParams::default().limit(1))).await.is_ok()
+        answer(api.list(&ListParams::default().limit(1)))
+            .await
+            .is_ok()
     }
 
     async fn pools(&self) -> Result<Vec<StoragePool>, ApiError> {

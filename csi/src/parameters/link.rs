@@ -38,14 +38,19 @@ impl Default for Link {
 /// The parameters, in the order in which they are told.
 const NAMES: [&str; 4] = ["portals", "ctrlLossTmo", "reconnectDelay", "fastIoFail"];
 
-fn seconds(text: &str, least: u32, most: u32, other: &str) -> Result<Option<u32>, String> {
-    if text == other {
+/// A number, or the one word that may stand in its place.
+fn number(text: &str, least: u32, most: u32, word: Option<&str>) -> Result<Option<u32>, String> {
+    if Some(text) == word {
         return Ok(None);
     }
-    match text.parse() {
-        Ok(value) if (least..=most).contains(&value) && text == value.to_string() => Ok(Some(value)),
-        _ if other.is_empty() => Err(format!("{least} to {most} is wanted")),
-        _ => Err(format!("{least} to {most} or `{other}` is wanted")),
+    match text.parse::<u32>() {
+        Ok(value) if (least..=most).contains(&value) && text == value.to_string() => {
+            Ok(Some(value))
+        }
+        _ => Err(match word {
+            Some(word) => format!("{least} to {most} or `{word}` is wanted"),
+            None => format!("{least} to {most} is wanted"),
+        }),
     }
 }
 
@@ -57,10 +62,10 @@ impl Link {
             return Err(refused(name, "a MustLocal volume is never connected to"));
         }
         let default = Link::default();
-        let portals = given.parse("portals", |text| seconds(text, 1, 8, "all"))?;
-        let loss = given.parse("ctrlLossTmo", |text| seconds(text, 1, 86_400, "never"))?;
-        let delay = given.parse("reconnectDelay", |text| seconds(text, 1, 300, ""))?;
-        let fail = given.parse("fastIoFail", |text| seconds(text, 1, 86_400, "never"))?;
+        let portals = given.parse("portals", |text| number(text, 1, 8, Some("all")))?;
+        let loss = given.parse("ctrlLossTmo", |text| number(text, 1, 86_400, Some("never")))?;
+        let delay = given.parse("reconnectDelay", |text| number(text, 1, 300, None))?;
+        let fail = given.parse("fastIoFail", |text| number(text, 1, 86_400, Some("never")))?;
         let link = Link {
             portals: portals.flatten().and_then(|count| u8::try_from(count).ok()),
             loss_timeout: loss.unwrap_or(default.loss_timeout),
@@ -69,11 +74,16 @@ impl Link {
         };
         if let Some(loss) = link.loss_timeout {
             if link.reconnect_delay > loss {
-                let message = format!("{} s is longer than ctrlLossTmo, {loss} s: it would never be tried again", link.reconnect_delay);
+                let message = format!(
+                    "{} s is longer than ctrlLossTmo, {loss} s: it would never be tried again",
+                    link.reconnect_delay
+                );
                 return Err(refused("reconnectDelay", message));
             }
             if link.fast_io_fail.is_some_and(|fail| fail >= loss) {
-                let message = format!("it has to be less than ctrlLossTmo, {loss} s, after which everything fails");
+                let message = format!(
+                    "it has to be less than ctrlLossTmo, {loss} s, after which everything fails"
+                );
                 return Err(refused("fastIoFail", message));
             }
         }
@@ -84,13 +94,18 @@ impl Link {
         if locality == Locality::MustLocal {
             return BTreeMap::new();
         }
-        let or = |value: Option<u32>, other: &str| value.map_or(other.to_owned(), |v| v.to_string());
+        let or =
+            |value: Option<u32>, other: &str| value.map_or(other.to_owned(), |v| v.to_string());
         let values = [
             or(self.portals.map(u32::from), "all"),
             or(self.loss_timeout, "never"),
             self.reconnect_delay.to_string(),
             or(self.fast_io_fail, "never"),
         ];
-        NAMES.iter().map(|name| (*name).to_owned()).zip(values).collect()
+        NAMES
+            .iter()
+            .map(|name| (*name).to_owned())
+            .zip(values)
+            .collect()
     }
 }

@@ -84,11 +84,58 @@ const XFS: &[Letter] = &[
     ("-K", &[]),
     (
         "-d",
-        &["agcount", "agsize", "concurrency", "cowextsize", "daxinherit", "extszinherit", "noalign", "su", "sunit", "sw", "swidth"],
+        &[
+            "agcount",
+            "agsize",
+            "concurrency",
+            "cowextsize",
+            "daxinherit",
+            "extszinherit",
+            "noalign",
+            "su",
+            "sunit",
+            "sw",
+            "swidth",
+        ],
     ),
-    ("-i", &["align", "attr", "exchange", "maxpct", "nrext64", "perblock", "projid32bit", "size", "sparse"]),
-    ("-l", &["concurrency", "lazy-count", "size", "su", "sunit", "version"]),
-    ("-m", &["autofsck", "bigtime", "crc", "finobt", "inobtcount", "metadir", "reflink", "rmapbt"]),
+    (
+        "-i",
+        &[
+            "align",
+            "attr",
+            "exchange",
+            "maxpct",
+            "nrext64",
+            "perblock",
+            "projid32bit",
+            "size",
+            "sparse",
+        ],
+    ),
+    (
+        "-l",
+        &[
+            "concurrency",
+            "lazy-count",
+            "size",
+            "su",
+            "sunit",
+            "version",
+        ],
+    ),
+    (
+        "-m",
+        &[
+            "autofsck",
+            "bigtime",
+            "crc",
+            "finobt",
+            "inobtcount",
+            "metadir",
+            "reflink",
+            "rmapbt",
+        ],
+    ),
     ("-n", &["ftype", "parent", "size", "version"]),
 ];
 
@@ -141,11 +188,16 @@ fn check(letter: &str, value: &str, allowed: &[&str]) -> Result<(), String> {
         };
     }
     for part in value.split(',') {
-        let (name, value) = part.split_once('=').map_or((part, None), |(n, v)| (n, Some(v)));
+        let (name, value) = part
+            .split_once('=')
+            .map_or((part, None), |(n, v)| (n, Some(v)));
         // A feature may be switched off.
         let name = name.strip_prefix('^').unwrap_or(name);
         if !allowed.contains(&name) || !value.is_none_or(is_plain) {
-            return Err(format!("`{letter} {part}` is none of {}", allowed.join(", ")));
+            return Err(format!(
+                "`{letter} {part}` is none of {}",
+                allowed.join(", ")
+            ));
         }
     }
     Ok(())
@@ -165,9 +217,15 @@ mod tests {
     fn what_tunes_a_file_system_is_taken() {
         for (fs_type, text) in [
             (FsType::Ext4, ""),
-            (FsType::Ext4, "-m 0 -E stride=16,stripe_width=64,nodiscard -O ^has_journal,metadata_csum"),
+            (
+                FsType::Ext4,
+                "-m 0 -E stride=16,stripe_width=64,nodiscard -O ^has_journal,metadata_csum",
+            ),
             (FsType::Ext4, "-T largefile4 -i 65536 -J size=64"),
-            (FsType::Xfs, "-K -m reflink=1,rmapbt=0 -d su=64k,sw=4 -i size=512"),
+            (
+                FsType::Xfs,
+                "-K -m reflink=1,rmapbt=0 -d su=64k,sw=4 -i size=512",
+            ),
         ] {
             let read = MkfsOptions::parse(text, fs_type).unwrap();
             assert_eq!(read.to_string(), text);
@@ -179,9 +237,45 @@ mod tests {
     /// Seen red with: `-F` and `-f` in the tables; `offset` in `-E`'s.
     #[test]
     fn what_could_destroy_is_refused() {
-        let both = ["-F", "-f", "-n", "-N", "/dev/sda", "-m 0 /dev/sda", "-", "--", "-m", "-b -F", "-b /dev/sda", "-b 4096;x", "-m0"];
-        let ext4 = ["-E offset=1048576", "-E nodiscard,offset=1", "-J device=/dev/sda", "-J size=/dev/sda", "-O journal_dev", "-d /etc", "-S", "-c", "-U clear", "-L x", "-E stride=1 -E"];
-        let xfs = ["-d name=/dev/sda", "-d file", "-d size=1g", "-l logdev=/dev/sda", "-r rtdev=/dev/sda", "-m uuid=x", "-p /etc/passwd", "-c options=/etc/x", "-L x"];
+        let both = [
+            "-F",
+            "-f",
+            "-n",
+            "-N",
+            "/dev/sda",
+            "-m 0 /dev/sda",
+            "-",
+            "--",
+            "-m",
+            "-b -F",
+            "-b /dev/sda",
+            "-b 4096;x",
+            "-m0",
+        ];
+        let ext4 = [
+            "-E offset=1048576",
+            "-E nodiscard,offset=1",
+            "-J device=/dev/sda",
+            "-J size=/dev/sda",
+            "-O journal_dev",
+            "-d /etc",
+            "-S",
+            "-c",
+            "-U clear",
+            "-L x",
+            "-E stride=1 -E",
+        ];
+        let xfs = [
+            "-d name=/dev/sda",
+            "-d file",
+            "-d size=1g",
+            "-l logdev=/dev/sda",
+            "-r rtdev=/dev/sda",
+            "-m uuid=x",
+            "-p /etc/passwd",
+            "-c options=/etc/x",
+            "-L x",
+        ];
         for (fs_type, texts) in [(FsType::Ext4, &ext4[..]), (FsType::Xfs, &xfs[..])] {
             for text in texts.iter().chain(&both) {
                 assert!(MkfsOptions::parse(text, fs_type).is_err(), "{text}");

@@ -19,29 +19,89 @@ pub enum MountPolicy {
 
 /// Of every file system.
 const ALL: &[&str] = &[
-    "async", "atime", "discard", "dirsync", "iversion", "lazytime", "noatime", "nodev", "nodiratime", "nodiscard", "noexec",
-    "nolazytime", "nosuid", "norelatime", "relatime", "ro", "rw", "strictatime", "sync",
+    "async",
+    "atime",
+    "discard",
+    "dirsync",
+    "iversion",
+    "lazytime",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "nodiscard",
+    "noexec",
+    "nolazytime",
+    "nosuid",
+    "norelatime",
+    "relatime",
+    "ro",
+    "rw",
+    "strictatime",
+    "sync",
 ];
 /// Of ext4, with or without a value. Not: `barrier=0`, `nobarrier` and `data=writeback`, which lose what was acknowledged or show
 /// old data; `journal_path`, `sb`, which are of another device or place.
 const EXT4: &[&str] = &[
-    "acl", "auto_da_alloc", "commit", "data=journal", "data=ordered", "delalloc", "errors=remount-ro", "errors=continue",
-    "grpid", "init_itable", "inode_readahead_blks", "journal_checksum", "max_batch_time", "min_batch_time", "noacl",
-    "noauto_da_alloc", "nodelalloc", "nogrpid", "noinit_itable", "prjquota", "stripe", "user_xattr",
+    "acl",
+    "auto_da_alloc",
+    "commit",
+    "data=journal",
+    "data=ordered",
+    "delalloc",
+    "errors=remount-ro",
+    "errors=continue",
+    "grpid",
+    "init_itable",
+    "inode_readahead_blks",
+    "journal_checksum",
+    "max_batch_time",
+    "min_batch_time",
+    "noacl",
+    "noauto_da_alloc",
+    "nodelalloc",
+    "nogrpid",
+    "noinit_itable",
+    "prjquota",
+    "stripe",
+    "user_xattr",
 ];
 /// Of XFS. Not: `nobarrier`, `logdev`, `rtdev`, `norecovery`, `nouuid`.
 const XFS: &[&str] = &[
-    "allocsize", "attr2", "filestreams", "grpid", "gquota", "ikeep", "inode32", "inode64", "largeio", "logbsize", "logbufs",
-    "noalign", "nogrpid", "noikeep", "nolargeio", "noquota", "pquota", "prjquota", "sunit", "swalloc", "swidth", "uquota", "wsync",
+    "allocsize",
+    "attr2",
+    "filestreams",
+    "grpid",
+    "gquota",
+    "ikeep",
+    "inode32",
+    "inode64",
+    "largeio",
+    "logbsize",
+    "logbufs",
+    "noalign",
+    "nogrpid",
+    "noikeep",
+    "nolargeio",
+    "noquota",
+    "pquota",
+    "prjquota",
+    "sunit",
+    "swalloc",
+    "swidth",
+    "uquota",
+    "wsync",
 ];
 
 impl MountPolicy {
     pub(super) fn check(self, flags: &[String], fs_type: FsType) -> Result<(), Failure> {
         for flag in flags {
             // Several in one would pass for one that is known.
-            let is_one = !flag.is_empty() && flag.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+            let is_one =
+                !flag.is_empty() && flag.bytes().all(|b| b.is_ascii_graphic() && b != b',');
             if !is_one {
-                return Err(Failure::Invalid(format!("mount flag `{flag}`: one flag, without commas or spaces, is wanted")));
+                return Err(Failure::Invalid(format!(
+                    "mount flag `{flag}`: one flag, without commas or spaces, is wanted"
+                )));
             }
             let own = match fs_type {
                 FsType::Ext4 => EXT4,
@@ -49,10 +109,13 @@ impl MountPolicy {
             };
             let name = flag.split('=').next().unwrap_or_default();
             let is_known = |known: &&str| *known == flag || *known == name;
-            if self == MountPolicy::Known && !ALL.iter().chain(own).any(|known| is_known(&known)) {
+            if self == MountPolicy::Known && !ALL.iter().chain(own).any(is_known) {
                 return Err(refused(
                     "mountOptions",
-                    format!("mount flag `{flag}` is not known to be safe with {}; `any` lets it through", fs_type.name()),
+                    format!(
+                        "mount flag `{flag}` is not known to be safe with {}; `any` lets it through",
+                        fs_type.name()
+                    ),
                 ));
             }
         }

@@ -38,20 +38,30 @@ impl Owner {
     }
 
     fn names(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let names = [(CLAIM, &self.claim), (NAMESPACE, &self.namespace), (PERSISTENT_VOLUME, &self.volume)];
-        names.into_iter().filter_map(|(key, name)| Some((key, name.as_ref()?)))
+        let names = [
+            (CLAIM, &self.claim),
+            (NAMESPACE, &self.namespace),
+            (PERSISTENT_VOLUME, &self.volume),
+        ];
+        names
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, name.as_ref()?)))
     }
 
     /// Labels, to select by. Names may be longer than a label's value: those end in a hash.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
-        self.names().map(|(key, name)| (key.to_owned(), label(name))).collect()
+        self.names()
+            .map(|(key, name)| (key.to_owned(), label(name)))
+            .collect()
     }
 
     /// The names in full.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        self.names().map(|(key, name)| (key.to_owned(), name.clone())).collect()
+        self.names()
+            .map(|(key, name)| (key.to_owned(), name.clone()))
+            .collect()
     }
 }
 
@@ -60,7 +70,11 @@ fn label(name: &str) -> String {
         return name.to_owned();
     }
     let hash = Sha256::digest(name.as_bytes());
-    let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = hash
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     // Names of objects are ASCII.
     format!("{}-{hex}", name.get(..PREFIX).unwrap_or_default())
 }

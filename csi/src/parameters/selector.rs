@@ -10,7 +10,10 @@ pub(super) fn parse(text: &str) -> Result<Affinity, String> {
     if parts.len() > MOST {
         return Err(format!("{MOST} parts at most are wanted"));
     }
-    let required = parts.into_iter().map(requirement).collect::<Result<_, _>>()?;
+    let required = parts
+        .into_iter()
+        .map(requirement)
+        .collect::<Result<_, _>>()?;
     Ok(Affinity {
         required,
         ..Affinity::default()
@@ -30,8 +33,13 @@ fn requirement(part: &str) -> Result<Requirement, String> {
     if !is_key(key) {
         return Err(format!("`{key}` is no label's key"));
     }
-    let values: Vec<String> = values.map_or(Vec::new(), |values| values.split('|').map(str::to_owned).collect());
-    if let Some(bad) = values.iter().find(|value| value.is_empty() || !is_word(value)) {
+    let values: Vec<String> = values.map_or(Vec::new(), |values| {
+        values.split('|').map(str::to_owned).collect()
+    });
+    if let Some(bad) = values
+        .iter()
+        .find(|value| value.is_empty() || !is_word(value))
+    {
         return Err(format!("`{bad}` is no label's value"));
     }
     Ok(Requirement {
@@ -43,7 +51,9 @@ fn requirement(part: &str) -> Result<Requirement, String> {
 
 fn is_key(key: &str) -> bool {
     match key.split_once('/') {
-        Some((prefix, name)) => prefix.parse::<weir_api::names::NodeName>().is_ok() && is_word(name) && !name.is_empty(),
+        Some((prefix, name)) => {
+            prefix.parse::<weir_api::names::NodeName>().is_ok() && is_word(name) && !name.is_empty()
+        }
         None => !key.is_empty() && is_word(key),
     }
 }
@@ -52,7 +62,10 @@ fn is_key(key: &str) -> bool {
 fn is_word(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     let ends = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63 && text.bytes().all(inner) && ends(text.chars().next()) && ends(text.chars().last())
+    text.len() <= 63
+        && text.bytes().all(inner)
+        && ends(text.chars().next())
+        && ends(text.chars().last())
 }
 
 #[cfg(test)]
@@ -77,7 +90,22 @@ mod tests {
                 ("old", Operator::DoesNotExist, 0),
             ]
         );
-        for bad in ["", ",", "=a", "a=", "a=b c", "a=b|", "/a", "a b", "A.com/", "-a", "a=-", "a==b", "a in (b)", &"a,".repeat(17)] {
+        for bad in [
+            "",
+            ",",
+            "=a",
+            "a=",
+            "a=b c",
+            "a=b|",
+            "/a",
+            "a b",
+            "A.com/",
+            "-a",
+            "a=-",
+            "a==b",
+            "a in (b)",
+            &"a,".repeat(17),
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,9 @@ use crate::capability::tests::{block, mount};
 use crate::proto::volume_capability::access_mode::Mode;
 
 fn given(pairs: &[(&str, &str)]) -> HashMap<String, String> {
-    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     pairs.collect()
 }
 
@@ -27,7 +29,10 @@ fn the_document_has_the_table() {
         std::fs::write(path, table::markdown()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap();
-    assert!(written == table::markdown(), "PARAMETERS.md is not what WEIR_BLESS=1 writes");
+    assert!(
+        written == table::markdown(),
+        "PARAMETERS.md is not what WEIR_BLESS=1 writes"
+    );
 }
 
 #[test]
@@ -37,7 +42,12 @@ fn every_parameter_of_the_table_is_read() {
         assert!(with.is_ok(), "{}: {with:?}", row.name);
         // Whatever is said has to make a difference: a parameter that nobody reads would be ignored.
         let differs = row.example != row.default.trim_matches('`');
-        assert_eq!(with.unwrap() != class(&[]).unwrap(), differs, "{}", row.name);
+        assert_eq!(
+            with.unwrap() != class(&[]).unwrap(),
+            differs,
+            "{}",
+            row.name
+        );
     }
 }
 
@@ -46,7 +56,10 @@ fn what_is_wrong_is_refused_by_name() {
     for (pairs, name) in [
         (&[("Engine", "kernel")][..], "Engine"),
         (&[("fstype", "ext4")], "fstype"),
-        (&[("csi.storage.k8s.io/other", "x")], "csi.storage.k8s.io/other"),
+        (
+            &[("csi.storage.k8s.io/other", "x")],
+            "csi.storage.k8s.io/other",
+        ),
         (&[("engine", "lvm")], "engine"),
         (&[("engine", "")], "engine"),
         (&[("provisioning", "Thick")], "provisioning"),
@@ -67,20 +80,36 @@ fn what_is_wrong_is_refused_by_name() {
         (&[("ctrlLossTmo", "-1")], "ctrlLossTmo"),
         (&[("ctrlLossTmo", "+5")], "ctrlLossTmo"),
         (&[("reconnectDelay", "never")], "reconnectDelay"),
+        (&[("reconnectDelay", "")], "reconnectDelay"),
         (&[("fastIoFail", "1s")], "fastIoFail"),
-        (&[("csi.storage.k8s.io/pvc/name", "A B")], "csi.storage.k8s.io/pvc/name"),
+        (
+            &[("csi.storage.k8s.io/pvc/name", "A B")],
+            "csi.storage.k8s.io/pvc/name",
+        ),
         // Contradictions.
         (&[("provisioning", "thin"), ("layout", "mirror")], "layout"),
-        (&[("reconnectDelay", "20"), ("ctrlLossTmo", "10")], "reconnectDelay"),
+        (
+            &[("reconnectDelay", "20"), ("ctrlLossTmo", "10")],
+            "reconnectDelay",
+        ),
         (&[("fastIoFail", "10"), ("ctrlLossTmo", "10")], "fastIoFail"),
-        (&[("locality", "MustLocal"), ("ctrlLossTmo", "10")], "ctrlLossTmo"),
+        (
+            &[("locality", "MustLocal"), ("ctrlLossTmo", "10")],
+            "ctrlLossTmo",
+        ),
         (&[("locality", "MustLocal"), ("portals", "all")], "portals"),
-        (&[("fsType", "xfs"), ("mkfsOptions", "-i 65536")], "mkfsOptions"),
+        (
+            &[("fsType", "xfs"), ("mkfsOptions", "-i 65536")],
+            "mkfsOptions",
+        ),
     ] {
         let failure = class(pairs).unwrap_err();
         assert_eq!(failure.code(), Code::InvalidArgument, "{pairs:?}");
         let said = failure.to_string();
-        assert!(said.starts_with(&format!("parameter `{name}`: ")), "{pairs:?}: {said}");
+        assert!(
+            said.starts_with(&format!("parameter `{name}`: ")),
+            "{pairs:?}: {said}"
+        );
     }
     let other = Class::of(&given(&[("fsType", "xfs")]), &as_mount("ext4")).unwrap_err();
     assert!(other.to_string().contains("`fsType`"), "{other}");
@@ -90,7 +119,9 @@ fn what_is_wrong_is_refused_by_name() {
 fn nothing_said_is_all_said_for_the_nodes() {
     let context = |pairs: &[(&str, &str)], form| class(pairs).unwrap().context(form);
     let text = |context: BTreeMap<String, String>| {
-        let pairs = context.iter().map(|(name, value)| format!("{name}={value}"));
+        let pairs = context
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(
@@ -98,7 +129,10 @@ fn nothing_said_is_all_said_for_the_nodes() {
         "ctrlLossTmo=600 fastIoFail=never fsType=ext4 mkfsOptions= mountOptions=known portals=all reconnectDelay=2"
     );
     assert_eq!(
-        text(context(&[("ctrlLossTmo", "never"), ("fsType", "xfs")], Form::Block)),
+        text(context(
+            &[("ctrlLossTmo", "never"), ("fsType", "xfs")],
+            Form::Block
+        )),
         "ctrlLossTmo=never fastIoFail=never portals=all reconnectDelay=2"
     );
     assert_eq!(text(context(&[("locality", "MustLocal")], Form::Block)), "");

@@ -42,7 +42,10 @@ fn parameter(name: &str, value: &str) -> CreateVolumeRequest {
 }
 
 pub(crate) fn at(nodes: &[&str]) -> Option<TopologyRequirement> {
-    let places: Vec<_> = nodes.iter().map(|node| topology::of(&node.parse().unwrap())).collect();
+    let places: Vec<_> = nodes
+        .iter()
+        .map(|node| topology::of(&node.parse().unwrap()))
+        .collect();
     Some(TopologyRequirement {
         requisite: places.clone(),
         preferred: places,
@@ -79,7 +82,10 @@ fn a_claim_becomes_a_volume() {
     );
     let metadata = serde_json::to_value(&volume.metadata).unwrap();
     assert_eq!(metadata["name"], "pvc-1");
-    assert_eq!(metadata["labels"]["weir.dev/persistentvolumeclaim"], "data-0");
+    assert_eq!(
+        metadata["labels"]["weir.dev/persistentvolumeclaim"],
+        "data-0"
+    );
     assert_eq!(metadata["annotations"]["csi.weir.dev/form"], "mount");
 }
 
@@ -90,7 +96,12 @@ fn what_agents_can_not_serve_is_refused_before_anything_is_made() {
         with(|r| r.volume_capabilities = vec![]),
         with(|r| r.volume_capabilities = vec![mount(Mode::MultiNodeReaderOnly, "")]),
         with(|r| r.volume_content_source = Some(crate::proto::VolumeContentSource::default())),
-        with(|r| drop(r.mutable_parameters.insert("iops".to_owned(), "1".to_owned()))),
+        with(|r| {
+            drop(
+                r.mutable_parameters
+                    .insert("iops".to_owned(), "1".to_owned()),
+            )
+        }),
         parameter("layout", "mirror"),
         parameter("engine", "spdk"),
         parameter("wipe", "none"),
@@ -119,7 +130,10 @@ fn only_the_same_request_finds_its_volume_again() {
             });
         })
     };
-    assert_eq!(wanted(&larger(GIB / 2, 2 * GIB)).compare(&there), Ok(Existing::Same));
+    assert_eq!(
+        wanted(&larger(GIB / 2, 2 * GIB)).compare(&there),
+        Ok(Existing::Same)
+    );
     let others = [
         larger(2 * GIB, 0),
         larger(0, GIB / 2),
@@ -138,9 +152,15 @@ fn only_the_same_request_finds_its_volume_again() {
         let failure = wanted(&other).compare(&there).unwrap_err();
         assert_eq!(failure.code(), Code::AlreadyExists, "{failure}");
     }
-    let shared = wanted(&with(|r| r.volume_capabilities = vec![block(Mode::MultiNodeMultiWriter)])).object();
+    let shared = wanted(&with(|r| {
+        r.volume_capabilities = vec![block(Mode::MultiNodeMultiWriter)]
+    }))
+    .object();
     let alone = with(|r| r.volume_capabilities = vec![block(Mode::SingleNodeWriter)]);
-    assert_eq!(wanted(&alone).compare(&shared).unwrap_err().code(), Code::AlreadyExists);
+    assert_eq!(
+        wanted(&alone).compare(&shared).unwrap_err().code(),
+        Code::AlreadyExists
+    );
 }
 
 #[test]
@@ -150,7 +170,12 @@ fn a_volume_that_somebody_else_made_is_never_taken() {
     let failure = wanted(&request("pvc-1")).compare(&there).unwrap_err();
     assert_eq!(failure.code(), Code::AlreadyExists);
     let mut other = wanted(&request("pvc-1")).object();
-    other.metadata.annotations.as_mut().unwrap().insert(REQUEST.to_owned(), "PVC-1".to_owned());
+    other
+        .metadata
+        .annotations
+        .as_mut()
+        .unwrap()
+        .insert(REQUEST.to_owned(), "PVC-1".to_owned());
     assert!(wanted(&request("pvc-1")).compare(&other).is_err());
 }
 
@@ -159,7 +184,13 @@ fn a_volume_that_is_going_is_waited_for() {
     let mut there = serde_json::to_value(wanted(&request("pvc-1")).object()).unwrap();
     there["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let there = serde_json::from_value(there).unwrap();
-    assert_eq!(wanted(&request("pvc-1")).compare(&there).unwrap_err().code(), Code::Aborted);
+    assert_eq!(
+        wanted(&request("pvc-1"))
+            .compare(&there)
+            .unwrap_err()
+            .code(),
+        Code::Aborted
+    );
 }
 
 /// The pod was scheduled anew after there was no room where it was to be.
@@ -168,7 +199,8 @@ fn a_volume_in_no_pool_follows_its_pod() {
     let on = |node: &str| {
         with(|r| {
             r.accessibility_requirements = at(&[node]);
-            r.parameters.insert("locality".to_owned(), "MustLocal".to_owned());
+            r.parameters
+                .insert("locality".to_owned(), "MustLocal".to_owned());
         })
     };
     let mut there = wanted(&on("a")).object();
