@@ -1,3 +1,5 @@
+//! Grants, as tables.
+
 use serde_json::{Value, json};
 use tonic::Code;
 

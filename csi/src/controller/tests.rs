@@ -1,3 +1,5 @@
+//! The service on an API in memory, with the others played.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

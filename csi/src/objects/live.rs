@@ -89,7 +89,6 @@ impl Objects for Live {
 
     async fn change(&self, volume: &Volume, mut patch: Value) -> Result<Volume, ApiError> {
         patch["metadata"]["resourceVersion"] = json!(volume.metadata.resource_version);
-        patch["metadata"]["uid"] = json!(volume.metadata.uid);
         let (api, how) = (self.volumes(), PatchParams::default());
         answer(api.patch(name(volume), &how, &Patch::Merge(&patch))).await
     }

@@ -1,3 +1,5 @@
+//! What a StorageClass may say, and what not.
+
 use std::collections::HashMap;
 
 use tonic::Code;

@@ -1,3 +1,5 @@
+//! Requests as objects, and objects against requests.
+
 use serde_json::json;
 use tonic::Code;
 use uuid::Uuid;

@@ -1,5 +1,5 @@
 //! `weir-csi` against `weir-controller --standalone`, both as programs, with agents that are played:
-//! `WEIR_CONTROLLER=… cargo test -p weir-csi --test cluster`.
+//! `WEIR_CONTROLLER=… cargo test -p weir-csi --test sidecars`.
 //!
 //! What is waited for is an object's state, a minute at most.
 #![expect(
