@@ -46,12 +46,13 @@ pub struct Wanted {
 }
 
 /// What an object that is there is to the request that asks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// It is the volume.
     Same,
-    /// It is the volume, in no pool yet, and was asked for by an attempt that had another node in mind.
-    Moved(Placement),
+    /// It was made for an attempt that had another node in mind, and is in no pool: it is to be made anew. What the controller said
+    /// of the old wish can't be taken for an answer to the new one then.
+    Outdated,
 }
 
 impl Wanted {
@@ -201,9 +202,7 @@ impl Wanted {
         }
         let is_placed = there.spec.pool_name.is_some();
         if !is_placed && there.spec.placement != self.spec.placement {
-            return Ok(Existing::Moved(
-                self.spec.placement.clone().unwrap_or_default(),
-            ));
+            return Ok(Existing::Outdated);
         }
         Ok(Existing::Same)
     }

@@ -1,6 +1,5 @@
 //! CreateVolume and DeleteVolume.
 
-use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 use weir_api::condition::{self, READY};
@@ -28,23 +27,24 @@ impl<C: Objects + Surroundings> Controller<C> {
         let wanted = Wanted::of(request, VolumeId(Uuid::new_v4()))?;
         let _turn = self.locks.take(&wanted.name)?;
         loop {
-            let mut there = self.found_or_made(&wanted).await?;
-            if let Existing::Moved(placement) = wanted.compare(&there)? {
-                let patch =
-                    json!({"spec": {"placement": {"consumerNode": placement.consumer_node}}});
-                there = self.cluster.change(&there, patch).await?;
-            }
-            let (volume, progress) = self.made(&there, &wanted, deadline).await?;
-            let Progress::NoRoom(why) = progress else {
-                return self.answer(&wanted, &volume).await;
+            let there = self.found_or_made(&wanted).await?;
+            let why = match wanted.compare(&there)? {
+                Existing::Same => match self.made(&there, &wanted, deadline).await? {
+                    (volume, Progress::NoRoom(why)) => Some((volume, why)),
+                    (volume, _) => return self.answer(&wanted, &volume).await,
+                },
+                Existing::Outdated => None,
             };
             // Nothing of it is anywhere, and nobody was told of it: left behind, it would be made some day, for nobody. The
             // order names exactly this state, which has no pool.
-            match self.cluster.delete(&volume).await {
-                Ok(()) => return Err(Failure::Exhausted(why)),
-                // A pool was found for it at the last moment.
-                Err(ApiError::Conflict) => in_time(deadline, "a pool for the volume")?,
-                Err(error) => return Err(error.into()),
+            let (volume, why) = why.map_or((there, None), |(volume, why)| (volume, Some(why)));
+            match (self.cluster.delete(&volume).await, why) {
+                (Ok(()), Some(why)) => return Err(Failure::Exhausted(why)),
+                // A pool was found for it at the last moment, or it is made anew.
+                (Ok(()), None) | (Err(ApiError::Conflict), _) => {
+                    in_time(deadline, "a pool for the volume")?
+                }
+                (Err(error), _) => return Err(error.into()),
             }
         }
     }

@@ -228,6 +228,32 @@ async fn a_volume_that_found_its_pool_is_not_taken_back() {
     assert_eq!(fake.volumes(), []);
 }
 
+/// An attempt was killed before it took its volume back, and the pod was scheduled elsewhere.
+#[tokio::test]
+async fn what_was_asked_for_elsewhere_is_made_anew() {
+    let (fake, controller) = start(nothing);
+    let on = |node: &str| {
+        let mut local = claim("pvc-1");
+        local
+            .parameters
+            .insert("locality".to_owned(), "MustLocal".to_owned());
+        local.accessibility_requirements = at(&[node]);
+        local
+    };
+    assert_eq!(
+        code(create(&controller, on("a")).await),
+        Code::DeadlineExceeded
+    );
+    assert_eq!(
+        code(create(&controller, on("s")).await),
+        Code::DeadlineExceeded
+    );
+    assert_eq!((fake.volumes().len(), fake.made().len()), (1, 2));
+    fake.play(all);
+    assert!(create(&controller, on("s")).await.is_ok());
+    assert_eq!(fake.made().len(), 2);
+}
+
 #[tokio::test]
 async fn what_takes_its_time_is_told_and_found_again() {
     let (fake, controller) = start(zeroing);
