@@ -2,6 +2,7 @@
 
 use weir_api::condition::{self, Condition, READY, REFUSED, SCHEDULED, Truth, reason};
 use weir_api::crd::Volume;
+use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
 use crate::failure::Failure;
@@ -45,8 +46,9 @@ pub fn of(volume: &Volume) -> Result<Progress, Failure> {
         )));
     }
     let scheduled = condition(SCHEDULED).filter(|one| one.status == Truth::False);
-    if let Some(scheduled) =
-        scheduled.filter(|one| !is_placed && one.reason == reason::NO_POOL_FITS)
+    if let Some(scheduled) = scheduled
+        && scheduled.reason == reason::NO_POOL_FITS
+        && is_nowhere(volume)
     {
         return Ok(Progress::NoRoom(scheduled.message.clone()));
     }
@@ -59,6 +61,17 @@ pub fn of(volume: &Volume) -> Result<Progress, Failure> {
         }
     };
     Ok(Progress::Waiting(why))
+}
+
+/// Whether nothing of a volume is anywhere: it is in no pool, and nobody ever said that something was made of it. Somebody may have
+/// cleared `spec.poolName` of a volume with data, and nothing but a person's order may end that one.
+#[must_use]
+pub fn is_nowhere(volume: &Volume) -> bool {
+    let is_untouched = volume.status.as_ref().is_none_or(|status| {
+        let is_unmade = matches!(status.phase, Phase::Pending | Phase::Failed);
+        is_unmade && status.capacity_bytes == Bytes(0) && status.attachments.is_empty()
+    });
+    volume.spec.pool_name.is_none() && volume.spec.attachments.is_empty() && is_untouched
 }
 
 /// Whether a condition was said of the object as it is now. One that does not tell is taken as it is.
@@ -93,6 +106,7 @@ mod tests {
         json!([{"type": kind, "status": status, "reason": reason, "message": "m", "observedGeneration": generation}])
     }
 
+    /// Seen red with: `is_nowhere` without `is_untouched`: what is told as `NoRoom` is deleted.
     #[test]
     fn progress_is_read_from_the_object() {
         let placed = json!({"poolName": "p"});
@@ -103,10 +117,14 @@ mod tests {
                 json!({"spec": placed, "status": {"phase": "Ready"}}),
                 Ok(Progress::Ready),
             ),
-            // A phase without a pool is left from before.
+            // Somebody cleared the pool's name: it has data.
             (
                 json!({"status": {"phase": "Ready", "conditions": no_room}}),
-                Ok(Progress::NoRoom("m".to_owned())),
+                waiting("m"),
+            ),
+            (
+                json!({"status": {"capacityBytes": 4096, "conditions": no_room}}),
+                waiting("m"),
             ),
             (
                 json!({"status": {"conditions": no_room}}),

@@ -19,6 +19,7 @@ use crate::capability::{Form, Uses};
 use crate::failure::Failure;
 use crate::handle;
 use crate::parameters::Class;
+use crate::progress;
 use crate::proto::CreateVolumeRequest;
 use crate::size::Range;
 use crate::topology::Reach;
@@ -50,7 +51,7 @@ pub struct Wanted {
 pub enum Existing {
     /// It is the volume.
     Same,
-    /// It was made for an attempt that had another node in mind, and is in no pool: it is to be made anew. What the controller said
+    /// It was made for an attempt that had another node in mind, and nothing of it is anywhere: it is to be made anew. What the controller said
     /// of the old wish can't be taken for an answer to the new one then.
     Outdated,
 }
@@ -200,8 +201,7 @@ impl Wanted {
                 "has {size}, which is not in the range that is asked for"
             ));
         }
-        let is_placed = there.spec.pool_name.is_some();
-        if !is_placed && there.spec.placement != self.spec.placement {
+        if progress::is_nowhere(there) && there.spec.placement != self.spec.placement {
             return Ok(Existing::Outdated);
         }
         Ok(Existing::Same)

@@ -36,7 +36,7 @@ impl<C: Objects + Surroundings> Controller<C> {
                 Existing::Outdated => None,
             };
             // Nothing of it is anywhere, and nobody was told of it: left behind, it would be made some day, for nobody. The
-            // order names exactly this state, which has no pool.
+            // order names exactly this state, in which it is nowhere.
             let (volume, why) = why.map_or((there, None), |(volume, why)| (volume, Some(why)));
             match (self.cluster.delete(&volume).await, why) {
                 (Ok(()), Some(why)) => return Err(Failure::Exhausted(why)),

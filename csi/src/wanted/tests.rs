@@ -195,6 +195,8 @@ fn a_volume_that_is_going_is_waited_for() {
 }
 
 /// The pod was scheduled anew after there was no room where it was to be.
+///
+/// Seen red with: `is_nowhere` without `is_untouched`: what is told as `Outdated` is deleted.
 #[test]
 fn a_volume_in_no_pool_follows_its_pod() {
     let on = |node: &str| {
@@ -206,6 +208,11 @@ fn a_volume_in_no_pool_follows_its_pod() {
     };
     let mut there = wanted(&on("a")).object();
     assert_eq!(wanted(&on("b")).compare(&there), Ok(Existing::Outdated));
+    // Somebody cleared the name of its pool.
+    let mut lost = serde_json::to_value(&there).unwrap();
+    lost["status"] = json!({"phase": "Ready", "capacityBytes": GIB});
+    let lost = serde_json::from_value(lost).unwrap();
+    assert_eq!(wanted(&on("b")).compare(&lost), Ok(Existing::Same));
     there.spec.pool_name = Some("fast".parse().unwrap());
     assert_eq!(wanted(&on("b")).compare(&there), Ok(Existing::Same));
 }
