@@ -138,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        /// Seen red with: the size rounded down.
+        /// Not seen red yet: the size rounded down.
         #[test]
         fn a_size_is_never_smaller_than_asked_for_nor_larger_than_allowed(
             required in 0..1_i64 << 45, limit in 0..1_i64 << 45,

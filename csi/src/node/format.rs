@@ -114,7 +114,7 @@ mod tests {
 
     /// Every state of marker and device, and what is done with it to write `ext4`: `M`ount, `B`egin, `F`ormat, or nothing.
     ///
-    /// Seen red with: the arm of a formatted device that holds nothing left out; `*uuid == Some(marker.uuid)` left out of `is_ours`; the arm
+    /// Not seen red yet: the arm of a formatted device that holds nothing left out; `*uuid == Some(marker.uuid)` left out of `is_ours`; the arm
     /// of `Unreadable` below that of `Nothing` is no sabotage, it is one to take `Unreadable` for `Nothing`.
     #[test]
     fn a_device_is_formatted_only_if_it_can_hold_nothing() {

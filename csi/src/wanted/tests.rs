@@ -116,7 +116,7 @@ fn what_agents_can_not_serve_is_refused_before_anything_is_made() {
     assert_eq!(wanted(&shared).object().spec.access, Access::MultiHost);
 }
 
-/// Seen red with: `difference` always `None`; the annotation of the request not looked at.
+/// Not seen red yet: `difference` always `None`; the annotation of the request not looked at.
 #[test]
 fn only_the_same_request_finds_its_volume_again() {
     let there = wanted(&request("pvc-1")).object();
@@ -196,7 +196,7 @@ fn a_volume_that_is_going_is_waited_for() {
 
 /// The pod was scheduled anew after there was no room where it was to be.
 ///
-/// Seen red with: `is_nowhere` without `is_untouched`: what is told as `Outdated` is deleted.
+/// Not seen red yet: `is_nowhere` without `is_untouched`: what is told as `Outdated` is deleted.
 #[test]
 fn a_volume_in_no_pool_follows_its_pod() {
     let on = |node: &str| {
