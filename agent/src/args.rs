@@ -59,6 +59,9 @@ In a cluster, or with weir-controller's own API, the same objects are applied th
   weir-controller --standalone /var/lib/weir kubeconfig agent:storage-1 > storage-1.kubeconfig
   weir-agent run --node storage-1 --kubeconfig storage-1.kubeconfig
 
+With --pools /etc/weir/pools the agent creates the StoragePools of this node that are in that directory and not
+in the API; to end one for good, take it out of there first.
+
 An object that vanishes there is an orphan too. An API of another cluster than that which owns the node's pools
 is not heeded.")]
     Run(Run),
@@ -121,6 +124,14 @@ pub struct Run {
     /// Follow a cluster's API, with the credentials in this kubeconfig, instead of request files.
     #[arg(long, value_name = "FILE", conflicts_with = "requests")]
     pub kubeconfig: Option<PathBuf>,
+    /// Show the controller that takes telemetry the ServiceAccount token in this file, with the audience weir.dev/telemetry,
+    /// instead of the kubeconfig's client certificate: for clusters.
+    #[arg(long, value_name = "FILE", requires = "kubeconfig")]
+    pub telemetry_token: Option<PathBuf>,
+    /// StoragePools of this node, in a YAML or JSON file or a directory of such: whichever the API does not have is
+    /// created there, now and whenever it vanishes. One that is there stays as the API has it.
+    #[arg(long, value_name = "DIR|FILE", requires = "kubeconfig")]
+    pub pools: Option<PathBuf>,
     /// Directory for the durable record of what this node serves. Made if absent.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/weir/record")]
     pub record: PathBuf,
@@ -203,6 +214,8 @@ mod tests {
     fn requests_come_from_files_or_from_an_api() {
         let parse = |words: &str| Cli::try_parse_from(words.split(' '));
         assert!(parse("weir-agent run --node a --kubeconfig k").is_ok());
+        assert!(parse("weir-agent run --node a --kubeconfig k --pools p").is_ok());
+        assert!(parse("weir-agent run --node a --pools p").is_err());
         assert!(parse("weir-agent run --node a --requests r").is_ok());
         assert!(parse("weir-agent run --node a --requests r --kubeconfig k").is_err());
     }

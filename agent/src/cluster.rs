@@ -9,8 +9,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use weir_api::cluster::{Clusters, OwnedPool};
 
-use crate::record::Records;
+use crate::record::{PoolRecord, Records};
 use crate::requests::Requests;
 
 /// Which cluster: the UID of its namespace `kube-system`, which is made with it and never again.
@@ -41,11 +42,62 @@ pub fn heeded<'a>(requests: &'a Requests, records: &Records) -> Cow<'a, Requests
     };
     let message = format!(
         "the API is that of cluster {asking}, and pool `{pool}` belongs to cluster {owner}: nothing it says is \
-         heeded; give the agent its own cluster's kubeconfig"
+         heeded. Give the agent its own cluster's kubeconfig; or, if that cluster is lost and this one takes its \
+         place, order so on this node: weir cluster accept {asking}"
     );
     Cow::Owned(Requests {
         unreadable: Some(message.clone()),
         foreign: Some(message),
         ..Requests::default()
     })
+}
+
+/// What an order to heed another cluster comes to: the records of pools that change owners. None of them is written
+/// yet: until all are, either cluster is a foreign one to some pool, and nothing is heeded.
+///
+/// # Errors
+/// Says why it can't be carried out.
+pub fn accepted(
+    wanted: ClusterId,
+    requests: &Requests,
+    records: &Records,
+) -> Result<Vec<PoolRecord>, String> {
+    let Some(asking) = requests.cluster else {
+        return Err("there is no API that answers, so nobody knows whose it is".to_owned());
+    };
+    if asking != wanted {
+        return Err(format!(
+            "the API is that of cluster {asking}, and not of {wanted}"
+        ));
+    }
+    if let Some(error) = &requests.unreadable {
+        return Err(format!("it is not known what the API asks for: {error}"));
+    }
+    if let Some((pool, broken)) = records.broken_pools.iter().next() {
+        return Err(format!(
+            "nobody knows whose pool `{pool}` is: {}: {}",
+            broken.path.display(),
+            broken.reason
+        ));
+    }
+    let others = records.pools.values();
+    let others = others.filter(|pool| pool.cluster != Some(wanted));
+    let accepted = others.map(|pool| PoolRecord {
+        cluster: Some(wanted),
+        ..pool.clone()
+    });
+    Ok(accepted.collect())
+}
+
+/// Which clusters are known here.
+#[must_use]
+pub fn known(requests: &Requests, records: &Records) -> Clusters {
+    let pools = records.pools.values().map(|pool| OwnedPool {
+        name: pool.name.clone(),
+        cluster: pool.cluster.map(|cluster| cluster.0),
+    });
+    Clusters {
+        api: requests.cluster.map(|cluster| cluster.0),
+        pools: pools.collect(),
+    }
 }

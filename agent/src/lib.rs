@@ -44,8 +44,10 @@ pub mod objects;
 pub mod observed;
 pub mod openers;
 pub mod orders;
+pub mod orphan_volumes;
 pub mod orphans;
 pub mod plan;
+pub mod pool_files;
 pub mod prepare;
 pub mod probe;
 pub mod record;
@@ -64,19 +66,9 @@ pub mod statuses;
 pub mod step;
 mod table;
 pub mod target;
+pub mod telemetry;
 pub mod wake;
 pub mod watch;
 pub mod zero;
 
-/// An error and its sources, as one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
+pub use weir_api::chain;

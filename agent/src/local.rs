@@ -18,6 +18,7 @@ use axum::serve::IncomingStream;
 use nix::unistd::Uid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use weir_api::cluster::{ACCEPT, SHOW};
 use weir_api::orphan::{ADOPT, LIST, REMOVE, Refused};
 
 use crate::orders::{Answer, Order, Orderer};
@@ -60,6 +61,8 @@ fn router(orderer: Orderer) -> Router {
         .route(LIST, get(list))
         .route(ADOPT, post(adopt))
         .route(REMOVE, post(remove))
+        .route(SHOW, get(clusters))
+        .route(ACCEPT, post(accept))
         .layer(middleware::from_fn(check_peer))
         .with_state(orderer)
 }
@@ -106,6 +109,14 @@ async fn remove(State(orderer): State<Orderer>, body: Bytes) -> Response {
     order(&orderer, &body, Order::Remove).await
 }
 
+async fn clusters(State(orderer): State<Orderer>) -> Response {
+    answer(orderer.give(Order::Clusters).await)
+}
+
+async fn accept(State(orderer): State<Orderer>, body: Bytes) -> Response {
+    order(&orderer, &body, Order::Accept).await
+}
+
 async fn order<T: DeserializeOwned>(
     orderer: &Orderer,
     body: &[u8],
@@ -123,7 +134,13 @@ async fn order<T: DeserializeOwned>(
 fn answer(answer: Answer) -> Response {
     match answer {
         Answer::Orphans(orphans) => json(StatusCode::OK, &orphans),
+        Answer::Clusters(clusters) => json(StatusCode::OK, &clusters),
         Answer::Done(done) => json(StatusCode::OK, &done),
+        // Whoever carries orders out has created it before answering.
+        Answer::Create(pool) => {
+            let error = format!("pool `{}` was not created", pool.metadata.name);
+            json(StatusCode::INTERNAL_SERVER_ERROR, &Refused { error })
+        }
         Answer::Refused(error) => json(StatusCode::CONFLICT, &Refused { error }),
         Answer::Failed(error) => json(StatusCode::INTERNAL_SERVER_ERROR, &Refused { error }),
     }
@@ -194,7 +211,7 @@ mod tests {
                 let answer = match order {
                     Order::List => Answer::Orphans(Orphans::default()),
                     Order::Remove(Remove { id }) => Answer::Refused(format!("{id} stays")),
-                    Order::Adopt(_) => Answer::Failed("no".to_owned()),
+                    _ => Answer::Failed("no".to_owned()),
                 };
                 reply.send(answer).unwrap();
             }

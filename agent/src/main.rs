@@ -19,7 +19,7 @@ use weir_agent::cmd::Host;
 use weir_agent::disk::HostDisks;
 use weir_agent::durable::HostFs;
 use weir_agent::gauges::GaugeCollector;
-use weir_agent::join::Join;
+use weir_agent::join::{Enrolment, Join};
 use weir_agent::measure::{self, SharedProbes};
 use weir_agent::orders::Orderer;
 use weir_agent::probe::{ProbeConfig, Room};
@@ -28,7 +28,7 @@ use weir_agent::requests::Requests;
 use weir_agent::shutdown::shutdown;
 use weir_agent::source::Source;
 use weir_agent::target::{Exports, KernelTarget, is_nvmet_loaded};
-use weir_agent::{fail_point, local, orders, recover, run, serve, status};
+use weir_agent::{fail_point, local, orders, pool_files, recover, run, serve, status, telemetry};
 use weir_api::names::Generation;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -73,8 +73,19 @@ fn agent(args: &Run) -> anyhow::Result<()> {
         None => Source::files(args.requests.clone()),
         Some(kubeconfig) => {
             let wake = channel.0.clone();
-            let join = Join::start(kubeconfig.clone(), args.node.clone(), wake)
-                .context("cannot start to follow the API")?;
+            let pools = args.pools.as_ref();
+            let pools = pools
+                .map(|path| pool_files::read(path, &args.node))
+                .transpose();
+            let enrolment = Enrolment {
+                kubeconfig: kubeconfig.clone(),
+                telemetry_token: args.telemetry_token.clone(),
+                node: args.node.clone(),
+                pools: pools.context("cannot use --pools")?.unwrap_or_default(),
+            };
+            let join = Join::start(enrolment, wake).context("cannot start to follow the API")?;
+            telemetry::start(args.node.clone(), probes.clone(), join.leader())
+                .context("cannot start telemetry")?;
             registry.register(Box::new(join.collector()?))?;
             Source::Api(join)
         }

@@ -4,7 +4,9 @@
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use tokio::sync::oneshot;
+use weir_api::cluster::{Accept, Clusters};
 use weir_api::orphan::{Adopt, Done, Orphans, Remove};
+use weir_api::pool::StoragePool;
 
 use crate::wake::Wake;
 
@@ -17,13 +19,21 @@ pub enum Order {
     Adopt(Adopt),
     /// Destroy an orphan.
     Remove(Remove),
+    /// Say whose the pools are.
+    Clusters,
+    /// Take another cluster for their owner.
+    Accept(Accept),
 }
 
 /// What became of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// What nobody asks for.
     Orphans(Orphans),
+    /// Whose the pools are.
+    Clusters(Clusters),
+    /// This object is to be created in the API; then it is done.
+    Create(Box<StoragePool>),
     /// It is done, durably.
     Done(Done),
     /// Nothing was changed, for this reason.

@@ -22,19 +22,22 @@ mod pools;
 mod ports;
 mod reject;
 mod thin;
+mod tombstones;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use nvmet::{Nqn, PortId, Target};
 use weir_api::condition::{Condition, Truth, reason};
-use weir_api::names::{NodeName, ObjectName};
+use weir_api::crd::TombstoneStatus;
+use weir_api::names::{NodeName, ObjectName, VolumeId};
 use weir_api::pool::PoolStatus;
 use weir_api::units::Bytes;
 use weir_api::volume::VolumeStatus;
 
 use crate::lvm::Group;
 use crate::observed::{GroupView, Observed, PoolView, TargetView};
+use crate::orphan_volumes;
 use crate::record::{BootId, PoolRecord, PoolState, Records};
 use crate::requests::Requests;
 use crate::step::{Step, Subject, Work};
@@ -59,6 +62,8 @@ pub struct Plan {
     pub pools: BTreeMap<ObjectName, PoolStatus>,
     /// Status of every volume that is asked for or recorded.
     pub volumes: BTreeMap<ObjectName, VolumeStatus>,
+    /// Status of every tombstone that is an order still.
+    pub tombstones: BTreeMap<ObjectName, TombstoneStatus>,
     /// Pools that only their volume group's mark tells of.
     pub strays: BTreeMap<ObjectName, GroupView>,
     /// How many LVs carry a volume's mark without being recorded.
@@ -81,12 +86,15 @@ pub fn plan(node: &Node, requests: &Requests, records: &Records, observed: &Obse
         taken_ports: ports::taken(records, observed),
         planned_ports: BTreeSet::new(),
         wanted_hosts: BTreeSet::new(),
+        deletions: BTreeMap::new(),
     };
     planner.pools();
     planner.strays();
     planner.volumes();
+    planner.tombstones();
     planner.unused_hosts();
     let Planner { mut plan, .. } = planner;
+    orphan_volumes::tell(&mut plan.pools, requests, records, observed);
     plan.work.retain(|work| !work.steps.is_empty());
     plan.work
         .sort_by(|one, other| one.subject.cmp(&other.subject));
@@ -108,6 +116,8 @@ struct Planner<'a> {
     planned_ports: BTreeSet<PortId>,
     /// Hosts that volumes of this plan are exported to.
     wanted_hosts: BTreeSet<Nqn>,
+    /// What recorded deletions of this plan wait for.
+    deletions: BTreeMap<VolumeId, Problem>,
 }
 
 fn free_space(observed: &Observed) -> BTreeMap<ObjectName, Bytes> {

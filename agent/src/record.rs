@@ -21,7 +21,7 @@ use uuid::Uuid;
 use weir_api::names::{Generation, ObjectName, VgName, VolumeId};
 use weir_api::pool::Portal;
 use weir_api::units::Bytes;
-use weir_api::volume::{Access, Attachment, Provisioning};
+use weir_api::volume::{Access, Attachment, Provisioning, Volume};
 
 use crate::cluster::ClusterId;
 use crate::durable::{self, Fs};
@@ -157,6 +157,30 @@ pub struct VolumeRecord {
     /// Why it was rejected, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
+}
+
+impl VolumeRecord {
+    /// A volume as it is asked for, that nobody was granted yet.
+    #[must_use]
+    pub fn of(request: &Volume, state: VolumeState) -> Self {
+        let spec = &request.spec;
+        VolumeRecord {
+            version: VERSION,
+            id: spec.id,
+            name: request.metadata.name.clone(),
+            pool: spec.pool_name.clone(),
+            capacity_bytes: spec.capacity_bytes,
+            provisioning: spec.provisioning,
+            state,
+            access: spec.access,
+            attachments: Vec::new(),
+            highest_generation: None,
+            unclean_stop: false,
+            revoked: false,
+            adopting: None,
+            rejection: None,
+        }
+    }
 }
 
 /// Why a volume can't be made in the pool that was chosen for it.

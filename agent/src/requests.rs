@@ -1,9 +1,9 @@
 //! What is asked for: one YAML or JSON file per object in a directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use weir_api::names::ObjectName;
+use weir_api::names::{ObjectName, VolumeId};
 use weir_api::object::Object;
 use weir_api::parse::{Request, parse, peek};
 use weir_api::pool::StoragePool;
@@ -20,15 +20,31 @@ pub struct Requests {
     pub pools: BTreeMap<ObjectName, StoragePool>,
     /// Volumes.
     pub volumes: BTreeMap<ObjectName, Volume>,
+    /// Tombstones by name, of pools of this node, as far as they order anything still.
+    pub tombstones: BTreeMap<ObjectName, Burial>,
     /// Files that are no request.
     pub invalid: Vec<Invalid>,
     /// Why not all of them are known: whatever is not among them may be asked for all the same, and is no
     /// orphan.
     pub unreadable: Option<String>,
+    /// The volumes that were there once, as the statuses of their objects say.
+    pub made: BTreeSet<VolumeId>,
     /// The cluster whose API they are from.
     pub cluster: Option<ClusterId>,
     /// Why they are not heeded: they are another cluster's. [`Requests::unreadable`] says so too then.
     pub foreign: Option<String>,
+}
+
+/// The order to destroy what a pool holds of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Burial {
+    /// The volume's id.
+    pub id: VolumeId,
+    /// The pool.
+    pub pool: ObjectName,
+    /// An object in that pool which is not being deleted, and has this id or none that can be read: nothing is
+    /// destroyed while there is one.
+    pub claimed_by: Option<String>,
 }
 
 /// A file, or an object of the API, that is no request.
@@ -136,6 +152,13 @@ impl Requests {
                 });
             }
         }
+    }
+
+    /// Whether a tombstone names what a pool holds of a volume, whatever comes of it.
+    #[must_use]
+    pub fn has_tombstone(&self, id: VolumeId, pool: &ObjectName) -> bool {
+        let mut tombstones = self.tombstones.values();
+        tombstones.any(|burial| burial.id == id && burial.pool == *pool)
     }
 
     /// The invalid file that is about an object, if there is one.

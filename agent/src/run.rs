@@ -121,7 +121,8 @@ pub fn run(
             for (order, reply) in orders.try_iter() {
                 let now = source.read_now();
                 // Whoever asked may have gone: the order stands.
-                let _gone = reply.send(engine.answer(&order, &now.requests));
+                let answer = engine.answer(&order, &now.requests);
+                let _gone = reply.send(source.carry_out(answer));
             }
             let read = source.read();
             let round = engine.round(&read.requests);

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use weir_api::orphan::Done;
+
+use crate::chain;
 use crate::join::Join;
 use crate::notice::Notice;
+use crate::orders::Answer;
 use crate::requests::Requests;
 use crate::statuses::Statuses;
 use crate::watch::{self, Read, Seen, look};
@@ -61,6 +65,18 @@ impl Source {
         match self {
             Source::Files { .. } => {}
             Source::Api(join) => join.tell(statuses),
+        }
+    }
+
+    /// Does what an answer to a person's order leaves to do.
+    #[must_use]
+    pub fn carry_out(&self, answer: Answer) -> Answer {
+        match (self, answer) {
+            (Source::Api(join), Answer::Create(pool)) => match join.create(&pool) {
+                Ok(message) => Answer::Done(Done { message, id: None }),
+                Err(error) => Answer::Failed(chain(&error)),
+            },
+            (_, answer) => answer,
         }
     }
 

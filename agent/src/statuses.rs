@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use weir_api::condition::{self, Condition, Truth, reason};
+use weir_api::crd::TombstoneStatus;
 use weir_api::names::{ObjectName, VolumeId};
 use weir_api::pool::PoolStatus;
 use weir_api::volume::VolumeStatus;
 
+use crate::cluster::ClusterId;
 use crate::plan::Plan;
 use crate::record::Records;
 use crate::requests::Requests;
@@ -19,9 +21,13 @@ pub struct Statuses {
     /// Of volumes that are asked for or recorded, and which volume each is: an object of the same name may be
     /// another one.
     pub volumes: BTreeMap<ObjectName, (VolumeId, VolumeStatus)>,
+    /// Of tombstones that order something still.
+    pub tombstones: BTreeMap<ObjectName, (VolumeId, TombstoneStatus)>,
     /// What is wrong with objects that ask for what can't be served: kind and name. Those that are recorded
     /// have a status besides, which says it too.
     pub invalid: BTreeMap<(String, ObjectName), String>,
+    /// The cluster whose API was heeded.
+    pub cluster: Option<ClusterId>,
     /// Why nothing is heeded: the API is another cluster's.
     pub foreign: Option<String>,
 }
@@ -39,13 +45,19 @@ impl Statuses {
             let id = asked.or_else(|| recorded_ids.get(name).copied())?;
             Some((name.clone(), (id, status.clone())))
         });
+        let tombstones = plan.tombstones.iter().filter_map(|(name, status)| {
+            let id = requests.tombstones.get(name)?.id;
+            Some((name.clone(), (id, status.clone())))
+        });
         let invalid = requests.invalid.iter();
         Statuses {
             pools: plan.pools.clone(),
             volumes: volumes.collect(),
+            tombstones: tombstones.collect(),
             invalid: invalid
                 .filter_map(|invalid| Some((invalid.object.clone()?, invalid.error.clone())))
                 .collect(),
+            cluster: requests.cluster,
             foreign: requests.foreign.clone(),
         }
     }

@@ -94,6 +94,27 @@ fn promtool_has_no_complaint_below_ebpf_either() {
     }
 }
 
+/// The recording rules that ship, over what both ends export.
+///
+/// Seen red with: volumes joined by their name alone, not by node and name.
+#[test]
+fn promtool_has_no_complaint_about_the_rules() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus");
+    for (what, file) in [
+        ("check", "weir.rules.yaml"),
+        ("test", "weir.rules.test.yaml"),
+    ] {
+        let promtool = Command::new(server::program("promtool"))
+            .args([what, "rules", file])
+            .current_dir(rules)
+            .output()
+            .unwrap();
+        let said = [promtool.stdout, promtool.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(promtool.status.success(), "{file}: {said}");
+    }
+}
+
 fn check(text: &str) {
     let mut promtool = Command::new(server::program("promtool"))
         .args(["check", "metrics"])

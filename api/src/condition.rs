@@ -71,6 +71,10 @@ pub const TELEMETRY_FRESH: &str = "TelemetryFresh";
 pub const UNAUTHENTICATED: &str = "Unauthenticated";
 /// A pool was chosen for a volume.
 pub const SCHEDULED: &str = "Scheduled";
+/// The agent of a volume's pool is heard. Said of volumes whose agent was not.
+pub const NODE_AVAILABLE: &str = "NodeAvailable";
+/// What a tombstone orders to be destroyed is gone.
+pub const REMOVED: &str = "Removed";
 /// A volume's latency objective is kept.
 pub const LATENCY_MET: &str = "LatencyMet";
 /// A volume's space is not overwritten when it is given back, as its `wipe` asks for: whoever gets it
@@ -97,6 +101,10 @@ pub mod reason {
     pub const NOT_IMPLEMENTED: &str = "NotImplemented";
     /// No pool passed every filter; the message counts them.
     pub const NO_POOL_FITS: &str = "NoPoolFits";
+    /// The volume's data is where no object asks for it, and that pool can't be used now.
+    pub const ORPHAN_ELSEWHERE: &str = "OrphanElsewhere";
+    /// The volume's data may be in a pool that has not told yet what it holds.
+    pub const ORPHANS_UNKNOWN: &str = "OrphansUnknown";
     /// A pool was chosen.
     pub const BOUND: &str = "Bound";
     /// The volume is in no pool any longer; another is looked for.
@@ -105,6 +113,16 @@ pub mod reason {
     pub const NODE_DEAD: &str = "NodeDead";
     /// The pool's agent has not been heard for too long.
     pub const AGENT_SILENT: &str = "AgentSilent";
+    /// The pool's agent does not tell what it measures, or not lately.
+    pub const NOT_HEARD: &str = "NotHeard";
+    /// The controller that leads takes no telemetry.
+    pub const NOT_TAKEN: &str = "NotTaken";
+    /// The agent of the volume's pool is heard again.
+    pub const AGENT_HEARD: &str = "AgentHeard";
+    /// A tombstone orders that what a pool holds of a volume of this id be destroyed.
+    pub const TOMBSTONE: &str = "Tombstone";
+    /// A volume that is not being deleted asks for what a tombstone orders to be destroyed: it is kept.
+    pub const LIVE_VOLUME: &str = "LiveVolume";
     /// The pool's node belongs to another cluster.
     pub const FOREIGN_CLUSTER: &str = "ForeignCluster";
     /// The object that is named does not exist.

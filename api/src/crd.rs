@@ -15,6 +15,7 @@ pub mod rules;
 mod set;
 mod snapshot;
 mod structural;
+mod tombstone;
 mod volume;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -27,6 +28,7 @@ pub use pool::{
 };
 pub use set::{Member, SetLayout, VolumeSet, VolumeSetSpec, VolumeSetStatus, VolumeTemplate};
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotStatus};
+pub use tombstone::{Tombstone, TombstonePhase, TombstoneSpec, TombstoneStatus};
 pub use volume::{Engine, Layout, Qos, Source, Volume, VolumeSpec, Wipe};
 
 /// Every definition, in the order in which objects refer to each other.
@@ -38,6 +40,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         Snapshot::crd(),
         VolumeSet::crd(),
         VolumeMigration::crd(),
+        Tombstone::crd(),
     ];
     definitions.map(structural::finish).into()
 }

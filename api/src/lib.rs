@@ -5,7 +5,7 @@
 //! through these types.
 //!
 //! - [`crd`]: the objects as a Kubernetes API has them, all that may be asked of Weir: StoragePool, Volume,
-//!   Snapshot, VolumeSet, VolumeMigration.
+//!   Snapshot, VolumeSet, VolumeMigration, Tombstone.
 //! - [`served`]: from there to what an agent of this version serves; it names what must be refused.
 //! - [`pool::StoragePool`]: one volume group on one node, and the portals its exports listen on.
 //! - [`volume::Volume`]: one block device carved out of a pool, and the nodes that may use it.
@@ -16,9 +16,12 @@
 //! - [`parse`]: YAML or JSON text to an object, with errors that name the field.
 #![forbid(unsafe_code)]
 
+mod chain;
+pub mod cluster;
 pub mod condition;
 pub mod crd;
 pub mod latency;
+pub mod manifest;
 pub mod names;
 pub mod object;
 pub mod orphan;
@@ -29,4 +32,5 @@ pub mod served;
 pub mod units;
 pub mod volume;
 
+pub use chain::chain;
 pub use parse::{ParseError, Request, parse};

@@ -98,6 +98,13 @@ impl VolumeId {
             .filter(|v| v.0.simple().to_string() == id)
     }
 
+    /// The name of the tombstone that orders what a pool holds of the volume to be destroyed: whoever writes it twice
+    /// writes one object.
+    #[must_use]
+    pub fn tombstone(&self, pool: &ObjectName) -> String {
+        format!("{}-{}", self.0, hex_of_hash(pool.as_str().as_bytes(), 16))
+    }
+
     /// The serial number: 20 hex digits (all that NVMe's Identify Controller has room for) of the
     /// SHA-256 of the id, since a prefix of the id itself need not be unique.
     #[must_use]
@@ -306,8 +313,9 @@ pub fn host_id(host_nqn: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, host_nqn.as_bytes())
 }
 
-/// The namespace of the Leases by which agents say that they are alive. Kubelets have theirs there too.
-pub const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// The namespace of the Leases by which agents say that they are alive: nobody else has any there. Kubelets have
+/// theirs, called as their nodes are, in `kube-node-lease`, where no other name would be certain to be free.
+pub const LEASE_NAMESPACE: &str = "weir-agents";
 
 /// The Lease whose holder is the controller that leads.
 pub const CONTROLLER_LEASE: &str = "weir-controller";
@@ -323,15 +331,10 @@ pub const NAMESPACE: &str = "weir.dev/namespace";
 pub const PERSISTENT_VOLUME: &str = "weir.dev/persistentvolume";
 
 impl NodeName {
-    /// The Lease of this node's agent. The node's own name is that of its kubelet's; what is too long for an
-    /// object's name with the prefix is replaced by a hash.
+    /// The Lease of this node's agent, in [`LEASE_NAMESPACE`]: it is called as the node is.
     #[must_use]
-    pub fn agent_lease(&self) -> String {
-        let whole = format!("weir-{}", self.0);
-        if whole.len() <= LONGEST_SUBDOMAIN {
-            return whole;
-        }
-        format!("weir-{}", hex_of_hash(self.0.as_bytes(), 40))
+    pub fn agent_lease(&self) -> &str {
+        &self.0
     }
 }
 
@@ -367,6 +370,14 @@ mod tests {
             "nqn.2026-11.dev.weir:12345678-9abc-def0-1234-56789abcdef0"
         );
         assert_eq!(id().serial().len(), 20);
+        let long: ObjectName = "p".repeat(63).parse().unwrap();
+        for pool in [&"fast".parse().unwrap(), &long] {
+            assert!(id().tombstone(pool).parse::<ObjectName>().is_ok());
+        }
+        assert_ne!(
+            id().tombstone(&"fast".parse().unwrap()),
+            id().tombstone(&long)
+        );
         assert_eq!(VolumeId::from_lv_name(&id().lv_name()), Some(id()));
         assert_eq!(VolumeId::from_nqn(&id().nqn()), Some(id()));
         let node = "app-1".parse().unwrap();
@@ -404,22 +415,6 @@ mod tests {
         let nqn = host_nqn(&long.parse().unwrap(), Generation(u64::MAX));
         assert!(nqn.len() <= 223, "{nqn}");
         assert!(!nqn.contains("aaa"));
-    }
-
-    #[test]
-    fn an_agents_lease_is_not_its_kubelets_and_has_a_name_that_an_api_takes() {
-        let node = |name: &str| name.parse::<NodeName>().unwrap();
-        assert_eq!(node("app-1.example").agent_lease(), "weir-app-1.example");
-        let long = [
-            "a".repeat(63),
-            "b".repeat(63),
-            "c".repeat(63),
-            "d".repeat(61),
-        ]
-        .join(".");
-        let lease = node(&long).agent_lease();
-        assert!(lease.parse::<NodeName>().is_ok(), "{lease}");
-        assert!(!lease.contains("aaa"));
     }
 
     #[test]

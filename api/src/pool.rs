@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
 use crate::latency::LatencySummary;
-use crate::names::{NodeName, VgName};
+use crate::names::{NodeName, ObjectName, VgName, VolumeId};
 use crate::object::Object;
 use crate::units::Bytes;
+use crate::volume::{Access, Attachment, Provisioning};
+
+/// So many orphan volumes a status names; [`PoolStatus::orphans`] counts them all.
+pub const MOST_ORPHANS: usize = 1024;
 
 /// A pool. The agent of `spec.nodeName` makes it and writes its status.
 pub type StoragePool = Object<PoolSpec, PoolStatus>;
@@ -135,9 +139,13 @@ pub struct PoolStatus {
     /// How many volumes it holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<u32>,
-    /// How many things of Weir's it holds that nobody asks for.
+    /// How many volumes it holds that no Volume asks for. Left out until its agent knows: it may hold any then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orphans: Option<u32>,
+    /// These volumes, in the order of their ids, so far as there is room: `orphans` counts them all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub orphan_volumes: Vec<OrphanVolume>,
     /// Its latency, lately.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencySummary>,
@@ -155,6 +163,29 @@ pub struct PoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
+}
+
+/// A volume that no object asks for: enough of it to make the object again, so that its agent takes it back as
+/// it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrphanVolume {
+    /// Which.
+    pub id: VolumeId,
+    /// Its object's name, as its node keeps it.
+    pub name: ObjectName,
+    /// Its real size.
+    pub capacity_bytes: Bytes,
+    /// How it takes its space.
+    #[serde(default)]
+    pub provisioning: Provisioning,
+    /// How many nodes may use it at once.
+    #[serde(default)]
+    pub access: Access,
+    /// Who may use it still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::grants")]
+    pub attachments: Vec<Attachment>,
 }
 
 /// How full a thin pool is.

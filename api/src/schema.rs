@@ -120,6 +120,26 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Grants as somebody tells of them: no rule says how they may change.
+pub(crate) fn grants(generator: &mut SchemaGenerator) -> Schema {
+    let mut node = generator.subschema_for::<NodeName>();
+    node.insert("description".to_owned(), "Who.".into());
+    let mut generation = generator.subschema_for::<Generation>();
+    generation.insert("description".to_owned(), "Which grant.".into());
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": {
+            "type": "object", "required": ["nodeName", "generation"],
+            "properties": {
+                "nodeName": node, "generation": generation,
+                "readOnly": {
+                    "type": "boolean", "default": false, "description": "Whether it may only read.",
+                },
+            },
+        },
+    })
+}
+
 /// Conditions: one of each type.
 pub(crate) fn conditions(generator: &mut SchemaGenerator) -> Schema {
     let item = generator.subschema_for::<crate::condition::Condition>();

@@ -24,7 +24,7 @@ const fn words(
     }
 }
 
-const ALL: [Words; 16] = [
+const ALL: [Words; 18] = [
     words(
         condition::READY,
         "it does what its spec asks for",
@@ -35,6 +35,18 @@ const ALL: [Words; 16] = [
         condition::SCHEDULED,
         "a pool was chosen",
         "no pool was chosen",
+        Some(Truth::False),
+    ),
+    words(
+        condition::NODE_AVAILABLE,
+        "the agent of its pool is heard",
+        "the node of its pool is out of service",
+        Some(Truth::False),
+    ),
+    words(
+        condition::REMOVED,
+        "nothing is left of it",
+        "something of it may be left",
         Some(Truth::False),
     ),
     words(

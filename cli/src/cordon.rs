@@ -15,16 +15,16 @@ use crate::output::Output;
 use crate::target::TargetArguments;
 use plan::{Cordon, Plan};
 
-/// `weir cordon`, and `weir uncordon`
+/// `weir cordon`, `weir uncordon` and `weir drain`
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    target: TargetArguments,
+    pub(crate) target: TargetArguments,
     #[command(flatten)]
-    api: ApiArguments,
+    pub(crate) api: ApiArguments,
     /// What goes to standard output
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    pub(crate) output: Output,
 }
 
 /// Does it, and tells what changed.

@@ -5,35 +5,21 @@ mod leftover;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use weir_api::crd::Volume;
 use weir_api::names::LEASE_NAMESPACE;
 
-use crate::connect::{ApiArguments, Connection};
-use crate::cordon;
+use crate::connect::Connection;
 use crate::cordon::plan::{Cordon, Plan};
+use crate::cordon::{self, Arguments};
 use crate::lease::Agent;
-use crate::output::Output;
 use crate::pool_state::PoolState;
-use crate::target::{Target, TargetArguments};
+use crate::target::Target;
 use leftover::{Drain, Leftovers};
 
 /// The exit code that says that volumes are there still: 1 and 2 say that the command failed.
 pub(crate) const REMAINING: u8 = 3;
-
-/// `weir drain`
-#[derive(Debug, Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    target: TargetArguments,
-    #[command(flatten)]
-    api: ApiArguments,
-    /// What goes to standard output
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
 
 /// Cordons, and tells what is there.
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -57,7 +43,7 @@ async fn drain(connection: &Connection, target: &Target) -> Result<Drain> {
     let mut states = Vec::new();
     for pool in &pools {
         let node = &pool.spec.node_name;
-        let lease = connection.get(&leases, &node.agent_lease()).await?;
+        let lease = connection.get(&leases, node.agent_lease()).await?;
         let agent = Agent::of(node, lease.as_ref(), now);
         states.push(PoolState::of(pool, agent, false));
     }

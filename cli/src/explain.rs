@@ -4,13 +4,13 @@ mod explanation;
 mod text;
 mod told;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
-use weir_api::crd::{StoragePool, Volume};
+use weir_api::crd::{StoragePool, Tombstone, Volume};
 use weir_api::names::{CONTROLLER_LEASE, CONTROLLER_NAMESPACE, LEASE_NAMESPACE, ObjectName};
 
 use crate::connect::{ApiArguments, Connection};
@@ -61,7 +61,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 async fn look(connection: &Connection, name: &str) -> Result<Explanation> {
-    let volume = connection.need(&connection.all::<Volume>(), name).await?;
+    let volume = connection.get(&connection.all::<Volume>(), name).await?;
+    let Some(volume) = volume else {
+        return Err(why_not_there(connection, name).await?);
+    };
     let now = Timestamp::now();
     let leases = connection.within::<Lease>(CONTROLLER_NAMESPACE);
     let election = connection.get(&leases, CONTROLLER_LEASE).await?;
@@ -88,6 +91,27 @@ async fn look(connection: &Connection, name: &str) -> Result<Explanation> {
     }))
 }
 
+/// There is no volume of that name: it may have been deleted, and its data wait for its node.
+async fn why_not_there(connection: &Connection, name: &str) -> Result<anyhow::Error> {
+    let tombstones: Vec<Tombstone> = connection.list(&connection.all(), "").await?;
+    let mut tombstones = tombstones
+        .iter()
+        .filter(|one| one.spec.volume_name.as_str() == name);
+    let Some(tombstone) = tombstones.next() else {
+        let missing = connection.need(&connection.all::<Volume>(), name).await;
+        return Ok(match missing {
+            Ok(_) => anyhow!("volume `{name}` was created just now: ask again"),
+            Err(error) => error.into(),
+        });
+    };
+    let (pool, called) = (&tombstone.spec.pool_name, &tombstone.metadata.name);
+    Ok(anyhow!(
+        "volume `{name}` was deleted, and its object is gone. What pool {pool} holds of it is to be destroyed: `weir \
+         status` says what tombstone {} waits for",
+        called.as_deref().unwrap_or_default()
+    ))
+}
+
 async fn pool_state(
     connection: &Connection,
     pool: &StoragePool,
@@ -95,7 +119,7 @@ async fn pool_state(
 ) -> Result<PoolState> {
     let node = &pool.spec.node_name;
     let leases = connection.within::<Lease>(LEASE_NAMESPACE);
-    let lease = connection.get(&leases, &node.agent_lease()).await?;
+    let lease = connection.get(&leases, node.agent_lease()).await?;
     let agent = Agent::of(node, lease.as_ref(), now);
     // A standalone API has the nodes that somebody made.
     let object = connection

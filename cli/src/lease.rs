@@ -113,10 +113,10 @@ impl Agent {
     }
 }
 
-/// The node whose agent's Lease this is. Kubelets have theirs in the same namespace.
+/// The node whose agent's Lease this is, of those in the agents' namespace.
 pub(crate) fn node_of(lease: &Lease) -> Option<NodeName> {
     let node: NodeName = holder(lease)?.parse().ok()?;
-    (lease.metadata.name.as_deref() == Some(node.agent_lease().as_str())).then_some(node)
+    (lease.metadata.name.as_deref() == Some(node.agent_lease())).then_some(node)
 }
 
 fn holder(lease: &Lease) -> Option<&str> {
@@ -197,7 +197,7 @@ mod tests {
             (Some("2026-11-27T11:59:19.000000Z"), Hearing::Silent),
         ];
         for (renewed, hearing) in rows {
-            let lease = renewed.map(|renewed| lease("weir-n", "n", renewed, 40));
+            let lease = renewed.map(|renewed| lease("n", "n", renewed, 40));
             assert_eq!(
                 Agent::of(&node, lease.as_ref(), now()).hearing,
                 hearing,
@@ -207,12 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn a_kubelets_lease_is_no_agents() {
+    fn a_lease_of_another_name_than_its_holders_is_no_agents() {
         let at = "2026-11-27T12:00:00.000000Z";
-        assert_eq!(node_of(&lease("n", "n", at, 40)), None);
-        assert_eq!(
-            node_of(&lease("weir-n", "n", at, 40)).unwrap().as_str(),
-            "n"
-        );
+        assert_eq!(node_of(&lease("weir-n", "n", at, 40)), None);
+        assert_eq!(node_of(&lease("n", "n", at, 40)).unwrap().as_str(), "n");
     }
 }

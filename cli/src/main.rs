@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attachment_state;
+mod cluster;
 mod completion;
 mod concern;
 mod condition_words;
@@ -28,6 +29,7 @@ mod socket;
 mod status;
 mod table;
 mod target;
+mod tombstone_state;
 mod volume_state;
 
 use std::process::ExitCode;
@@ -99,10 +101,17 @@ by an order of yours that names it (kubectl delete wvol NAME).
 
 Exit code: 0 when nothing is there any more, 3 while something is, 1 when that could not be found out. A volume that
 was placed at the very moment of the cordon may be seen by the next run only.")]
-    Drain(drain::Arguments),
-    /// What is on this node and nobody asks for: list it, adopt it, or destroy it
-    #[command(after_help = "Example:\n  weir orphans ls")]
+    Drain(cordon::Arguments),
+    /// What nobody asks for, on this node or over the API in all pools: list it, adopt it, or destroy it
+    #[command(after_help = "\
+Examples:
+  weir orphans ls                  # of this node's agent; where none listens, of all pools, over the API
+  weir orphans ls --api
+  weir orphans adopt --all --api")]
     Orphans(orphans::Arguments),
+    /// Whose this node's pools are, and making them another cluster's after theirs was lost
+    #[command(after_help = "Example:\n  weir cluster show")]
+    Cluster(cluster::Arguments),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -134,7 +143,11 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Cordon(arguments) => wait_for(cordon::run(arguments, Cordon::On))?,
         Command::Uncordon(arguments) => wait_for(cordon::run(arguments, Cordon::Off))?,
         Command::Drain(arguments) => return wait_for(drain::run(arguments))?,
+        Command::Orphans(arguments) if arguments.is_over_api() => {
+            wait_for(orphans::run_over_api(arguments))?
+        }
         Command::Orphans(arguments) => orphans::run(arguments),
+        Command::Cluster(arguments) => cluster::run(arguments),
         Command::Completion(arguments) => completion::run(arguments, Cli::command()),
         Command::Man(arguments) => man::run(arguments, Cli::command()),
     };

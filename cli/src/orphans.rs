@@ -1,4 +1,6 @@
-//! `weir orphans`.
+//! `weir orphans`: of the agent on this node, or of all pools, over the API ([`over_api`]).
+
+mod over_api;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use uuid::Uuid;
 use weir_api::names::{ObjectName, VgName, VolumeId};
 use weir_api::orphan::{ADOPT, Adopt, Done, LIST, Orphan, Orphans, REMOVE, Remove, SOCKET};
 
+use crate::connect::ApiArguments;
 use crate::output::{Output, print};
 use crate::socket;
 use crate::table::table;
@@ -21,6 +24,15 @@ pub(crate) struct Arguments {
     /// The agent's socket
     #[arg(long, global = true, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
+    /// Ask the API about all pools, also where an agent listens on the socket
+    #[arg(long, global = true, conflicts_with = "socket")]
+    api: bool,
+    /// The API's kubeconfig; given, the API is asked [default: as `weir status` finds one]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "socket")]
+    kubeconfig: Option<PathBuf>,
+    /// Which of the kubeconfig's contexts; given, the API is asked
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "socket")]
+    context: Option<String>,
     /// What goes to standard output
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -30,14 +42,16 @@ pub(crate) struct Arguments {
 enum Command {
     /// List what nobody asks for
     #[command(
-        after_help = "Examples:\n  weir orphans ls\n  weir orphans ls -o json | jq '.items[].id'"
+        after_help = "Examples:\n  weir orphans ls\n  weir orphans ls --api\n  weir orphans ls -o json | jq '.items[].id'"
     )]
     Ls,
-    /// Bring something under management: the agent writes a request for it
+    /// Bring something under management: an object, or on a node without an API a request, is made for it
     #[command(after_help = "\
 Examples:
   weir orphans adopt 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90
-  weir orphans adopt --pool fast
+  weir orphans adopt --all --api           # every orphan volume of every pool, after the API lost its objects
+  weir orphans adopt --all --api --pool fast
+  weir orphans adopt --pool fast           # on the node: the pool itself
   weir orphans adopt --lv vg0/old-data --name pg-data    # an LV that Weir did not make, data as it is")]
     Adopt(AdoptArguments),
     /// Destroy an orphan volume and its data; asks first
@@ -55,22 +69,25 @@ Examples:
 }
 
 #[derive(Debug, Args)]
-struct AdoptArguments {
+pub(crate) struct AdoptArguments {
     /// The id of an orphan volume
     #[arg(
         value_name = "ID",
-        required_unless_present_any = ["lv", "pool"],
-        conflicts_with_all = ["lv", "pool"]
+        required_unless_present_any = ["lv", "pool", "all"],
+        conflicts_with_all = ["lv", "all"]
     )]
     volume: Option<Uuid>,
     /// A logical volume that Weir did not make, in a pool's volume group
     #[arg(long, value_name = "VG/LV", requires = "name", conflicts_with = "pool")]
     lv: Option<String>,
-    /// An orphan pool
+    /// Every orphan volume; of one pool with --pool
+    #[arg(long, conflicts_with = "lv")]
+    all: bool,
+    /// An orphan pool; with ID or --all, the pool of the volumes
     #[arg(long, value_name = "NAME")]
     pool: Option<ObjectName>,
     /// What to call the volume
-    #[arg(long, conflicts_with = "pool")]
+    #[arg(long, conflicts_with = "all")]
     name: Option<ObjectName>,
     /// With --lv: the id that the volume is to have [default: a new one]
     #[arg(long, requires = "lv", conflicts_with = "pool")]
@@ -79,6 +96,11 @@ struct AdoptArguments {
 
 impl AdoptArguments {
     fn order(&self) -> Result<Adopt> {
+        ensure!(!self.all, "--all is for the API: give --api too");
+        ensure!(
+            self.pool.is_none() || self.volume.is_none() && self.name.is_none(),
+            "an agent adopts a pool or a volume: ID and --name don't go with --pool"
+        );
         if let Some(pool) = &self.pool {
             return Ok(Adopt::Pool { name: pool.clone() });
         }
@@ -101,7 +123,48 @@ impl AdoptArguments {
     }
 }
 
-/// Does what was asked for.
+impl Arguments {
+    /// Whether the API is asked, and not an agent: by order, or since none listens here.
+    pub(crate) fn is_over_api(&self) -> bool {
+        let is_named = self.api || self.kubeconfig.is_some() || self.context.is_some();
+        is_named || self.socket.as_os_str() == SOCKET && !self.socket.exists()
+    }
+}
+
+/// Does over the API what was asked for.
+pub(crate) async fn run_over_api(arguments: &Arguments) -> Result<()> {
+    let api = ApiArguments {
+        kubeconfig: arguments.kubeconfig.clone(),
+        context: arguments.context.clone(),
+    };
+    let connection = api.connect().await?;
+    match &arguments.command {
+        Command::Ls => {
+            let listed = over_api::list(&connection).await?;
+            arguments.output.show(&listed, over_api::Listed::text)
+        }
+        Command::Adopt(wanted) => {
+            let adopted = over_api::adopt(&connection, wanted).await?;
+            arguments.output.show(&adopted, over_api::Adopted::text)?;
+            let failed = adopted.failed.len();
+            ensure!(failed == 0, "{failed} volumes are not adopted");
+            Ok(())
+        }
+        Command::Rm { id, .. } => {
+            let listed = over_api::list(&connection).await?;
+            let mut items = listed.items.iter().filter(|found| found.volume.id.0 == *id);
+            let place = match items.next() {
+                Some(found) => format!("node {} (pool {})", found.node_name, found.pool_name),
+                None => "its node".to_owned(),
+            };
+            bail!(
+                "data is destroyed by its node's agent alone: on {place}, weir orphans rm {id}. Nothing was changed"
+            )
+        }
+    }
+}
+
+/// Does what was asked for, by the agent on this node.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (path, output) = (&arguments.socket, arguments.output);
     match &arguments.command {
@@ -235,7 +298,8 @@ mod tests {
         for bad in [
             "adopt".to_owned(),
             "adopt --lv vg0/data".to_owned(),
-            format!("adopt {ID} --pool fast"),
+            format!("adopt {ID} --all"),
+            format!("ls --api --socket {ID}"),
             format!("adopt --id {ID}"),
             "rm".to_owned(),
             "rm all".to_owned(),

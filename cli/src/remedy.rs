@@ -56,6 +56,7 @@ pub(crate) fn of_reason(why: &str, about: About<'_>) -> String {
         reason::ID_IN_USE | reason::NAME_IN_USE => {
             "give one of the two another id or name: it has to be created anew for that".to_owned()
         }
+        reason::TOMBSTONE => "weir status says what its tombstone waits for".to_owned(),
         reason::NO_REQUEST => format!("on {node}: weir orphans ls"),
         reason::IN_USE => format!("on {node}: close what the message names"),
         reason::VOLUMES_EXIST => format!("weir drain pool {name}"),

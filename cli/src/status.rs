@@ -10,7 +10,7 @@ use clap::Args;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::jiff::Timestamp;
-use weir_api::crd::{Snapshot, StoragePool, Volume, VolumeMigration, VolumeSet};
+use weir_api::crd::{Snapshot, StoragePool, Tombstone, Volume, VolumeMigration, VolumeSet};
 use weir_api::names::{CONTROLLER_LEASE, CONTROLLER_NAMESPACE, LEASE_NAMESPACE};
 
 use crate::connect::{ApiArguments, Connection};
@@ -59,6 +59,12 @@ async fn look(connection: &Connection) -> Result<Summary> {
     connection
         .each(&volumes, "", |page| {
             page.iter().for_each(|volume| gathering.volume(volume))
+        })
+        .await?;
+    let tombstones = connection.all::<Tombstone>();
+    connection
+        .each(&tombstones, "", |page| {
+            page.iter().for_each(|one| gathering.tombstone(one));
         })
         .await?;
     let snapshots = connection.list(&connection.all::<Snapshot>(), "").await?;

@@ -29,7 +29,7 @@ For agents on other hosts: an address that they reach, and a kubeconfig for each
 
 The controller of a cluster, or a second one of a standalone API: one leads, the others wait.
 
-  weir-controller --kubeconfig /etc/weir/controller.kubeconfig
+  weir-controller --kubeconfig /etc/weir/controller.kubeconfig --telemetry 10.0.0.2:6444
 
 SIGTERM stops the server; what it acknowledged is durable before and after. Whoever reads the directory may do
 everything: it is kept closed to others."
@@ -50,12 +50,62 @@ pub struct Cli {
     /// Listen on every address of this host if --listen says so, as 0.0.0.0:6443 does.
     #[arg(long)]
     pub allow_any_address: bool,
+    /// Take telemetry from agents here while this controller leads. With --standalone, without this option, one port above --listen;
+    /// with --kubeconfig then nowhere.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "api_only")]
+    pub telemetry: Option<SocketAddr>,
+    /// The name or address under which agents reach --telemetry. Without it, that address itself, or where that is every one of this
+    /// host, the first --name, or the host's.
+    #[arg(long, value_name = "NAME", conflicts_with = "api_only")]
+    pub telemetry_name: Option<String>,
+    /// Know agents by the tokens of this ServiceAccount, which the API reviews, instead of by client certificates of the authority
+    /// that the kubeconfig names: for clusters.
+    #[arg(long, value_name = "NAMESPACE:NAME", conflicts_with = "standalone", value_parser = account)]
+    pub agent_account: Option<Account>,
+    /// Serve the controller's /metrics here.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "api_only")]
+    pub metrics: Option<SocketAddr>,
     /// Another name or address under which clients reach the server; may be given several times.
     #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
     /// What to do instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+fn account(text: &str) -> Result<Account, String> {
+    match text.split_once(':') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok(Account {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }),
+        _ => Err("NAMESPACE:NAME is expected".to_owned()),
+    }
+}
+
+impl Cli {
+    /// Where telemetry is taken, if it is.
+    #[must_use]
+    pub fn telemetry(&self) -> Option<SocketAddr> {
+        self.telemetry.or_else(|| {
+            let beside = self
+                .listen
+                .port()
+                .checked_add(u16::from(self.listen.port() != 0));
+            let is_asked = self.standalone.is_some() && !self.api_only;
+            let port = beside.filter(|_| is_asked)?;
+            Some(SocketAddr::new(self.listen.ip(), port))
+        })
+    }
 }
 
 /// What to do instead of serving.
@@ -112,6 +162,38 @@ mod tests {
             "--kubeconfig f --api-only",
         ] {
             assert!(parse(&format!("weir-controller {bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn telemetry_is_taken_beside_an_api_of_ones_own() {
+        let rows = [
+            ("--standalone d", Some("127.0.0.1:6444")),
+            ("--standalone d --listen 10.0.0.1:0", Some("10.0.0.1:0")),
+            ("--standalone d --listen 10.0.0.1:65535", None),
+            ("--standalone d --telemetry 10.0.0.1:7", Some("10.0.0.1:7")),
+            ("--standalone d --api-only", None),
+            ("--kubeconfig f", None),
+            (
+                "--kubeconfig f --telemetry 10.0.0.1:7 --agent-account ns:name",
+                Some("10.0.0.1:7"),
+            ),
+        ];
+        for (words, expected) in rows {
+            let words = format!("weir-controller {words}");
+            let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+            assert_eq!(
+                cli.telemetry(),
+                expected.map(|at| at.parse().unwrap()),
+                "{words}"
+            );
+        }
+        for bad in [
+            "--standalone d --agent-account a:b",
+            "--kubeconfig f --agent-account a",
+        ] {
+            let words = format!("weir-controller {bad}");
+            assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{bad}");
         }
     }
 

@@ -28,6 +28,8 @@ use kube::Client;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::telemetry::Announcement;
+
 pub use settings::Settings;
 
 use election::Election;
@@ -49,27 +51,39 @@ pub enum ControlError {
 /// # Errors
 /// The kubeconfig can't be read or used.
 pub async fn client(kubeconfig: &std::path::Path) -> Result<Client, ControlError> {
+    let config = config(kubeconfig).await?;
+    Client::try_from(config).map_err(|error| ControlError::Client(Box::new(error)))
+}
+
+/// The authority by which that API is known, as DER; nothing if it is known by the host's.
+///
+/// # Errors
+/// The kubeconfig can't be read or used.
+pub async fn authority(kubeconfig: &std::path::Path) -> Result<Vec<Vec<u8>>, ControlError> {
+    let config = config(kubeconfig).await?;
+    Ok(config.root_cert.unwrap_or_default())
+}
+
+async fn config(kubeconfig: &std::path::Path) -> Result<kube::Config, ControlError> {
     let file = kube::config::Kubeconfig::read_from(kubeconfig).map_err(ControlError::Kubeconfig)?;
     let options = kube::config::KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(file, &options);
-    let config = config.await.map_err(ControlError::Kubeconfig)?;
-    Client::try_from(config).map_err(|error| ControlError::Client(Box::new(error)))
+    config.await.map_err(ControlError::Kubeconfig)
 }
 
 /// Takes part until `stop` becomes true or its sender is gone: waits for the lease, leads, waits again. At the end
 /// it finishes the writes that are under way and gives the lease back.
 pub async fn run(client: Client, settings: Settings, mut stop: watch::Receiver<bool>) {
-    let mut election = Election::new(client.clone(), settings.clone());
-    loop {
-        let term = tokio::select! {
-            term = election.acquire() => term,
-            () = stopped(&mut stop) => return,
-        };
+    let (announce, announced) = watch::channel(Announcement::new());
+    let mut election = Election::new(client.clone(), settings.clone(), announced);
+    while let Some(term) = election.acquire(&mut stop).await {
         tracing::info!(identity = %settings.identity, "leading");
         let leader = Leader::new(client.clone(), settings.clone(), term.clone());
         let ended = tokio::select! {
             ended = leader.lead(stop.clone()) => ended,
             () = election.keep() => Ended::Lost,
+            // It goes on for as long as this one leads; agents are told where by the lease.
+            () = take(&settings, &announce) => Ended::Lost,
         };
         match ended {
             Ended::Lost => tracing::warn!(identity = %settings.identity, "not leading any more"),
@@ -78,6 +92,14 @@ pub async fn run(client: Client, settings: Settings, mut stop: watch::Receiver<b
                 return;
             }
         }
+    }
+}
+
+/// Takes telemetry, if that is wanted, until dropped: then its streams end.
+async fn take(settings: &Settings, announce: &watch::Sender<Announcement>) {
+    match &settings.telemetry {
+        Some(taking) => taking.take(announce).await,
+        None => std::future::pending().await,
     }
 }
 

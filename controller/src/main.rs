@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
+use kube::Client;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use prometheus::Registry;
+use rustls_pki_types::CertificateDer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -16,6 +20,8 @@ use weir_controller::control;
 use weir_controller::standalone::authority::Authority;
 use weir_controller::standalone::server::{Limits, Server, Settings, url};
 use weir_controller::standalone::store::StoreLimits;
+use weir_controller::telemetry::{Agents, Certificates, Taking, TelemetryMetrics, Tokens};
+use weir_controller::{metrics, telemetry};
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
@@ -53,9 +59,9 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
     match (&cli.standalone, &cli.kubeconfig) {
         (Some(directory), _) => {
             let settings = standalone(&cli, directory)?;
-            runtime.block_on(serve_api(settings, !cli.api_only))
+            runtime.block_on(serve_api(&cli, settings))
         }
-        (None, Some(kubeconfig)) => runtime.block_on(control_only(kubeconfig)),
+        (None, Some(kubeconfig)) => runtime.block_on(control_only(&cli, kubeconfig)),
         (None, None) => bail!("--standalone or --kubeconfig is missing"),
     }
 }
@@ -104,18 +110,76 @@ fn signals() -> anyhow::Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-async fn control_only(kubeconfig: &Path) -> anyhow::Result<()> {
+async fn control_only(cli: &Cli, kubeconfig: &Path) -> anyhow::Result<()> {
     let signals = signals()?;
     let client = control::client(kubeconfig).await?;
-    control::run(client, control_settings(), signals).await;
+    let settings = control_settings(cli, kubeconfig, &client).await?;
+    serve_metrics(cli, &settings, signals.clone()).await?;
+    control::run(client, settings, signals).await;
     Ok(())
 }
 
-fn control_settings() -> control::Settings {
-    control::Settings::new(host().as_deref().unwrap_or("controller"))
+async fn control_settings(
+    cli: &Cli,
+    kubeconfig: &Path,
+    client: &Client,
+) -> anyhow::Result<control::Settings> {
+    let mut settings = control::Settings::new(host().as_deref().unwrap_or("controller"));
+    let Some(listen) = cli.telemetry() else {
+        return Ok(settings);
+    };
+    // Every address of this host is none that an agent could reach: then it is the name that clients use, or the host's.
+    let name = cli.telemetry_name.clone().or_else(|| {
+        let is_any = listen.ip().is_unspecified();
+        is_any.then(|| cli.names.first().cloned().or_else(host))?
+    });
+    let agents = match &cli.agent_account {
+        Some(account) => Agents {
+            tokens: Some(Tokens::new(
+                client.clone(),
+                &account.namespace,
+                &account.name,
+            )),
+            ..Agents::default()
+        },
+        None => {
+            let authority = control::authority(kubeconfig).await?;
+            let authority = authority.into_iter().map(CertificateDer::from).collect();
+            Agents {
+                certificates: Some(Certificates::new(authority)),
+                ..Agents::default()
+            }
+        }
+    };
+    let how = telemetry::Settings {
+        listen,
+        host: name.unwrap_or_else(|| listen.ip().to_string()),
+        limits: telemetry::Limits::default(),
+    };
+    settings.telemetry = Some(Arc::new(Taking::new(how, agents)));
+    Ok(settings)
 }
 
-async fn serve_api(settings: Settings, with_controller: bool) -> anyhow::Result<()> {
+async fn serve_metrics(
+    cli: &Cli,
+    settings: &control::Settings,
+    signals: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let Some(address) = cli.metrics else {
+        return Ok(());
+    };
+    let registry = Registry::new();
+    if let Some(taking) = &settings.telemetry {
+        registry.register(Box::new(TelemetryMetrics::new(taking)?))?;
+    }
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} (--metrics)"))?;
+    tokio::spawn(metrics::serve(listener, registry, signals));
+    Ok(())
+}
+
+async fn serve_api(cli: &Cli, settings: Settings) -> anyhow::Result<()> {
     // Before anything is announced: whoever reads the announcement may send a signal.
     let mut signals = signals()?;
     let own_kubeconfig = settings.directory.join("controller.kubeconfig");
@@ -130,12 +194,17 @@ async fn serve_api(settings: Settings, with_controller: bool) -> anyhow::Result<
         ))?;
     }
     let stop = server.stop();
-    let controller = if with_controller {
-        let client = control::client(&own_kubeconfig).await?;
-        let running = control::run(client, control_settings(), signals.clone());
-        Some(tokio::spawn(running))
-    } else {
+    let controller = if cli.api_only {
         None
+    } else {
+        let client = control::client(&own_kubeconfig).await?;
+        let settings = control_settings(cli, &own_kubeconfig, &client).await?;
+        serve_metrics(cli, &settings, signals.clone()).await?;
+        Some(tokio::spawn(control::run(
+            client,
+            settings,
+            signals.clone(),
+        )))
     };
     tokio::spawn(async move {
         // An error is a sender that is gone: the process is ending.

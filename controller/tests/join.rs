@@ -13,8 +13,14 @@
 mod agent;
 #[path = "join/api.rs"]
 mod api;
+#[path = "join/lost.rs"]
+mod lost;
+#[path = "join/telemetry.rs"]
+mod telemetry;
 #[path = "join/together.rs"]
 mod together;
+#[path = "join/tombstones.rs"]
+mod tombstones;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
@@ -25,14 +31,14 @@ use weir_agent::record::VolumeState;
 use weir_agent::sim::node::SimNode;
 use weir_api::condition::{self, Condition, Truth};
 use weir_api::crd::{StoragePool, Volume};
-use weir_api::names::{FINALIZER, VolumeId};
+use weir_api::names::{FINALIZER, LEASE_NAMESPACE, VolumeId};
 use weir_api::volume::Phase;
 
 use agent::{Agent, NODE};
 use api::{StandaloneApi, until};
 
-/// As [`NODE`]'s agent has it; a kubelet's would be called as the node is.
-const LEASE: &str = "weir-node-1";
+/// As [`NODE`]'s agent has it.
+const LEASE: &str = NODE;
 
 fn id(number: u128) -> VolumeId {
     VolumeId(Uuid::from_u128(number))
@@ -180,7 +186,7 @@ async fn what_is_asked_for_is_made_told_once_and_deleted_in_order() {
     world.make("b", 2).await;
     let now = world.volumes().await.get("a").await.unwrap();
     assert_eq!(now.resource_version(), made.resource_version());
-    let leases: Api<Lease> = Api::namespaced(world.api.client().await, "kube-node-lease");
+    let leases: Api<Lease> = Api::namespaced(world.api.client().await, LEASE_NAMESPACE);
     let renewed = async || leases.get(LEASE).await.ok()?.spec?.renew_time;
     until("the Lease is there", renewed).await;
 
@@ -272,7 +278,7 @@ async fn an_emptied_api_is_another_clusters_and_changes_nothing() {
     };
     until("the pool's object says why", is_told).await;
     assert_eq!(volumes.get("a").await.unwrap().status, None);
-    let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
+    let leases: Api<Lease> = Api::namespaced(client, LEASE_NAMESPACE);
     assert!(leases.get_opt(LEASE).await.unwrap().is_none());
     assert!(world.holds(1));
 

@@ -2,6 +2,7 @@
 
 mod agent;
 pub(crate) mod api;
+mod control;
 mod nvmet;
 mod probes;
 mod scrape;
@@ -29,11 +30,23 @@ pub(crate) enum Bench {
     Agent,
     /// The standalone API with many volumes, a thousand watches and a thousand updates a second; on this machine
     Api,
+    /// From a Volume to Ready beside the same by hand; what the controller costs and places with many simulated agents: a
+    /// hundred on this machine, with --full a thousand
+    Control,
     /// A scrape of a thousand volumes: time and size; on this machine
     Scrape,
     /// The eBPF programs on this machine's kernel: time for each I/O beside biolatency's, I/Os for each second with them
     /// and without
     Probes,
+}
+
+/// How large what is measured is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// How many volumes are in the API of [`Bench::Api`].
+    pub(crate) volumes: u32,
+    /// All of the cluster of [`Bench::Control`], instead of a tenth.
+    pub(crate) full: bool,
 }
 
 /// What a bench printed: one object on standard output.
@@ -133,7 +146,7 @@ impl Bench {
         match self {
             Bench::Nvmet => &[("nvmet", "nvmet")],
             Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
-            Bench::Api | Bench::Scrape | Bench::Probes => &[],
+            Bench::Api | Bench::Control | Bench::Scrape | Bench::Probes => &[],
         }
     }
 }
@@ -142,7 +155,7 @@ impl Bench {
 pub(crate) fn run(
     cache: &Cache,
     bench: Bench,
-    volumes: u32,
+    size: Size,
     kernel: Kernel,
     output: Output,
 ) -> Result<()> {
@@ -153,7 +166,8 @@ pub(crate) fn run(
             let (lab, programs) = lab(cache, &workspace, bench, kernel)?;
             agent::run(&lab, &programs)?
         }
-        Bench::Api => api::run(&workspace, volumes)?,
+        Bench::Api => api::run(&workspace, size.volumes)?,
+        Bench::Control => control::run(cache, &workspace, kernel, size.full)?,
         Bench::Scrape => scrape::run(&workspace)?,
         Bench::Probes => probes::run(cache, &workspace)?,
     };
@@ -177,6 +191,12 @@ fn lab(
     vm::payload::make(&programs, &workspace.deploy(), &payload)?;
     let lab = Lab::new(cache, kernel, Userland::Small, &payload, &dir)?;
     Ok((lab, programs))
+}
+
+/// The middle one.
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }
 
 #[expect(
@@ -206,6 +226,12 @@ mod tests {
         assert!(faster(19.9).line().ends_with("aim >= 20: MISSED"));
         let smaller = Figure::new("rss", 31.0, "MiB").at_most(30.0);
         assert_eq!(smaller.met, Some(false));
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        let median = median(vec![5.0, 1.0, 100.0, 2.0, 3.0]);
+        assert!((median - 3.0).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -26,6 +26,8 @@ use clap::{Parser, Subcommand};
 use crate::cache::Cache;
 use crate::kernel::{Kernel, Kernels};
 use crate::setup::guest::Userland;
+use crate::test::payload::Payload;
+use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 
 /// Weir's developer commands. Each brings what it needs by itself.
@@ -47,7 +49,7 @@ enum Command {
     },
     /// Build weir-agent, its probes embedded, weir-controller, weir and nvmet, optimised
     Build,
-    /// Show the main job in two VMs: volumes, exports, and where each I/O's time went
+    /// Show the main job in three VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
     Demo {
         /// Guest kernel: 6.1, 6.12 or 7.3
@@ -57,7 +59,7 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// Run the tests: all of them, or one area
+    /// Run the tests: those that CI has time for, or one area whole
     #[command(
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test truth --kernel 6.1\n  \
                             cargo xtask test power --full"
@@ -85,6 +87,9 @@ enum Command {
         /// How many volumes are in the API; only for `api`
         #[arg(long, default_value_t = 100_000)]
         volumes: u32,
+        /// A thousand agents instead of a hundred; only for `control`
+        #[arg(long)]
+        full: bool,
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
         kernel: Kernel,
@@ -196,7 +201,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Demo { kernel, output } => {
-            let lab = lab(&cache, kernel, Userland::Small, false)?;
+            let lab = lab(&cache, kernel, Userland::Small, Payload::Control)?;
             demo::run(&lab, output == Output::Json)
         }
         Command::Test {
@@ -215,7 +220,11 @@ fn run(command: Command) -> Result<()> {
                 let now = std::time::UNIX_EPOCH.elapsed();
                 now.map_or(0, |now| now.as_secs())
             });
-            let scale = test::Scale { full, seed };
+            let scale = test::Scale {
+                full,
+                whole: area.is_some(),
+                seed,
+            };
             test::run(
                 &cache,
                 &test::Wanted {
@@ -228,9 +237,10 @@ fn run(command: Command) -> Result<()> {
         Command::Bench {
             bench,
             volumes,
+            full,
             kernel,
             output,
-        } => bench::run(&cache, bench, volumes, kernel, output),
+        } => bench::run(&cache, bench, bench::Size { volumes, full }, kernel, output),
         Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Session { check } => {
             let workspace = Workspace::open(&cache)?;
@@ -245,7 +255,7 @@ fn run(command: Command) -> Result<()> {
         Command::Codegen { check: true } => codegen::check(workspace::root()?),
         Command::Codegen { check: false } => codegen::write(workspace::root()?),
         Command::Vm(VmCommand::Shell { kernel, systemd }) => {
-            vm::shell::interactive(&lab(&cache, kernel, userland(systemd), false)?)
+            vm::shell::interactive(&lab(&cache, kernel, userland(systemd), Payload::Programs)?)
         }
         Command::Vm(VmCommand::Run {
             kernel,
@@ -253,7 +263,12 @@ fn run(command: Command) -> Result<()> {
             tests,
             script,
         }) => {
-            let lab = lab(&cache, kernel, userland(systemd), tests)?;
+            let payload = if tests {
+                Payload::Tests
+            } else {
+                Payload::Programs
+            };
+            let lab = lab(&cache, kernel, userland(systemd), payload)?;
             vm::shell::script(&lab, &script)
         }
     }
@@ -267,18 +282,10 @@ fn userland(systemd: bool) -> Userland {
     }
 }
 
-/// A lab for VMs of one kernel, with the programs of this clone on its payload disk.
-fn lab(cache: &Cache, kernel: Kernel, userland: Userland, tests: bool) -> Result<vm::machine::Lab> {
+/// A lab for VMs of one kernel, with programs of this clone on its payload disk.
+fn lab(cache: &Cache, kernel: Kernel, userland: Userland, payload: Payload) -> Result<Lab> {
     let workspace = Workspace::open(cache)?;
+    let payload = payload.make(cache, &workspace)?;
     setup::vms(cache, &[kernel], userland)?;
-    let dir = workspace.for_vms()?;
-    let payload = dir.join("payload.ext4");
-    let mut programs = workspace.programs()?;
-    if tests {
-        for test in test::program::PROGRAMS {
-            programs.push(workspace.test_program(test.name)?);
-        }
-    }
-    vm::payload::make(&programs, &workspace.deploy(), &payload)?;
-    vm::machine::Lab::new(cache, kernel, userland, &payload, &dir)
+    Lab::new(cache, kernel, userland, &payload, &workspace.for_vms()?)
 }

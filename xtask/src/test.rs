@@ -13,6 +13,7 @@ mod nvmetcli;
 mod ops;
 mod pair;
 mod paths;
+pub(crate) mod payload;
 mod pools;
 mod power;
 pub(crate) mod program;
@@ -21,9 +22,7 @@ mod results;
 pub(crate) use api::server;
 mod truth;
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::cache::Cache;
@@ -33,6 +32,7 @@ use crate::setup::guest::Userland;
 use crate::vm::machine::Lab;
 use crate::workspace::Workspace;
 use pair::Pair;
+use payload::Payload;
 use program::PROGRAMS;
 use report::Report;
 
@@ -71,7 +71,8 @@ pub(crate) enum Area {
     Crash,
     /// The storage node loses power in mid-write
     Power,
-    /// kubectl, controller and agents in VMs: what is applied is served, and nothing else is touched
+    /// kubectl, controller and agents in VMs: what is applied is served, and nothing else is touched, also while all of them are
+    /// killed, paused and cut off at random (60 s, with --full 10 minutes)
     Control,
     /// Flushes and FUA writes reach the storage node's disk
     Flush,
@@ -84,6 +85,8 @@ pub(crate) enum Area {
 pub(crate) struct Scale {
     /// Full counts instead of those that fit CI.
     pub(crate) full: bool,
+    /// All parts of an area, although CI has time for some of them only.
+    pub(crate) whole: bool,
     /// Seed of everything random.
     pub(crate) seed: u64,
 }
@@ -95,9 +98,9 @@ impl Scale {
         fastrand::Rng::with_seed(seed).u64(0..of)
     }
 
-    /// Whether the `number`th of `of` parts is run: all of them in full.
+    /// Whether the `number`th of `of` parts is run.
     fn is_due(self, choice: u32, number: u64, of: u64) -> bool {
-        self.full || self.drawn(choice, of) == number
+        self.whole || self.drawn(choice, of) == number
     }
 }
 
@@ -206,7 +209,7 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         .chain([Area::Fence, Area::Crash, Area::Power, Area::Flush])
         .any(runs)
     {
-        let payload = payload(&workspace)?;
+        let payload = Payload::Tests.make(cache, &workspace)?;
         setup::vms(cache, &wanted.kernels, Userland::Small)?;
         for kernel in &wanted.kernels {
             let logs = workspace.for_vms()?;
@@ -230,17 +233,18 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
         }
     }
     if runs(Area::Control) {
-        let payload = payload_for_control(cache, &workspace)?;
+        let payload = Payload::Control.make(cache, &workspace)?;
         setup::vms(cache, &wanted.kernels, Userland::Small)?;
         for kernel in &wanted.kernels {
             let logs = workspace.for_vms()?.join("control");
             let lab = Lab::new(cache, *kernel, Userland::Small, &payload, &logs)?;
-            control::run(&lab, &mut report);
+            control::run(&lab, &mut report, wanted.scale);
         }
     }
     // By name only: real hosts boot slowly, and CI has little time.
     if wanted.area == Some(Area::Host) {
-        let (payload, logs) = (payload(&workspace)?, workspace.for_vms()?.join("host"));
+        let payload = Payload::Tests.make(cache, &workspace)?;
+        let logs = workspace.for_vms()?.join("host");
         let kernel = Kernel::DEFAULT;
         setup::vms(cache, &[kernel], Userland::Systemd)?;
         let lab = Lab::new(cache, kernel, Userland::Systemd, &payload, &logs)?;
@@ -304,28 +308,6 @@ fn on_pair(lab: &Lab, report: &mut Report, scale: Scale, runs: impl Fn(Area) -> 
     report.case(&format!("{kernel} clean stop"), || pair.stop());
 }
 
-/// The disk with everything that runs inside guests.
-fn payload(workspace: &Workspace) -> Result<PathBuf> {
-    let mut programs = workspace.programs()?;
-    for program in &PROGRAMS {
-        programs.push(workspace.test_program(program.name)?);
-    }
-    let image = workspace.for_vms()?.join("payload.ext4");
-    crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
-    Ok(image)
-}
-
-/// The same with the control plane and a kubectl that runs in any guest: the oldest one, which needs no libraries.
-fn payload_for_control(cache: &Cache, workspace: &Workspace) -> Result<PathBuf> {
-    let mut programs = workspace.programs()?;
-    programs.push(workspace.controller()?);
-    let kubectl = setup::kubectl(cache)?.pop();
-    programs.push(kubectl.context("no kubectl")?.program);
-    let image = workspace.for_vms()?.join("control.ext4");
-    crate::vm::payload::make(&programs, &workspace.deploy(), &image)?;
-    Ok(image)
-}
-
 /// Fails unless `actual` is what a safety promise says, naming both.
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, actual: &T, wanted: &T) -> Result<()> {
     if actual == wanted {
@@ -344,6 +326,7 @@ mod tests {
         for choice in 0..8 {
             let drawn = (0..32).map(|seed| Scale {
                 full: false,
+                whole: false,
                 seed: 1_795_808_819 + seed,
             });
             let drawn = drawn.map(|scale| scale.drawn(choice, 3));

@@ -25,9 +25,13 @@ pub(super) fn disks(plan: &Plan, observed: &Observed) -> Option<BTreeSet<String>
     }
     let pools = plan.pools.values().flat_map(|status| &status.conditions);
     let volumes = plan.volumes.values().flat_map(|status| &status.conditions);
+    let tombstones = plan
+        .tombstones
+        .values()
+        .flat_map(|status| &status.conditions);
     let waits = |condition: &Condition| {
         condition.status == Truth::False && !SEEN.contains(&condition.reason.as_str())
     };
     // Without a pool there is nothing to glance at, and one may turn up on any disk.
-    (!disks.is_empty() && !pools.chain(volumes).any(waits)).then_some(disks)
+    (!disks.is_empty() && !pools.chain(volumes).chain(tombstones).any(waits)).then_some(disks)
 }

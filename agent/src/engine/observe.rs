@@ -123,7 +123,8 @@ fn users(
             !request.is_deleted() && request.spec.attachments == volume.attachments
         });
         let mut grants = volume.attachments.iter();
-        if is_as_recorded && grants.all(|grant| grant.node_name == parts.node.name) {
+        let is_buried = requests.has_tombstone(volume.id, &volume.pool);
+        if is_as_recorded && !is_buried && grants.all(|grant| grant.node_name == parts.node.name) {
             continue;
         }
         let lv = view.lvs.get(&volume.id.lv_name());

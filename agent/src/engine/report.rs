@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_api::condition::{self, Condition, Truth, reason};
-use weir_api::names::{NodeName, ObjectName, host_nqn};
+use weir_api::crd::TombstonePhase;
+use weir_api::names::{NodeName, ObjectName, VolumeId, host_nqn};
 use weir_api::volume::{Access, Attachment, Phase, VolumeStatus};
 
 use super::{Engine, Looked};
@@ -35,6 +36,7 @@ impl Engine {
                 tracing::warn!(?subject, error, "will be tried again");
             }
             fail(&mut plan, records, subject, error);
+            fail_tombstones(&mut plan, requests, records, subject, error);
         }
         self.told.clone_from(failures);
         for broken in records.broken() {
@@ -193,6 +195,31 @@ fn fail(plan: &mut Plan, records: &Records, subject: &Subject, error: &str) {
     }
 }
 
+/// Tells of a failed step in the tombstones whose order it is part of.
+fn fail_tombstones(
+    plan: &mut Plan,
+    requests: &Requests,
+    records: &Records,
+    subject: &Subject,
+    error: &str,
+) {
+    let Subject::Volume(volume) = subject else {
+        return;
+    };
+    let is_of = |id: &VolumeId| {
+        let record = records.volumes.get(id);
+        record.is_some_and(|record| record.name == *volume)
+    };
+    for (name, status) in &mut plan.tombstones {
+        let burial = requests.tombstones.get(name);
+        if status.phase == TombstonePhase::Pending && burial.is_some_and(|burial| is_of(&burial.id))
+        {
+            let said = Condition::new(condition::REMOVED, Truth::False, reason::STEP_FAILED, error);
+            set(&mut status.conditions, said);
+        }
+    }
+}
+
 fn not_reachable(status: &mut VolumeStatus) {
     status.device_path = None;
     status.target = None;
@@ -334,7 +361,9 @@ fn gauges(
     let is_orphan = |volume: &&VolumeRecord| {
         let request = requests.volumes.get(&volume.name);
         // Where not all requests are known, it may be asked for.
-        requests.unreadable.is_none() && request.is_none_or(|request| request.spec.id != volume.id)
+        requests.unreadable.is_none()
+            && request.is_none_or(|request| request.spec.id != volume.id)
+            && !requests.has_tombstone(volume.id, &volume.pool)
     };
     let pool_and_id = |name: &ObjectName| {
         let request = requests.volumes.get(name);

@@ -9,6 +9,7 @@ mod multihost;
 mod orphans;
 mod pools;
 mod random;
+mod tombstones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,6 +30,7 @@ use crate::plan::Node;
 use crate::probe::Wanted;
 use crate::record::{BootId, RecordError, Store};
 use crate::requests::Requests;
+use crate::sim::node::parts;
 use crate::sim::{Content, EXTENT, Sim, name};
 use crate::target::KernelTarget;
 
@@ -240,24 +242,16 @@ impl World {
 }
 
 fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>) -> Engine {
+    let node = Node {
+        name: NODE.parse().unwrap(),
+        max_volumes: 6,
+        boot: BootId(Uuid::from_u128(sim.boots())),
+    };
+    let store = Store::new(Box::new(sim.fs.clone()), RECORD.into());
     let parts = Parts {
-        node: Node {
-            name: NODE.parse().unwrap(),
-            max_volumes: 6,
-            boot: BootId(Uuid::from_u128(sim.boots())),
-        },
         requests: Some(REQUESTS.into()),
-        status: STATUS.into(),
-        fs: Box::new(sim.fs.clone()),
-        store: Store::new(Box::new(sim.fs.clone()), RECORD.into()),
-        runner: Box::new(sim.clone()),
-        disks: Box::new(sim.clone()),
-        zeroing: Box::new(sim.clone()),
-        exports: Box::new(KernelTarget {
-            configfs: Configfs::over(sim.clone()),
-            is_loaded: Box::new(|| true),
-        }),
         measure: Box::new(Arc::clone(measured)),
+        ..parts(sim, node, store, STATUS)
     };
     Engine::new(parts, Arc::clone(gauges))
 }

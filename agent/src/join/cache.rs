@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_api::names::ObjectName;
+use weir_api::names::{ObjectName, VolumeId};
 use weir_api::parse::Request;
 
-use super::known::{Kind, Known};
+use super::known::{Asked, Kind, Known};
 use crate::cluster::ClusterId;
-use crate::requests::{Invalid, Requests};
+use crate::requests::{Burial, Invalid, Requests};
 
 /// What one watch is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub(super) enum Place {
     Pools,
     /// The Volumes of a pool.
     Volumes(ObjectName),
+    /// The Tombstones of a pool.
+    Tombstones(ObjectName),
 }
 
 impl Place {
@@ -24,6 +26,7 @@ impl Place {
         match self {
             Place::Pools => Kind::Pool,
             Place::Volumes(_) => Kind::Volume,
+            Place::Tombstones(_) => Kind::Tombstone,
         }
     }
 }
@@ -46,6 +49,8 @@ pub(super) struct Cache {
     cluster: Option<ClusterId>,
     pools: Shelf,
     volumes: BTreeMap<ObjectName, Shelf>,
+    /// Not all of them need be known: one that is not is no order yet. An API may not even have the kind.
+    tombstones: BTreeMap<ObjectName, Shelf>,
     /// The pools that the node holds, once it was looked at: volumes of theirs may be asked for although the
     /// pool is not.
     kept: Option<BTreeSet<ObjectName>>,
@@ -99,7 +104,7 @@ impl Cache {
             Some(old) if new.is_older_than(old) => Effect::default(),
             Some(old) => {
                 let effect = Effect {
-                    asks: old.asked != new.asked,
+                    asks: asks_of(old) != asks_of(&new),
                     status: old.status != new.status || old.uid != new.uid,
                 };
                 *old = new;
@@ -147,11 +152,17 @@ impl Cache {
         }
     }
 
+    /// The cluster whose pools are listed.
+    pub(super) fn cluster_of_pools(&self) -> Option<ClusterId> {
+        self.cluster.filter(|_| self.pools.is_some())
+    }
+
     /// An object, wherever it is. Of a volume that is on its way from one pool to another, the newer state.
     pub(super) fn known(&self, kind: Kind, name: &str) -> Option<&Known> {
         let shelves: Vec<&Shelf> = match kind {
             Kind::Pool => vec![&self.pools],
             Kind::Volume => self.volumes.values().collect(),
+            Kind::Tombstone => self.tombstones.values().collect(),
         };
         let found = shelves
             .into_iter()
@@ -162,11 +173,12 @@ impl Cache {
 
     /// Every object of a kind.
     pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = &Known> {
-        let (pools, volumes) = match kind {
+        let (pools, by_pool) = match kind {
             Kind::Pool => (Some(&self.pools), None),
             Kind::Volume => (None, Some(self.volumes.values())),
+            Kind::Tombstone => (None, Some(self.tombstones.values())),
         };
-        let shelves = pools.into_iter().chain(volumes.into_iter().flatten());
+        let shelves = pools.into_iter().chain(by_pool.into_iter().flatten());
         shelves.flatten().flat_map(BTreeMap::values)
     }
 
@@ -175,6 +187,7 @@ impl Cache {
         let shelves = match kind {
             Kind::Pool => vec![&mut self.pools],
             Kind::Volume => self.volumes.values_mut().collect(),
+            Kind::Tombstone => self.tombstones.values_mut().collect(),
         };
         for shelf in shelves.into_iter().flatten() {
             if let Some(old) = shelf.get_mut(&new.name)
@@ -203,7 +216,31 @@ impl Cache {
                 }
             }
         }
+        for known in self.all(Kind::Tombstone) {
+            // What was carried out is an order no more: what is there now was made since.
+            if known.status["phase"] == "Done" {
+                continue;
+            }
+            if let (Ok(Asked::Burial(burial)), Some(name)) = (&known.asked, known.object_name()) {
+                let claimed_by = self.claim(burial);
+                let burial = Burial {
+                    claimed_by,
+                    ..burial.clone()
+                };
+                requests.tombstones.insert(name, burial);
+            }
+        }
         requests
+    }
+
+    /// A volume in a tombstone's pool that is not being deleted, and is that one for all that is known. It may be one
+    /// that an agent can't serve.
+    fn claim(&self, burial: &Burial) -> Option<String> {
+        let shelf = self.volumes.get(&burial.pool)?.as_ref()?;
+        let mut volumes = shelf.values();
+        let claim =
+            volumes.find(|known| !known.is_deleted && known.id.is_none_or(|id| id == burial.id));
+        claim.map(|known| known.name.clone())
     }
 
     /// What is not known yet, if anything.
@@ -229,6 +266,7 @@ impl Cache {
         match place {
             Place::Pools => &mut self.pools,
             Place::Volumes(pool) => self.volumes.entry(pool.clone()).or_default(),
+            Place::Tombstones(pool) => self.tombstones.entry(pool.clone()).or_default(),
         }
     }
 
@@ -251,24 +289,40 @@ impl Cache {
     fn forget_unwatched(&mut self) {
         let watched = self.watched();
         self.volumes.retain(|pool, _| watched.contains(pool));
+        self.tombstones.retain(|pool, _| watched.contains(pool));
     }
 }
 
-fn asks(shelf: &BTreeMap<String, Known>) -> BTreeMap<&String, &Result<Request, String>> {
-    let asks = shelf.iter().map(|(name, known)| (name, &known.asked));
+type Asks<'a> = (&'a Result<Asked, String>, Option<VolumeId>, bool);
+
+/// What of an object makes a difference to what is asked for. One that can't be served may claim what a tombstone is
+/// about.
+fn asks_of(known: &Known) -> Asks<'_> {
+    (&known.asked, known.id, known.is_deleted)
+}
+
+fn asks(shelf: &BTreeMap<String, Known>) -> BTreeMap<&String, Asks<'_>> {
+    let asks = shelf.iter().map(|(name, known)| (name, asks_of(known)));
     asks.collect()
 }
 
 fn ask(requests: &mut Requests, kind: Kind, known: &Known) {
     match &known.asked {
-        Ok(Request::Pool(pool)) => {
-            let name = pool.metadata.name.clone();
-            requests.pools.insert(name, pool.clone());
-        }
-        Ok(Request::Volume(volume)) => {
-            let name = volume.metadata.name.clone();
-            requests.volumes.insert(name, volume.clone());
-        }
+        Ok(Asked::Request(request)) => match &**request {
+            Request::Pool(pool) => {
+                let name = pool.metadata.name.clone();
+                requests.pools.insert(name, pool.clone());
+            }
+            Request::Volume(volume) => {
+                let name = volume.metadata.name.clone();
+                if known.was_made() {
+                    requests.made.insert(volume.spec.id);
+                }
+                requests.volumes.insert(name, volume.clone());
+            }
+        },
+        // Tombstones are not asked here.
+        Ok(Asked::Burial(_) | Asked::Nothing) => {}
         Err(error) => requests.invalid.push(Invalid {
             file: format!("{}-{}", kind.name().to_lowercase(), known.name),
             object: known

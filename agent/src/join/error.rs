@@ -33,6 +33,30 @@ pub enum JoinError {
     /// The API does not say whose it is.
     #[error("the namespace kube-system has no UID by which to tell the cluster")]
     Nameless,
+    /// The leader's Lease names no place.
+    #[error("the controllers' Lease says where telemetry is taken, and it can't be read")]
+    Leader(#[source] weir_telemetry::PlaceError),
+    /// The kubeconfig's certificate or key is no text.
+    #[error("the kubeconfig's client certificate or key is no base64 of PEM")]
+    Credentials,
+    /// A file that the kubeconfig names can't be read.
+    #[error("cannot read `{path}`, which the kubeconfig names")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is another cluster's now.
+    #[error("the API is another cluster's now")]
+    Moved,
+    /// An object is not what it should be.
+    #[error("the object can't be read")]
+    Object(#[source] serde_json::Error),
+    /// There is no connection yet.
+    #[error("the API was not reached yet")]
+    Away,
     /// The API ended a watch with an error.
     #[error("the watch ended: {0}")]
     Watch(String),

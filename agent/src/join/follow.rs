@@ -15,32 +15,35 @@ use super::cache::Place;
 use super::error::{JoinError, answered};
 use super::known::Known;
 use super::shared::{Event, Shared};
-use crate::chain;
+use super::told::Told;
 use crate::cluster::ClusterId;
 
 /// How long a server is asked to keep a watch.
 const WATCH_SECONDS: u32 = 240;
 /// A watch of which nothing is heard for so long, not even its end, is lost.
 const SILENCE: Duration = Duration::from_secs(250);
-/// A watch that ends sooner is no reason to begin the next at once.
-const SHORT: Duration = Duration::from_secs(1);
+/// One that ends sooner was not ended because its time was over.
+const FULL: Duration = Duration::from_secs(238);
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
-/// Follows this node's pools, and the volumes of each of them and of those that the node holds.
+/// Follows this node's pools, and the volumes and tombstones of each of them and of those that the node holds.
 pub(super) async fn follow_all(shared: &Arc<Shared>, client: &Client) {
     let start = |place: Place| {
         let following = follow(Arc::clone(shared), client.clone(), place);
         Aborted(tokio::spawn(following))
     };
     let _pools = start(Place::Pools);
-    let mut volumes = BTreeMap::new();
+    let mut of_pools = BTreeMap::new();
     loop {
         let watched = shared.lock().cache.watched();
-        volumes.retain(|pool, _| watched.contains(pool));
+        of_pools.retain(|pool, _| watched.contains(pool));
         for pool in watched {
-            let place = Place::Volumes(pool.clone());
-            volumes.entry(pool).or_insert_with(|| start(place));
+            let places = [
+                Place::Volumes(pool.clone()),
+                Place::Tombstones(pool.clone()),
+            ];
+            of_pools.entry(pool).or_insert_with(|| places.map(&start));
         }
         shared.to_follow.notified().await;
     }
@@ -57,16 +60,12 @@ impl Drop for Aborted {
 
 async fn follow(shared: Arc<Shared>, client: Client, place: Place) {
     let mut pause = BackOff::default();
-    let mut told = String::new();
+    let mut told = Told::default();
     loop {
         let ended = follow_once(&shared, &client, &place, &mut pause).await;
         shared.is_watched(&place, false);
-        if let Err(error) = ended {
-            let error = chain(&error);
-            if told != error {
-                tracing::warn!(?place, error, "what is known of the API goes on");
-                told = error;
-            }
+        if let Some(error) = ended.err().and_then(|error| told.news(&error)) {
+            tracing::warn!(?place, error, "what is known of the API goes on");
         }
         tokio::time::sleep(pause.next()).await;
     }
@@ -82,7 +81,7 @@ async fn follow_once(
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &place.kind().resource());
     let selector = match place {
         Place::Pools => format!("spec.nodeName={}", shared.node),
-        Place::Volumes(pool) => format!("spec.poolName={pool}"),
+        Place::Volumes(pool) | Place::Tombstones(pool) => format!("spec.poolName={pool}"),
     };
     let (objects, mut version) = list(&api, &selector).await?;
     // Only now: had it been asked before, the list could be of an API that took its place since.
@@ -116,8 +115,10 @@ async fn follow_once(
             }
             *pause = BackOff::default();
         }
-        if began.elapsed() < SHORT {
-            tokio::time::sleep(pause.next()).await;
+        // A server that ends a watch sooner may have stopped, and what is there next may have gone back to an earlier
+        // state, whose versions are soon as high: nothing would tell of the difference.
+        if began.elapsed() < FULL {
+            return Ok(());
         }
     }
 }
@@ -143,7 +144,7 @@ async fn list(
 }
 
 /// Which cluster answers.
-async fn identity(client: &Client) -> Result<ClusterId, JoinError> {
+pub(super) async fn identity(client: &Client) -> Result<ClusterId, JoinError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = answered("tell whose API it is", namespaces.get("kube-system")).await?;
     let uid = namespace.uid().and_then(|uid| uid.parse().ok());

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
+use weir_telemetry::client::State as Stream;
 
 use super::shared::{Link, Shared};
 use crate::metrics::catalogue::{self, Entry, JOIN};
@@ -29,11 +30,12 @@ impl Collector for JoinCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        families(&self.shared.link(), Instant::now())
+        let stream = *self.shared.stream.borrow();
+        families(&self.shared.link(), stream, Instant::now())
     }
 }
 
-fn families(link: &Link, now: Instant) -> Vec<MetricFamily> {
+fn families(link: &Link, stream: Stream, now: Instant) -> Vec<MetricFamily> {
     let mut connected = Family::new(&catalogue::API_CONNECTED);
     connected.gauge([], u64::from(link.connected));
     let mut foreign = Family::new(&catalogue::API_FOREIGN);
@@ -43,7 +45,13 @@ fn families(link: &Link, now: Instant) -> Vec<MetricFamily> {
     if let Some(last) = link.last_event {
         age.gauge([], now.saturating_duration_since(last).as_secs());
     }
-    [connected, foreign, age]
+    let mut streaming = Family::new(&catalogue::TELEMETRY_CONNECTED);
+    streaming.gauge([], u64::from(stream.is_connected));
+    let mut told = Family::new(&catalogue::TELEMETRY_TOLD_AGE);
+    if let Some(last) = stream.acknowledged {
+        told.gauge([], now.saturating_duration_since(last).as_secs());
+    }
+    [connected, foreign, age, streaming, told]
         .into_iter()
         .filter_map(Family::finish)
         .map(MetricFamily::from)
@@ -62,7 +70,11 @@ mod tests {
             last_event: Some(Instant::now()),
             is_foreign: false,
         };
-        let shown = families(&link, Instant::now());
+        let stream = Stream {
+            is_connected: true,
+            acknowledged: Some(Instant::now()),
+        };
+        let shown = families(&link, stream, Instant::now());
         let shown: BTreeSet<&str> = shown.iter().map(MetricFamily::name).collect();
         let catalogued: BTreeSet<&str> = JOIN.iter().map(|entry| entry.name).collect();
         assert_eq!(shown, catalogued);

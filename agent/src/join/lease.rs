@@ -14,7 +14,7 @@ use weir_api::names::{LEASE_NAMESPACE, NodeName};
 
 use super::error::{JoinError, answered};
 use super::shared::Shared;
-use crate::chain;
+use super::told::Told;
 
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -26,24 +26,18 @@ pub(super) async fn renew(shared: &Arc<Shared>, client: &Client) {
     let leases: Api<Lease> = Api::namespaced(client.clone(), LEASE_NAMESPACE);
     let mut ticks = tokio::time::interval(RENEWAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
+    let mut told = Told::default();
     let mut is_there = false;
     loop {
         ticks.tick().await;
-        let is_heeding = {
-            let state = shared.lock();
-            state.statuses.is_some() && !state.is_foreign()
-        };
-        if !is_heeding {
+        if !shared.lock().is_heeding() {
             continue;
         }
         match renew_once(&leases, &shared.node, &mut is_there).await {
-            Ok(()) => told = None,
+            Ok(()) => told.forget(),
             Err(error) => {
-                let error = Some(chain(&error));
-                if told != error {
+                if let Some(error) = told.news(&error) {
                     tracing::warn!(error, "the Lease is not renewed");
-                    told = error;
                 }
             }
         }
@@ -66,7 +60,7 @@ async fn renew_once(
     if *is_there {
         let patch = Patch::Merge(json!({"spec": spec}));
         let params = PatchParams::default();
-        let renewed = answered("renew the Lease", leases.patch(&name, &params, &patch)).await;
+        let renewed = answered("renew the Lease", leases.patch(name, &params, &patch)).await;
         match renewed {
             Err(error) if error.code() == Some(404) => *is_there = false,
             other => return other.map(drop),
@@ -74,7 +68,7 @@ async fn renew_once(
     }
     let lease = Lease {
         metadata: ObjectMeta {
-            name: Some(name),
+            name: Some(name.to_owned()),
             namespace: Some(LEASE_NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },

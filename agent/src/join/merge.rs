@@ -29,6 +29,9 @@ const OF_VOLUMES: [&str; 6] = [
     condition::ORPHANED,
 ];
 
+/// The same on a tombstone.
+const OF_TOMBSTONES: [&str; 1] = [condition::REMOVED];
+
 /// What an agent has to say in a status.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ours {
@@ -54,9 +57,15 @@ impl Ours {
         let (types, optional): (&'static [&'static str], &[&str]) = match kind {
             Kind::Pool => (&OF_POOLS, &["allocatedBytes", "thin"]),
             Kind::Volume => (&OF_VOLUMES, &["devicePath", "target"]),
+            Kind::Tombstone => (&OF_TOMBSTONES, &[]),
         };
         for field in optional {
             fields.entry((*field).to_owned()).or_insert(Value::Null);
+        }
+        if fields.contains_key("orphans") {
+            fields
+                .entry("orphanVolumes".to_owned())
+                .or_insert(Value::Null);
         }
         fields.retain(|field, _| !left.contains(&field.as_str()));
         Ours {

@@ -5,8 +5,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use weir_api::names::{NodeName, ObjectName};
+use weir_telemetry::client::{Credentials, State as Stream};
 
 use super::cache::{Cache, Effect, Place};
 use super::known::{Kind, Known};
@@ -23,8 +24,16 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// A status may have to be written.
     pub(super) to_tell: Notify,
+    /// A pool's object may have to be created.
+    pub(super) to_register: Notify,
     /// Other pools may have to be followed.
     pub(super) to_follow: Notify,
+    /// Where the leader takes telemetry; `None` while that is not known.
+    pub(super) leader: watch::Sender<Option<weir_telemetry::Place>>,
+    /// What is shown there; `None` before the kubeconfig was read.
+    pub(super) credentials: watch::Sender<Option<Credentials>>,
+    /// How the stream to it is.
+    pub(super) stream: watch::Sender<Stream>,
 }
 
 /// What the lock is for.
@@ -63,7 +72,11 @@ impl Shared {
             wake,
             state: Mutex::default(),
             to_tell: Notify::new(),
+            to_register: Notify::new(),
             to_follow: Notify::new(),
+            leader: watch::Sender::new(None),
+            credentials: watch::Sender::new(None),
+            stream: watch::Sender::new(Stream::default()),
         }
     }
 
@@ -76,7 +89,7 @@ impl Shared {
     pub(super) fn requests(&self) -> Requests {
         let mut state = self.lock();
         let mut generations = Generations::new();
-        for kind in [Kind::Pool, Kind::Volume] {
+        for kind in [Kind::Pool, Kind::Volume, Kind::Tombstone] {
             for known in state.cache.all(kind) {
                 if let Some(generation) = known.generation {
                     generations.insert((kind, known.name.clone()), generation);
@@ -155,8 +168,10 @@ impl Shared {
             // An engine that is gone asks for nothing more.
             let _gone = self.wake.send(Wake::Asked);
             self.to_follow.notify_one();
+            self.to_register.notify_one();
         }
         if effect.status {
+            self.to_register.notify_one();
             self.to_tell.notify_one();
             self.to_follow.notify_one();
         }
@@ -164,6 +179,18 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the node was looked at, and is this API's: something may be told there.
+    pub(super) fn is_heeding(&self) -> bool {
+        self.statuses.is_some() && !self.is_foreign()
+    }
+
+    /// The cluster whose API is heeded, once its pools are known and the engine looked at them.
+    pub(super) fn heeded(&self) -> Option<ClusterId> {
+        let cluster = self.cache.cluster_of_pools()?;
+        let statuses = self.statuses.as_ref()?;
+        (statuses.cluster == Some(cluster) && statuses.foreign.is_none()).then_some(cluster)
+    }
+
     /// Whether the engine said that it does not heed this API.
     pub(super) fn is_foreign(&self) -> bool {
         let statuses = self.statuses.as_ref();

@@ -22,7 +22,7 @@ use super::error::{JoinError, answered};
 use super::known::{Kind, Known};
 use super::merge::Ours;
 use super::shared::{Shared, State};
-use crate::chain;
+use super::told::Told;
 use crate::statuses::{Statuses, of_foreign, of_invalid};
 
 /// Which object.
@@ -56,7 +56,7 @@ struct Past {
     /// When it may be written again.
     not_before: Option<Instant>,
     pause: BackOff,
-    told: Option<String>,
+    told: Told,
 }
 
 impl Past {
@@ -67,7 +67,7 @@ impl Past {
             status: None,
             not_before: None,
             pause: BackOff::default(),
-            told: None,
+            told: Told::default(),
         }
     }
 
@@ -79,16 +79,16 @@ impl Past {
         let pauses = match result {
             Ok(status) => {
                 self.status = Some(status);
-                self.told = None;
+                self.told.forget();
                 is_again
             }
             Err(error) => {
-                let error = chain(&error);
-                if self.told.as_ref() != Some(&error) {
+                if let Some(error) = self.told.news(&error) {
                     let (kind, name) = (key.0.name(), &key.1);
                     tracing::warn!(kind, name, error, "a status is not told yet");
-                    self.told = Some(error);
                 }
+                // What the API made of it is not known, and surely not what it made of what was said before.
+                self.status = None;
                 true
             }
         };
@@ -235,6 +235,15 @@ fn found<'a>(state: &'a State, node: &NodeName, statuses: &Statuses) -> Said<'a>
             said.insert((Kind::Volume, known.name.clone()), (known, ours));
         }
     }
+    for (name, (id, status)) in &statuses.tombstones {
+        let known = state.cache.known(Kind::Tombstone, name.as_str());
+        if let Some(known) = known.filter(|known| known.id == Some(*id)) {
+            let mut status = status.clone();
+            status.observed_generation = seen(Kind::Tombstone, &known.name);
+            let ours = Ours::all(Kind::Tombstone, &status, &[]);
+            said.insert((Kind::Tombstone, known.name.clone()), (known, ours));
+        }
+    }
     said
 }
 
@@ -244,6 +253,10 @@ fn invalid(kind: Kind, known: &Known, conditions: Vec<Condition>) -> Ours {
     if kind == Kind::Volume && known.status.get("phase").is_none() {
         let phase = serde_json::to_value(Phase::Pending).unwrap_or_default();
         ours.fields.insert("phase".to_owned(), phase);
+    }
+    if kind == Kind::Pool {
+        // Nothing is recorded of it: it holds nothing that anybody could look for.
+        ours.fields.insert("orphans".to_owned(), 0.into());
     }
     ours
 }

@@ -299,8 +299,30 @@ pub const API_FOREIGN: Entry = Entry {
     help: "1 while the API is that of another cluster than the one that owns this node's pools: nothing it says is heeded.",
 };
 
+/// Whether telemetry reaches the leader.
+pub const TELEMETRY_CONNECTED: Entry = Entry {
+    name: "weir_telemetry_connected",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 while the controller that leads is told what this node measures.",
+};
+
+/// How long ago the leader acknowledged telemetry.
+pub const TELEMETRY_TOLD_AGE: Entry = Entry {
+    name: "weir_telemetry_told_age_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Time since a controller last acknowledged what this node measured.",
+};
+
 /// What an agent that follows a cluster's API adds to every scrape.
-pub const JOIN: [Entry; 3] = [API_CONNECTED, API_EVENT_AGE, API_FOREIGN];
+pub const JOIN: [Entry; 5] = [
+    API_CONNECTED,
+    API_EVENT_AGE,
+    API_FOREIGN,
+    TELEMETRY_CONNECTED,
+    TELEMETRY_TOLD_AGE,
+];
 
 /// What the engine adds to every scrape.
 pub const ENGINE: [Entry; 9] = [

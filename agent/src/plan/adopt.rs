@@ -12,7 +12,7 @@ use super::{Planner, Problem, group_of};
 use crate::lvm::report::{Lv, LvKind};
 use crate::lvm::{THIN_POOL, generation_tag, id_in, id_tag, is_ours, name_tag};
 use crate::observed::GroupView;
-use crate::record::{PoolRecord, PoolState, VERSION, VolumeRecord, VolumeState};
+use crate::record::{PoolRecord, PoolState, VolumeRecord, VolumeState};
 use crate::step::Step;
 
 impl Planner<'_> {
@@ -50,20 +50,9 @@ impl Planner<'_> {
         self.volume_count += 1;
         let mut verdict = Verdict::waiting(Phase::Creating, "its LV is being adopted");
         verdict.record(VolumeRecord {
-            version: VERSION,
-            id,
-            name: request.metadata.name.clone(),
-            pool: pool.name.clone(),
             capacity_bytes: lv.size,
-            provisioning: spec.provisioning,
-            state: VolumeState::Ready,
-            access: spec.access,
-            attachments: Vec::new(),
-            highest_generation: None,
-            unclean_stop: false,
-            revoked: false,
             adopting: Some(lv.uuid.clone()),
-            rejection: None,
+            ..VolumeRecord::of(request, VolumeState::Ready)
         });
         Ok(verdict)
     }

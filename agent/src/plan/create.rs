@@ -11,7 +11,7 @@ use super::{Planner, Problem, group_of};
 use crate::lvm::report::{Lv, LvKind};
 use crate::lvm::{THIN_POOL, UNZEROED_TAG, extents, id_in};
 use crate::observed::GroupView;
-use crate::record::{PoolRecord, PoolState, VERSION, VolumeRecord, VolumeState};
+use crate::record::{PoolRecord, PoolState, VolumeRecord, VolumeState};
 use crate::step::Step;
 use crate::zero::{ZeroJob, ZeroState};
 
@@ -47,6 +47,21 @@ impl Planner<'_> {
             let gone = Problem::new(reason::DELETED, "nothing is left of it");
             return Ok(Verdict::new(Phase::Deleted, Err(gone)));
         }
+        if self.requests.made.contains(&id) {
+            let message = format!(
+                "its status says that it was in pool `{}`, and nothing of it is there: it was deleted after this \
+                 object was saved, or its LV is lost. No empty volume takes its place: delete this object, and \
+                 create one with another id if an empty one is wanted",
+                pool.name
+            );
+            let mut verdict = Verdict::new(
+                Phase::Failed,
+                Err(Problem::new(reason::DATA_MISSING, message)),
+            );
+            // It says so again, whoever saves the object with this.
+            verdict.capacity = spec.capacity_bytes;
+            return Ok(verdict);
+        }
         if pool.state != PoolState::Ready {
             let message = format!("pool `{}` is being given up", pool.name);
             let problem = Problem::new(reason::POOL_UNAVAILABLE, message);
@@ -58,23 +73,11 @@ impl Planner<'_> {
         let mut verdict = Verdict::waiting(Phase::Creating, "its LV is being made");
         let unit = view.vg.extent;
         let volume = verdict.record(VolumeRecord {
-            version: VERSION,
-            id,
-            name: request.metadata.name.clone(),
-            pool: pool.name.clone(),
             capacity_bytes: spec
                 .capacity_bytes
                 .round_up(unit)
                 .unwrap_or(spec.capacity_bytes),
-            provisioning: spec.provisioning,
-            state: VolumeState::Creating,
-            access: spec.access,
-            attachments: Vec::new(),
-            highest_generation: None,
-            unclean_stop: false,
-            revoked: false,
-            adopting: None,
-            rejection: None,
+            ..VolumeRecord::of(request, VolumeState::Creating)
         });
         self.create(&volume, pool, view, &mut verdict);
         Ok(verdict)
@@ -160,7 +163,6 @@ impl Planner<'_> {
         view: &GroupView,
         lv: &Lv,
     ) -> Result<Verdict, Problem> {
-        let id = request.spec.id;
         let (provisioning, state) = match lv.kind {
             LvKind::Thin => (Provisioning::Thin, VolumeState::Ready),
             LvKind::Linear if lv.tags.contains(UNZEROED_TAG) => {
@@ -177,25 +179,17 @@ impl Planner<'_> {
         verdict
             .steps
             .push(Step::FlushDisks(group_of(pool, view).devices));
+        let state = if request.is_deleted() {
+            VolumeState::Deleting
+        } else {
+            state
+        };
         verdict.record(VolumeRecord {
-            version: VERSION,
-            id,
-            name: request.metadata.name.clone(),
-            pool: pool.name.clone(),
             capacity_bytes: lv.size,
             provisioning,
-            state: if request.is_deleted() {
-                VolumeState::Deleting
-            } else {
-                state
-            },
-            access: request.spec.access,
             attachments,
             highest_generation: highest_generation.max(granted(lv)),
-            unclean_stop: false,
-            revoked: false,
-            adopting: None,
-            rejection: None,
+            ..VolumeRecord::of(request, state)
         });
         Ok(verdict)
     }

@@ -10,7 +10,7 @@ use weir_api::volume::{Phase, Volume};
 
 use super::volumes::Verdict;
 use super::{Planner, Problem};
-use crate::record::{Rejection, VERSION, VolumeRecord, VolumeState};
+use crate::record::{Rejection, VolumeRecord, VolumeState};
 use crate::step::Step;
 
 impl Planner<'_> {
@@ -24,26 +24,13 @@ impl Planner<'_> {
         if self.requests.cluster.is_none() {
             return Err(problem);
         }
-        let spec = &request.spec;
         let mut verdict = Verdict::waiting(Phase::Pending, "its rejection is being recorded");
         verdict.record(VolumeRecord {
-            version: VERSION,
-            id: spec.id,
-            name: request.metadata.name.clone(),
-            pool: spec.pool_name.clone(),
-            capacity_bytes: spec.capacity_bytes,
-            provisioning: spec.provisioning,
-            state: VolumeState::Rejected,
-            access: spec.access,
-            attachments: Vec::new(),
-            highest_generation: None,
-            unclean_stop: false,
-            revoked: false,
-            adopting: None,
             rejection: Some(Rejection {
                 reason: problem.reason.to_owned(),
                 message: problem.message,
             }),
+            ..VolumeRecord::of(request, VolumeState::Rejected)
         });
         Ok(verdict)
     }

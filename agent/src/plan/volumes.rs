@@ -26,6 +26,8 @@ pub(super) struct Verdict {
     pub(super) opened_locally: Option<Problem>,
     /// It is not made here, as is recorded.
     pub(super) rejected: Option<Rejection>,
+    /// A tombstone stands for the request that is not there.
+    pub(super) is_buried: bool,
 }
 
 impl Verdict {
@@ -42,6 +44,7 @@ impl Verdict {
             attachments: Vec::new(),
             opened_locally: None,
             rejected: None,
+            is_buried: false,
         }
     }
 
@@ -130,8 +133,24 @@ impl<'a> Planner<'a> {
     }
 
     fn recorded(&mut self, volume: &VolumeRecord, request: Option<&Volume>) -> Verdict {
+        let is_buried = self.is_buried(volume);
+        let mut verdict = self.recorded_with(volume, request, is_buried);
+        verdict.is_buried = is_buried;
+        if let (Phase::Deleting, Err(problem)) = (verdict.phase, &verdict.ready) {
+            self.deletions.insert(volume.id, problem.clone());
+        }
+        verdict
+    }
+
+    fn recorded_with(
+        &mut self,
+        volume: &VolumeRecord,
+        request: Option<&Volume>,
+        is_buried: bool,
+    ) -> Verdict {
         let is_held = matches!(volume.state, VolumeState::Creating | VolumeState::Ready);
-        if is_held && request.is_some_and(Volume::is_deleted) {
+        let is_ordered = is_buried || request.is_some_and(Volume::is_deleted);
+        if is_held && is_ordered {
             let mut verdict = Verdict::waiting(Phase::Deleting, "its deletion is recorded");
             let volume = verdict.record(VolumeRecord {
                 state: VolumeState::Deleting,
@@ -195,7 +214,7 @@ impl<'a> Planner<'a> {
             let said = Problem::new(reason::INVALID_REQUEST, message);
             let said = said.condition(condition::REFUSED, Truth::True);
             condition::add(&mut conditions, said);
-        } else if request.is_none() && self.requests.unreadable.is_none() {
+        } else if request.is_none() && self.requests.unreadable.is_none() && !verdict.is_buried {
             let message = "nobody asks for it any more; it is served as recorded";
             let said = Problem::new(reason::NO_REQUEST, message);
             conditions.push(said.condition(condition::ORPHANED, Truth::True));

@@ -1,6 +1,6 @@
 //! A simulated node as other crates' tests see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,26 +48,12 @@ impl SimNode {
     /// A new agent on this node, which follows an API; the one before it is to be gone.
     #[must_use]
     pub fn engine(&self, name: &NodeName) -> Engine {
-        let sim = &self.sim;
-        let parts = Parts {
-            node: Node {
-                name: name.clone(),
-                max_volumes: self.max_volumes,
-                boot: BootId(Uuid::from_u128(sim.boots())),
-            },
-            requests: None,
-            status: STATUS.into(),
-            fs: Box::new(sim.fs.clone()),
-            store: self.store(),
-            runner: Box::new(sim.clone()),
-            disks: Box::new(sim.clone()),
-            zeroing: Box::new(sim.clone()),
-            exports: Box::new(KernelTarget {
-                configfs: Configfs::over(sim.clone()),
-                is_loaded: Box::new(|| true),
-            }),
-            measure: Box::new(()),
+        let node = Node {
+            name: name.clone(),
+            max_volumes: self.max_volumes,
+            boot: BootId(Uuid::from_u128(self.sim.boots())),
         };
+        let parts = parts(&self.sim, node, self.store(), STATUS);
         Engine::new(parts, Arc::default())
     }
 
@@ -85,9 +71,41 @@ impl SimNode {
         lvs.cloned().collect()
     }
 
+    /// The subsystems of the kernel's target, and who may use each.
+    ///
+    /// # Panics
+    /// It can't be read, which never is the case.
+    #[must_use]
+    pub fn exports(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let target = Configfs::over(self.sim.clone()).read().unwrap();
+        let hosts = |hosts: &BTreeSet<_>| hosts.iter().map(ToString::to_string).collect();
+        let subsystems = target.subsystems.iter();
+        subsystems
+            .map(|(nqn, subsystem)| (nqn.to_string(), hosts(&subsystem.allowed_hosts)))
+            .collect()
+    }
+
     /// Says that a volume's deletion is ordered: the removal of any other one's data is a violation.
     pub fn order(&self, id: VolumeId) {
         self.sim.lock().ordered.insert(id);
+    }
+
+    /// Somebody on the node opens a volume's LV, or closes it.
+    ///
+    /// # Panics
+    /// There is no such LV.
+    pub fn set_open(&self, id: VolumeId, is_open: bool) {
+        let mut state = self.sim.lock();
+        let mut lvs = state
+            .groups
+            .values()
+            .flat_map(|group| group.lvs.get(&id.lv_name()));
+        let lv = lvs.next().expect("no such LV").uuid.clone();
+        if is_open {
+            state.local_users.insert(lv);
+        } else {
+            state.local_users.remove(&lv);
+        }
     }
 
     /// What happened and must never happen.
@@ -114,5 +132,24 @@ impl SimNode {
 
     fn store(&self) -> Store {
         Store::new(Box::new(self.sim.fs.clone()), RECORD.into())
+    }
+}
+
+/// The parts of an agent that follows an API on a simulated node, and measures nothing.
+pub(crate) fn parts(sim: &Sim, node: Node, store: Store, status: &str) -> Parts {
+    Parts {
+        node,
+        requests: None,
+        status: status.into(),
+        fs: Box::new(sim.fs.clone()),
+        store,
+        runner: Box::new(sim.clone()),
+        disks: Box::new(sim.clone()),
+        zeroing: Box::new(sim.clone()),
+        exports: Box::new(KernelTarget {
+            configfs: Configfs::over(sim.clone()),
+            is_loaded: Box::new(|| true),
+        }),
+        measure: Box::new(()),
     }
 }

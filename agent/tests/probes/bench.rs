@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aya::programs::loaded_programs;
 use nix::mount::{MntFlags, umount2};
 use uuid::Uuid;
+use weir_agent::chain;
 use weir_agent::histogram::Histogram;
 use weir_agent::probe::{
     Copies, DevT, EMBEDDED, MeasuredDevice, MeasuredDisk, MeasuredVolume, Mode, Op, ProbeConfig,
@@ -112,16 +113,6 @@ pub(crate) fn another_build() -> &'static [u8] {
     let mut object = EMBEDDED.to_vec();
     object.push(0);
     object.leak()
-}
-
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 pub(crate) fn volume(id: u128, dev: DevT) -> MeasuredVolume {

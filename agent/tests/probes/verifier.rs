@@ -1,9 +1,10 @@
 //! This kernel's verifier accepts every program, whether or not its tracepoint and its types exist
 //! here. (Those with typed arguments have theirs everywhere.)
 
-use crate::bench::{Pins, chain, only, volume};
+use crate::bench::{Pins, only, volume};
 use aya::EbpfLoader;
 use aya::programs::Program;
+use weir_agent::chain;
 use weir_agent::probe::{DevT, EMBEDDED, Wanted};
 use weir_agent_ebpf::kernel::{self, placeholder};
 

@@ -21,7 +21,7 @@ fn schema(kind: &str) -> Value {
 }
 
 #[test]
-fn there_are_five_kinds_with_the_names_that_people_type() {
+fn there_are_six_kinds_with_the_names_that_people_type() {
     let names: Vec<String> = super::all()
         .iter()
         .map(|d| {
@@ -56,6 +56,7 @@ fn there_are_five_kinds_with_the_names_that_people_type() {
             "Snapshot snapshots wsnap",
             "VolumeSet volumesets wset",
             "VolumeMigration volumemigrations wmig",
+            "Tombstone tombstones wtomb",
         ]
     );
 }

@@ -233,7 +233,7 @@ mod tests {
         leftovers.after(Plan::of(&pools, Cordon::On), "pool fast".to_owned())
     }
 
-    /// Not seen red yet; to be tried with: `pool_of` returning nothing where `spec.poolName` is cleared.
+    /// Seen red with: `pool_of` returning nothing where `spec.poolName` is cleared.
     #[test]
     fn what_is_there_and_what_has_to_be_done_with_it() {
         let here = json!({"poolName": "fast"});

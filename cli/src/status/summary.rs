@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::Serialize;
 use weir_api::condition::{self, Condition, READY, reason};
-use weir_api::crd::{StoragePool, Volume};
+use weir_api::crd::{StoragePool, Tombstone, Volume};
 use weir_api::names::{LEASE_NAMESPACE, NodeName};
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
@@ -17,6 +17,7 @@ use crate::condition_words::is_bad;
 use crate::lease::{self, Agent, Controller, Hearing};
 use crate::pool_state::PoolState;
 use crate::remedy::{self, About};
+use crate::tombstone_state;
 use crate::volume_state::{Around, wait};
 
 /// What a summary is made of, but for what is seen one by one.
@@ -148,6 +149,15 @@ impl Gathering {
         };
         let name = volume.metadata.name.as_deref().unwrap_or_default();
         if let Some(concern) = wait(volume, &around).concern(name) {
+            self.wrong.add(concern);
+        }
+    }
+
+    /// Takes a tombstone in.
+    pub(super) fn tombstone(&mut self, tombstone: &Tombstone) {
+        *self.others.entry("Tombstone".to_owned()).or_default() += 1;
+        let pool = self.pools.get(tombstone.spec.pool_name.as_str());
+        if let Some(concern) = tombstone_state::concern(tombstone, pool) {
             self.wrong.add(concern);
         }
     }

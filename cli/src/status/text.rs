@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Not seen red yet; to be tried with: `MOST_POOLS` = 10,000.
+    /// Seen red with: `MOST_POOLS` = 10,000.
     #[test]
     fn it_is_one_screen_whatever_there_is() {
         let text = screen(&summary(10_000, 100));

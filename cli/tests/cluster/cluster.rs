@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::AbortHandle;
 use weir_api::crd::{StoragePool, Volume};
+use weir_api::names::LEASE_NAMESPACE;
 
 use super::weir::{Said, weir_at};
 
@@ -114,14 +115,14 @@ impl Cluster {
 
     /// A node's agent is heard from now on.
     pub(crate) async fn agent(&mut self, node: &str) {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), LEASE_NAMESPACE);
         self.lease(node, Timestamp::now()).await;
         let node = node.to_owned();
         let renewing = async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 let body = json!({"spec": {"renewTime": micro(Timestamp::now())}});
-                let (how, name) = (PatchParams::default(), format!("weir-{node}"));
+                let (how, name) = (PatchParams::default(), node.clone());
                 drop(api.patch(&name, &how, &Patch::Merge(&body)).await);
             }
         };
@@ -130,9 +131,9 @@ impl Cluster {
 
     /// A node's agent was heard last at a time.
     pub(crate) async fn lease(&self, node: &str, at: Timestamp) {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), LEASE_NAMESPACE);
         let lease = json!({
-            "metadata": {"name": format!("weir-{node}")},
+            "metadata": {"name": node},
             "spec": {"holderIdentity": node, "leaseDurationSeconds": 40, "renewTime": micro(at)},
         });
         create(&api, lease).await;
@@ -152,6 +153,7 @@ impl Cluster {
         self.tell_pool(name, json!({
             "capacityBytes": 10 * GIB,
             "freeBytes": 10 * GIB,
+            "orphans": 0,
             "conditions": [{"type": "Ready", "status": "True", "reason": "AsAsked", "message": "it is served"}],
         }))
         .await;

@@ -51,7 +51,7 @@ async fn a_cordon_sets_one_field_and_says_what_changed() {
     assert!(!cordoned("a").await && !cordoned("b").await);
 }
 
-/// Not seen red yet; to be tried with: `drain` deleting the volumes that it lists.
+/// Seen red with: `drain` deleting the volumes that it lists.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_lists_what_is_there_and_deletes_nothing() {
     let mut cluster = Cluster::start().await;

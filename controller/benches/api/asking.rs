@@ -1,8 +1,9 @@
 //! Requests, as cheap as they can be made: what clients do with the answers is not measured here.
 
 use std::path::Path;
+use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
@@ -34,15 +35,19 @@ impl Asking {
         media: &str,
         body: Vec<u8>,
     ) -> Response<Body> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", media);
-        let response = self
-            .client
-            .send(request.body(Body::from(body)).unwrap())
-            .await
-            .unwrap();
+        let response = loop {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("content-type", media);
+            let request = request.body(Body::from(body.clone())).unwrap();
+            let response = self.client.send(request).await.unwrap();
+            // A server that has no room now says so, and every client tries again.
+            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                break response;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
         assert!(
             response.status().is_success(),
             "{method} {path}: {}",

@@ -14,9 +14,10 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-pub use claim::{Candidate, Move, claim, give_back};
+pub use claim::{Candidate, Move, announce, claim, give_back, goes_on};
 
 use super::settings::Settings;
+use crate::telemetry::Announcement;
 
 /// The namespace of the lease.
 pub const NAMESPACE: &str = weir_api::names::CONTROLLER_NAMESPACE;
@@ -49,37 +50,49 @@ pub struct Election {
     /// What was written last, with the version under which the API has it.
     held: Option<Lease>,
     until: watch::Sender<Instant>,
+    announced: watch::Receiver<Announcement>,
 }
 
 impl Election {
-    /// Takes part.
+    /// Takes part. While it holds the lease, that has the annotations that are `announced`.
     #[must_use]
-    pub fn new(client: Client, settings: Settings) -> Self {
+    pub fn new(
+        client: Client,
+        settings: Settings,
+        announced: watch::Receiver<Announcement>,
+    ) -> Self {
         Election {
             api: Api::namespaced(client, NAMESPACE),
             candidate: Candidate::new(settings.identity.clone()),
             settings,
             held: None,
             until: watch::Sender::new(Instant::now()),
+            announced,
         }
     }
 
-    /// Returns once this one leads.
-    pub async fn acquire(&mut self) -> Term {
-        loop {
+    /// Returns once this one leads, or nothing once it shall stop. An attempt is never given up in the middle: the
+    /// API may have taken it already, and a lease that nobody gives back is missed until its end.
+    pub async fn acquire(&mut self, stop: &mut watch::Receiver<bool>) -> Option<Term> {
+        while !*stop.borrow() {
             let sent = Instant::now();
             match self.attempt().await {
                 Ok(Some(held)) => {
                     self.held = Some(held);
                     // A channel of its own: nothing of an earlier term becomes valid again.
                     self.until = watch::Sender::new(sent + self.settings.term());
-                    return Term(self.until.subscribe());
+                    return Some(Term(self.until.subscribe()));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "cannot look at the controllers' lease"),
             }
-            tokio::time::sleep(self.settings.retry).await;
+            let pause = tokio::time::sleep(self.settings.retry);
+            tokio::select! {
+                () = pause => {}
+                () = super::stopped(stop) => break,
+            }
         }
+        None
     }
 
     async fn attempt(&mut self) -> Result<Option<Lease>, kube::Error> {
@@ -106,7 +119,11 @@ impl Election {
     pub async fn keep(&mut self) {
         loop {
             let next = Instant::now() + self.settings.renew;
-            tokio::time::sleep_until(next.min(self.deadline()).into()).await;
+            let next = next.min(self.deadline());
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                () = changed(&mut self.announced) => {}
+            }
             while !self.renew().await {
                 if Instant::now() >= self.deadline() || self.held.is_none() {
                     self.until.send_replace(Instant::now());
@@ -119,12 +136,14 @@ impl Election {
 
     /// Whether the lease was renewed.
     async fn renew(&mut self) -> bool {
-        let Some(held) = &self.held else { return false };
+        let Some(held) = self.held.clone() else {
+            return false;
+        };
         let sent = Instant::now();
         if sent >= self.deadline() {
             return false;
         }
-        let wanted = self.claim(Some(held));
+        let wanted = self.claim(Some(&held));
         let post = PostParams::default();
         let renewing = self.api.replace(NAME, &post, &wanted);
         match self.limited(renewing).await {
@@ -138,7 +157,7 @@ impl Election {
                 is_in_time
             }
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {
-                self.lost_or_own().await;
+                self.held = self.again(held).await;
                 false
             }
             Err(error) => {
@@ -148,13 +167,11 @@ impl Election {
         }
     }
 
-    /// A renewal whose answer was lost leaves a newer version of this one's own lease.
-    async fn lost_or_own(&mut self) {
-        if let Ok(found) = self.limited(self.api.get_opt(NAME)).await {
-            let is_own = found
-                .as_ref()
-                .is_some_and(|lease| claim::holder(lease) == Some(self.settings.identity.as_str()));
-            self.held = found.filter(|_| is_own);
+    /// What is known of one's own lease after a write of it was refused, if the term goes on with it.
+    async fn again(&self, held: Lease) -> Option<Lease> {
+        match self.limited(self.api.get_opt(NAME)).await {
+            Ok(found) => found.filter(|found| goes_on(&held, found, &self.settings.identity)),
+            Err(_) => Some(held),
         }
     }
 
@@ -168,7 +185,9 @@ impl Election {
             let post = PostParams::default();
             match self.limited(self.api.replace(NAME, &post, &given)).await {
                 Ok(_) => return,
-                Err(kube::Error::Api(status)) if status.code == 409 => self.lost_or_own().await,
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    self.held = self.again(held).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot give the controllers' lease back");
                     return;
@@ -179,7 +198,9 @@ impl Election {
 
     fn claim(&self, found: Option<&Lease>) -> Lease {
         let now = MicroTime(Timestamp::now());
-        claim(found, &self.settings.identity, self.settings.lease, now)
+        let mut lease = claim(found, &self.settings.identity, self.settings.lease, now);
+        announce(&mut lease, &self.announced.borrow());
+        lease
     }
 
     fn deadline(&self) -> Instant {
@@ -196,5 +217,13 @@ impl Election {
             Ok(answer) => answer,
             Err(late) => Err(kube::Error::Service(Box::new(late))),
         }
+    }
+}
+
+/// Returns when something else is announced.
+async fn changed(announced: &mut watch::Receiver<Announcement>) {
+    if announced.changed().await.is_err() {
+        // Nobody announces anything any more.
+        std::future::pending().await
     }
 }

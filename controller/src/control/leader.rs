@@ -1,7 +1,9 @@
 //! The leader: one task that knows everything, decides, and starts writes.
 
 mod cache;
+mod hearing;
 mod pools;
+mod tombstones;
 mod unserved;
 mod volumes;
 
@@ -16,10 +18,10 @@ use kube::api::DynamicObject;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_api::crd::{StoragePool, Volume};
-use weir_api::names::ObjectName;
+use weir_api::names::{NodeName, ObjectName};
 use weir_api::volume::PlacementRecord;
 
-use super::decide::Held;
+use super::decide::{AgentState, Hearing, Held};
 use super::election::Term;
 use super::event::{Events, Note};
 use super::ledger::Ledger;
@@ -30,6 +32,7 @@ use super::watching::{self, Sight, Unserved};
 use super::write::{Came, Write};
 
 use cache::Cache;
+use tombstones::Tombstones;
 
 /// How many objects are looked at before the leader listens again.
 const ROUND: usize = 256;
@@ -43,13 +46,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 pub(super) enum Key {
     Volume(String),
     Pool(String),
+    Tombstone(String),
     Unserved(Unserved, String),
 }
 
 impl Key {
     pub(super) fn name(&self) -> &str {
         match self {
-            Key::Volume(name) | Key::Pool(name) | Key::Unserved(_, name) => name,
+            Key::Volume(name) | Key::Pool(name) | Key::Tombstone(name) | Key::Unserved(_, name) => {
+                name
+            }
         }
     }
 }
@@ -89,8 +95,11 @@ pub(super) struct Leader {
     liveness: Liveness,
     pools: Cache<StoragePool>,
     volumes: Cache<Volume>,
+    tombstones: Tombstones,
     nodes: Cache<Node>,
     leases: Cache<Lease>,
+    /// How each pool's agent was when the pool was looked at last; `None`: there is no such pool.
+    agents: HashMap<String, Option<AgentState>>,
     unserved: HashMap<Unserved, Cache<DynamicObject>>,
     queue: Queue<Key>,
     /// Objects with a write under way; whether they are to be looked at after it.
@@ -107,6 +116,9 @@ pub(super) struct Leader {
     writes: JoinSet<(Key, Came)>,
     watches: JoinSet<()>,
     events: Events,
+    /// What is known of nodes' telemetry.
+    hearings: HashMap<NodeName, Hearing>,
+    since: Instant,
 }
 
 impl Leader {
@@ -114,6 +126,9 @@ impl Leader {
         let mut watches = JoinSet::new();
         let identity = settings.identity.clone();
         let events = Events::start(client.clone(), identity, &mut watches);
+        if let Some(taking) = &settings.telemetry {
+            taking.pools().clear();
+        }
         Leader {
             client,
             settings,
@@ -122,8 +137,10 @@ impl Leader {
             liveness: Liveness::new(Instant::now()),
             pools: Cache::new(),
             volumes: Cache::new(),
+            tombstones: Tombstones::new(),
             nodes: Cache::new(),
             leases: Cache::new(),
+            agents: HashMap::new(),
             unserved: HashMap::new(),
             queue: Queue::new(),
             busy: HashMap::new(),
@@ -136,6 +153,8 @@ impl Leader {
             writes: JoinSet::new(),
             watches,
             events,
+            hearings: HashMap::new(),
+            since: Instant::now(),
         }
     }
 
@@ -164,7 +183,10 @@ impl Leader {
                     Some(sight) => self.see(sight),
                     None => return Ended::Lost,
                 },
-                _ = tick.tick() => self.look_for_silence(),
+                _ = tick.tick() => {
+                    self.look_for_silence();
+                    self.look_at_telemetry(Instant::now());
+                }
                 () = due => {}
             }
             if !self.term.is_valid() {
@@ -183,6 +205,7 @@ impl Leader {
     fn has_seen_everything(&self) -> bool {
         self.pools.is_complete()
             && self.volumes.is_complete()
+            && self.tombstones.is_complete()
             && self.nodes.is_complete()
             && self.leases.is_complete()
     }
@@ -215,6 +238,7 @@ impl Leader {
             match key {
                 Key::Volume(name) => self.look_at_volume(name, now),
                 Key::Pool(name) => self.look_at_pool(name, now),
+                Key::Tombstone(name) => self.look_at_tombstone(name),
                 Key::Unserved(kind, name) => self.look_at_unserved(kind, name),
             }
         }
@@ -225,6 +249,7 @@ impl Leader {
         match sight {
             Sight::Pool(event) => self.see_pool(event),
             Sight::Volume(event) => self.see_volume(event),
+            Sight::Tombstone(event) => self.see_tombstone(event),
             Sight::Node(event) => self.see_node(event),
             Sight::Lease(event) => self.see_lease(event),
             Sight::Unserved(kind, event) => self.see_unserved(kind, event),
@@ -263,6 +288,11 @@ impl Leader {
                 self.queue.failed(key.clone(), Instant::now());
             }
         }
+        if let Key::Tombstone(name) = &key
+            && !matches!(came, Came::Done)
+        {
+            self.tombstone_stays(name);
+        }
         if underway.is_bind {
             self.came_of_bind(key.name(), &came);
         }
@@ -283,6 +313,7 @@ impl Leader {
                     self.events.tell(&**pool, note);
                 }
             }
+            Key::Tombstone(name) => self.tell_of_tombstone(name, note),
             Key::Unserved(..) => {}
         }
     }

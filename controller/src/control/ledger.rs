@@ -4,6 +4,7 @@
 //! in whatever order objects of different kinds come.
 
 mod node;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use weir_api::condition::{self, READY, Truth};
 use weir_api::crd::{StoragePool, Volume};
 use weir_api::names::{NodeName, ObjectName};
 
+use super::decide::{Home, MOST_NAMES};
 use crate::place::{Health, Holds, PoolView, Usage, VolumeView};
 
 pub(super) use node::NodeFacts;
+use whereabouts::Whereabouts;
 
 /// What an object of a volume takes of a pool, as far as that is shown.
 #[derive(Clone, Debug)]
@@ -38,6 +41,7 @@ pub(super) struct Ledger {
     in_pool: HashMap<ObjectName, HashSet<String>>,
     /// The nodes that hold a volume with a key, and how many.
     keys: HashMap<String, BTreeMap<NodeName, u32>>,
+    whereabouts: Whereabouts,
     /// What was decided and is not shown yet.
     pub(super) holds: Holds,
 }
@@ -69,9 +73,23 @@ impl Ledger {
         self.nodes.get(name)
     }
 
+    /// Whether a node's object says that it is out of service.
+    pub(super) fn is_out_of_service(&self, name: &NodeName) -> bool {
+        self.node(name).is_some_and(|facts| facts.is_out_of_service)
+    }
+
     /// A volume.
     pub(super) fn volume(&self, name: &str) -> Option<&Arc<Volume>> {
         self.volumes.get(name)
+    }
+
+    /// The volumes that name a pool, whether it is known or not.
+    pub(super) fn volumes_in(
+        &self,
+        pool: &ObjectName,
+    ) -> impl Iterator<Item = (&str, &Arc<Volume>)> {
+        let names = self.in_pool.get(pool).into_iter().flatten();
+        names.filter_map(|name| Some((name.as_str(), self.volumes.get(name)?)))
     }
 
     /// A pool's object as it is now. Its health is what its conditions say: that its agent is not heard, or that
@@ -80,6 +98,7 @@ impl Ledger {
         let mut view = PoolView::of(pool)?;
         let name = view.name.clone();
         view.health = told_health(pool);
+        self.whereabouts.see_pool(&name, pool);
         if let Some(facts) = self.nodes.get(&view.node) {
             view.node_labels = Arc::clone(&facts.labels);
             view.is_cordoned |= facts.is_cordoned;
@@ -116,6 +135,7 @@ impl Ledger {
         let Some(index) = self.index.remove(name) else {
             return;
         };
+        self.whereabouts.forget_pool(name);
         let gone = self.pools.swap_remove(index);
         if let Some(moved) = self.pools.get(index) {
             self.index.insert(moved.name.clone(), index);
@@ -150,6 +170,11 @@ impl Ledger {
     /// A volume's object as it is now. What was held for it is held no longer once it shows its pool.
     pub(super) fn see_volume(&mut self, name: &str, volume: Arc<Volume>) {
         self.unbook(name);
+        let before = self.volumes.get(name);
+        if let Some(before) = before.filter(|before| before.metadata.uid != volume.metadata.uid) {
+            self.whereabouts.forget_volume(name, before);
+        }
+        self.whereabouts.see_volume(name, &volume);
         if let Some(pool) = volume.spec.pool_name.clone() {
             self.holds.release(name);
             self.book(name, &pool, &volume);
@@ -161,7 +186,42 @@ impl Ledger {
     pub(super) fn forget_volume(&mut self, name: &str) -> Option<Arc<Volume>> {
         self.unbook(name);
         self.holds.release(name);
-        self.volumes.remove(name)
+        let gone = self.volumes.remove(name)?;
+        self.whereabouts.forget_volume(name, &gone);
+        Some(gone)
+    }
+
+    /// Where a volume belongs that names no pool.
+    pub(super) fn home(&self, name: &str, volume: &Volume) -> Home {
+        let id = volume.spec.id;
+        let others = self.whereabouts.objects(id).iter();
+        let others = others.filter_map(|other| Some((other, self.volumes.get(other)?)));
+        let age = |name: &str, volume: &Volume| {
+            let metadata = &volume.metadata;
+            (
+                metadata.creation_timestamp.clone(),
+                metadata.uid.clone(),
+                name.to_owned(),
+            )
+        };
+        let own = age(name, volume);
+        let mut ahead = others.filter(|(other, one)| {
+            *other != name && (one.spec.pool_name.is_some() || age(other, one) < own)
+        });
+        if let Some((other, _)) = ahead.next() {
+            return Home::Taken(other.clone());
+        }
+        let mut pools = self.whereabouts.pools_of(id);
+        match pools.len() {
+            0 if self.whereabouts.untold().is_empty() => Home::Anywhere,
+            // All volumes that name no pool ask this while there are such pools, and there may be thousands of either.
+            0 => {
+                let untold = self.whereabouts.untold().iter();
+                Home::Unknown(untold.take(MOST_NAMES + 1).cloned().collect())
+            }
+            1 => Home::In(pools.remove(0)),
+            _ => Home::Several(pools),
+        }
     }
 
     /// The nodes that hold a volume with a key.

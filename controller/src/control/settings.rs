@@ -1,6 +1,9 @@
 //! How long the controller waits for what.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::telemetry::Taking;
 
 /// How the controller behaves. Tests shorten the times; nothing else has a reason to.
 #[derive(Clone, Debug)]
@@ -25,6 +28,10 @@ pub struct Settings {
     pub write: Duration,
     /// How often silence is looked for.
     pub tick: Duration,
+    /// What takes telemetry while this one leads, if something does.
+    pub telemetry: Option<Arc<Taking>>,
+    /// How old what is known of a node's latencies may be before it counts as not known.
+    pub stale: Duration,
 }
 
 impl Settings {
@@ -42,6 +49,8 @@ impl Settings {
             writes: 64,
             write: Duration::from_secs(3),
             tick: Duration::from_secs(1),
+            telemetry: None,
+            stale: Duration::from_secs(30),
         }
     }
 

@@ -2,7 +2,9 @@
 
 mod decisions;
 mod elections;
+mod homes;
 mod ledgers;
+mod tombstones;
 
 use weir_api::crd::{StoragePool, Volume};
 

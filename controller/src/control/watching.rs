@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use weir_api::crd::{Snapshot, StoragePool, Volume, VolumeMigration, VolumeSet};
+use weir_api::crd::{Snapshot, StoragePool, Tombstone, Volume, VolumeMigration, VolumeSet};
 use weir_api::names::LEASE_NAMESPACE;
 
 /// How many objects one page of a list has.
@@ -29,6 +29,7 @@ const MOST_WAITING: usize = 4096;
 pub(super) enum Sight {
     Pool(watcher::Event<StoragePool>),
     Volume(watcher::Event<Volume>),
+    Tombstone(watcher::Event<Tombstone>),
     Node(watcher::Event<Node>),
     Lease(watcher::Event<Lease>),
     /// Of a kind that is not served yet.
@@ -59,6 +60,7 @@ pub(super) fn begin(client: &Client, tasks: &mut JoinSet<()>) -> mpsc::Receiver<
     let all = || client.clone();
     tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Pool));
     tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Volume));
+    tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Tombstone));
     tasks.spawn(watch(Api::all(all()), sender.clone(), Sight::Node));
     let leases = Api::namespaced(all(), LEASE_NAMESPACE);
     tasks.spawn(watch(leases, sender.clone(), Sight::Lease));

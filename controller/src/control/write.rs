@@ -2,22 +2,37 @@
 
 use std::time::Duration;
 
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use weir_api::condition::Condition;
-use weir_api::crd::{StoragePool, Volume};
+use weir_api::crd::{StoragePool, Tombstone, Volume};
 use weir_api::names::{FINALIZER, ObjectName};
 
+use super::decide;
 use super::election::Term;
 use super::leader::Key;
 
-/// A merge patch of one object that asks for the version that was looked at.
+/// A write about one object.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
     pub(super) key: Key,
-    is_status: bool,
-    body: Value,
+    what: What,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+enum What {
+    /// A merge patch that asks for the version that was looked at.
+    Patch { is_status: bool, body: Value },
+    /// A new object of another kind, which the object that is looked at needs.
+    Create(Box<Tombstone>),
+    /// A tombstone goes, as it was looked at; with a volume's name, only if that volume is still not being deleted
+    /// and asks for what the tombstone is about.
+    Delete {
+        seen: Preconditions,
+        claim: Option<(ObjectName, Box<Tombstone>)>,
+    },
 }
 
 /// What came of a write.
@@ -75,11 +90,30 @@ impl Write {
         Self::new(key, true, body)
     }
 
+    /// The tombstone that a volume needs before it may go.
+    pub(super) fn create(key: Key, tombstone: Tombstone) -> Self {
+        Write {
+            key,
+            what: What::Create(Box::new(tombstone)),
+        }
+    }
+
+    pub(super) fn delete(key: Key, tombstone: &Tombstone, claimed_by: Option<ObjectName>) -> Self {
+        let seen = Preconditions {
+            uid: tombstone.metadata.uid.clone(),
+            resource_version: tombstone.metadata.resource_version.clone(),
+        };
+        let claim = claimed_by.map(|volume| (volume, Box::new(tombstone.clone())));
+        Write {
+            key,
+            what: What::Delete { seen, claim },
+        }
+    }
+
     fn new(key: Key, is_status: bool, body: Value) -> Self {
         Write {
             key,
-            is_status,
-            body,
+            what: What::Patch { is_status, body },
         }
     }
 
@@ -90,7 +124,8 @@ impl Write {
             return (key, Came::TooLate);
         }
         let came = match tokio::time::timeout(limit, self.send(client)).await {
-            Ok(Ok(())) => Came::Done,
+            Ok(Ok(true)) => Came::Done,
+            Ok(Ok(false)) => Came::Outdated,
             Ok(Err(kube::Error::Api(status))) => match status.code {
                 404 | 409 => Came::Outdated,
                 400..=499 if status.code != 429 => Came::Refused(kube::Error::Api(status)),
@@ -102,16 +137,52 @@ impl Write {
         (key, came)
     }
 
-    async fn send(self, client: Client) -> Result<(), kube::Error> {
-        let (name, status) = (self.key.name().to_owned(), self.is_status);
-        let body = &self.body;
-        match &self.key {
-            Key::Volume(_) => patch::<Volume>(&Api::all(client), &name, status, body).await,
-            Key::Pool(_) => patch::<StoragePool>(&Api::all(client), &name, status, body).await,
-            Key::Unserved(kind, _) => {
-                let api: Api<DynamicObject> = Api::all_with(client, &kind.resource());
-                patch(&api, &name, status, body).await
+    /// False: it is not to be done any more.
+    async fn send(self, client: Client) -> Result<bool, kube::Error> {
+        let name = self.key.name();
+        match &self.what {
+            What::Patch { is_status, body } => {
+                patch_object(client, &self.key, *is_status, body).await?;
             }
+            What::Create(tombstone) => {
+                let api: Api<Tombstone> = Api::all(client);
+                api.create(&PostParams::default(), tombstone).await?;
+            }
+            What::Delete { seen, claim } => {
+                if let Some((volume, tombstone)) = claim {
+                    // Asked now: what this controller last saw may be older than the tombstone.
+                    let volumes: Api<Volume> = Api::all(client.clone());
+                    let now = volumes.get_opt(volume.as_str()).await?;
+                    let is_claimed = now.is_some_and(|volume| {
+                        decide::tombstone(tombstone, [&volume]) != decide::Tidy::Wait
+                    });
+                    if !is_claimed {
+                        return Ok(false);
+                    }
+                }
+                let api: Api<Tombstone> = Api::all(client);
+                let params = DeleteParams::default().preconditions(seen.clone());
+                api.delete(name, &params).await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+async fn patch_object(
+    client: Client,
+    key: &Key,
+    is_status: bool,
+    body: &Value,
+) -> Result<(), kube::Error> {
+    let name = key.name();
+    match key {
+        Key::Volume(_) => patch::<Volume>(&Api::all(client), name, is_status, body).await,
+        Key::Pool(_) => patch::<StoragePool>(&Api::all(client), name, is_status, body).await,
+        Key::Tombstone(_) => patch::<Tombstone>(&Api::all(client), name, is_status, body).await,
+        Key::Unserved(kind, _) => {
+            let api: Api<DynamicObject> = Api::all_with(client, &kind.resource());
+            patch(&api, name, is_status, body).await
         }
     }
 }

@@ -9,7 +9,7 @@ mod table;
 use std::fmt;
 
 use serde_json::Value;
-use weir_api::names::{LEASE_NAMESPACE, NodeName};
+use weir_api::names::{CONTROLLER_LEASE, CONTROLLER_NAMESPACE, LEASE_NAMESPACE, NodeName};
 
 use super::identity::Identity;
 
@@ -53,10 +53,12 @@ pub struct Object<'a> {
 pub enum Condition {
     /// A StoragePool of its node.
     PoolOfNode,
-    /// A Volume in a pool of its node.
+    /// A Volume, or a Tombstone, of a pool of its node.
     VolumeOfNode,
     /// The Lease of its node.
     LeaseOfNode,
+    /// The controllers' Lease, which says who leads.
+    LeaseOfLeader,
     /// An Event that names its node as the one that reports.
     EventOfNode,
 }
@@ -87,26 +89,38 @@ pub fn decide(who: &Identity, asked: &Attributes<'_>) -> Decision {
             }
         }
         On::Resource(object) => {
-            let rule = rules(who)
-                .into_iter()
-                .find(|rule| rule.matches(asked.verb, &object));
-            match rule.map(|rule| rule.condition) {
-                None => Decision::Denied,
-                Some(None) => Decision::Allowed,
-                // The name alone decides; so that what exists is not told to whom it does not concern.
-                Some(Some(Condition::LeaseOfNode)) if !object.name.is_empty() => {
-                    let is_own = who.node().is_some_and(|node| {
-                        object.namespace == LEASE_NAMESPACE && object.name == node.agent_lease()
-                    });
-                    if is_own {
-                        Decision::Allowed
-                    } else {
-                        Decision::Denied
-                    }
-                }
-                Some(Some(condition)) => Decision::If(condition),
-            }
+            let rules = rules(who).into_iter();
+            let rules = rules.filter(|rule| rule.matches(asked.verb, &object));
+            let decisions = rules.map(|rule| by_rule(who, rule.condition, &object));
+            // One row that grants it is enough.
+            decisions.fold(Decision::Denied, |so_far, next| match (so_far, next) {
+                (Decision::Allowed, _) | (_, Decision::Allowed) => Decision::Allowed,
+                (Decision::Denied, next) => next,
+                (so_far, _) => so_far,
+            })
         }
+    }
+}
+
+fn by_rule(who: &Identity, condition: Option<Condition>, object: &Object<'_>) -> Decision {
+    let Some(condition) = condition else {
+        return Decision::Allowed;
+    };
+    // A Lease's name alone decides; so that what exists is not told to whom it does not concern.
+    let is_granted = match condition {
+        _ if object.name.is_empty() => return Decision::If(condition),
+        Condition::LeaseOfNode => who.node().is_some_and(|node| {
+            object.namespace == LEASE_NAMESPACE && object.name == node.agent_lease()
+        }),
+        Condition::LeaseOfLeader => {
+            object.namespace == CONTROLLER_NAMESPACE && object.name == CONTROLLER_LEASE
+        }
+        _ => return Decision::If(condition),
+    };
+    if is_granted {
+        Decision::Allowed
+    } else {
+        Decision::Denied
     }
 }
 
@@ -133,8 +147,13 @@ impl Condition {
             Self::VolumeOfNode => pool.is_some_and(|pool| is_node(pool, "/spec/nodeName")),
             Self::LeaseOfNode => {
                 let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
-                text("/metadata/name") == Some(node.agent_lease().as_str())
+                text("/metadata/name") == Some(node.agent_lease())
                     && text("/metadata/namespace") == Some(LEASE_NAMESPACE)
+            }
+            Self::LeaseOfLeader => {
+                let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+                text("/metadata/name") == Some(CONTROLLER_LEASE)
+                    && text("/metadata/namespace") == Some(CONTROLLER_NAMESPACE)
             }
             Self::EventOfNode => is_node(object, "/reportingInstance"),
         }
@@ -146,7 +165,8 @@ impl fmt::Display for Condition {
         f.write_str(match self {
             Self::PoolOfNode => "spec.nodeName is not its node",
             Self::VolumeOfNode => "spec.poolName is not a pool of its node",
-            Self::LeaseOfNode => "it is not the Lease of its node's agent in kube-node-lease",
+            Self::LeaseOfNode => "it is not the Lease of its node's agent in weir-agents",
+            Self::LeaseOfLeader => "it is not the controllers' Lease",
             Self::EventOfNode => "reportingInstance is not its node",
         })
     }

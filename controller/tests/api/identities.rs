@@ -64,15 +64,12 @@ async fn an_agent_writes_what_is_its_nodes() {
         .await;
     patched.expect(200);
     let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "weir-n1"},
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "n1"},
         "spec": {"holderIdentity": "n1", "leaseDurationSeconds": 40},
     });
-    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/weir-agents/leases";
     let made = agent.post(leases, &lease).await.expect(201);
-    agent
-        .put(&format!("{leases}/weir-n1"), &made)
-        .await
-        .expect(200);
+    agent.put(&format!("{leases}/n1"), &made).await.expect(200);
     let made = agent.post(EVENTS, &event("n1")).await.expect(201);
     let name = made["metadata"]["name"].as_str().unwrap();
     let again = json!({"series": {"count": 2, "lastObservedTime": "2026-11-22T09:00:01.000000Z"}});
@@ -94,7 +91,7 @@ async fn an_agent_writes_nothing_else() {
     let before = admin.get(VOLUMES).await.text;
     let leases = "/apis/coordination.k8s.io/v1/namespaces";
     let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "weir-n2"}, "spec": {},
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "n2"}, "spec": {},
     });
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}});
     let merge = |target: &str, patch: Value| ("PATCH", target.to_owned(), patch);
@@ -125,10 +122,11 @@ async fn an_agent_writes_nothing_else() {
         delete(&format!("{POOLS}/p1")),
         delete(&format!("{VOLUMES}/in-p1")),
         delete(VOLUMES),
-        post(&format!("{leases}/kube-node-lease/leases"), lease.clone()),
+        post(&format!("{leases}/weir-agents/leases"), lease.clone()),
         post(&format!("{leases}/default/leases"), lease),
-        get(&format!("{leases}/kube-node-lease/leases/weir-n2")),
-        get(&format!("{leases}/kube-node-lease/leases")),
+        get(&format!("{leases}/weir-agents/leases/n2")),
+        get(&format!("{leases}/kube-node-lease/leases/n1")),
+        get(&format!("{leases}/weir-agents/leases")),
         post(EVENTS, event("n2")),
         post(
             "/api/v1/namespaces/default/events",

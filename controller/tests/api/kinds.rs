@@ -67,8 +67,11 @@ async fn namespaces_are_there_from_the_start() {
         .iter()
         .map(|item| &item["metadata"]["name"])
         .collect();
-    assert_eq!(names, ["default", "kube-node-lease", "kube-system"]);
-    for name in ["default", "kube-system", "kube-node-lease"] {
+    assert_eq!(
+        names,
+        ["default", "kube-node-lease", "kube-system", "weir-agents"]
+    );
+    for name in ["default", "kube-system", "kube-node-lease", "weir-agents"] {
         admin
             .delete(&format!("/api/v1/namespaces/{name}"))
             .await

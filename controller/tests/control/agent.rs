@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use weir_api::condition::{self, READY, Truth};
 use weir_api::crd::{StoragePool, Volume};
+use weir_api::names::LEASE_NAMESPACE;
 use weir_api::volume::Phase;
 
 use super::cluster::Cluster;
@@ -94,8 +95,8 @@ impl Agent {
 }
 
 async fn renew(client: &Client, node: &str) {
-    let api: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
-    let name = &format!("weir-{node}");
+    let api: Api<Lease> = Api::namespaced(client.clone(), LEASE_NAMESPACE);
+    let name = node;
     let mut lease = api.get_opt(name).await.unwrap().unwrap_or_default();
     lease.metadata.name = Some(name.to_owned());
     let spec = lease.spec.get_or_insert_default();
@@ -140,6 +141,7 @@ impl Part {
         let body = json!({"status": {
             "capacityBytes": self.capacity,
             "freeBytes": self.capacity.saturating_sub(used),
+            "orphans": 0,
             "conditions": [{"type": "Ready", "status": "True", "reason": "AsAsked", "message": ""}],
         }});
         let (how, patch) = (PatchParams::default(), Patch::Merge(&body));

@@ -121,18 +121,19 @@ async fn a_new_leader_is_there_within_fifteen_seconds() {
     cluster.stop().await;
 }
 
-/// Seen red with: `run` not giving the lease back.
+/// Also when it is stopped at the very moment at which the lease has its name, and it may not know that yet.
+///
+/// Seen red with: `run` not giving the lease back; `acquire` giving an attempt up when it shall stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_that_is_stopped_gives_its_lease_back() {
     let cluster = Cluster::start().await;
-    let first = cluster.controller(|_| {}).await;
-    leads(&cluster, &first).await;
-    first.stop().await;
-    let lease = leases(&cluster).get("weir-controller").await.unwrap();
-    assert_eq!(holder(&lease), "");
-    let second = cluster.controller(|_| {}).await;
-    leads(&cluster, &second).await;
-    second.stop().await;
+    for _ in 0..20 {
+        let controller = cluster.controller(|_| {}).await;
+        leads(&cluster, &controller).await;
+        controller.stop().await;
+        let lease = leases(&cluster).get("weir-controller").await.unwrap();
+        assert_eq!(holder(&lease), "");
+    }
     cluster.stop().await;
 }
 

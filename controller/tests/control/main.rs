@@ -14,4 +14,5 @@ mod failover;
 mod health;
 mod history;
 mod lifecycle;
+mod tombstones;
 mod unplaceable;

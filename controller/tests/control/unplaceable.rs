@@ -1,7 +1,7 @@
 //! What can't be placed, or not yet, and what is not served at all.
 
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use weir_api::condition::{self, READY, Truth};
 use weir_api::crd::{Snapshot, VolumeMigration, VolumeSet};
@@ -19,6 +19,33 @@ async fn a_volume_that_fits_nowhere_says_why_and_is_placed_once_it_does() {
     let _closed = Agent::start(&cluster, "closed", 100 * GIB).await;
     let _small = Agent::start(&cluster, "small", GIB / 2).await;
     cluster.create_pool("quiet", "node-quiet", json!({})).await;
+    let controller_of_all = cluster.controller(|_| {}).await;
+    cluster.create_volume("early", json!({})).await;
+    until(
+        &cluster.volumes(),
+        "early",
+        "a pool that told nothing",
+        |volume| {
+            scheduled(volume).is_some_and(|told| {
+                let names_it =
+                    told.message.contains("`quiet`") && !told.message.contains("`small`");
+                told.reason == "OrphansUnknown" && names_it
+            })
+        },
+    )
+    .await;
+    cluster
+        .volumes()
+        .delete("early", &DeleteParams::default())
+        .await
+        .unwrap();
+    controller_of_all.stop().await;
+    let holds_nothing = Patch::Merge(json!({"status": {"orphans": 0}}));
+    let pools = cluster.pools();
+    pools
+        .patch_status("quiet", &PatchParams::default(), &holds_nothing)
+        .await
+        .unwrap();
     let controller = cluster.controller(|_| {}).await;
     cluster.create_volume("v", json!({})).await;
     let wanted = [

@@ -1,6 +1,6 @@
 //! Controller and agents together: what is applied is served by one node, and gone everywhere once it is deleted.
 
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ struct Node {
 struct Cluster {
     nodes: Vec<Node>,
     api: StandaloneApi,
-    controller: JoinHandle<()>,
+    controller: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     _root: tempfile::TempDir,
 }
@@ -34,9 +34,7 @@ impl Cluster {
     async fn of(nodes: &[(&str, SimNode)]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let api = StandaloneApi::start(&root.path().join("api"), None).await;
-        let client = control::client(&api.controller_kubeconfig()).await.unwrap();
-        let (stop, stopping) = watch::channel(false);
-        let controller = tokio::spawn(control::run(client, Settings::new("test"), stopping));
+        let (stop, _) = watch::channel(false);
         let pools: Api<StoragePool> = Api::all(api.client().await);
         let mut running = Vec::new();
         for (name, sim) in nodes {
@@ -55,13 +53,14 @@ impl Cluster {
                 _agent: Agent::start(sim, name, &api.kubeconfig(name)),
             });
         }
-        let cluster = Cluster {
+        let mut cluster = Cluster {
             nodes: running,
             api,
-            controller,
+            controller: None,
             stop,
             _root: root,
         };
+        cluster.start_controller().await;
         for (name, _) in nodes {
             let ready = async || {
                 let status = pools.get(name).await.ok()?.status?;
@@ -71,6 +70,21 @@ impl Cluster {
             until(&format!("pool {name} is Ready"), ready).await;
         }
         cluster
+    }
+
+    async fn start_controller(&mut self) {
+        let kubeconfig = self.api.controller_kubeconfig();
+        let client = control::client(&kubeconfig).await.unwrap();
+        self.stop.send_replace(false);
+        let running = control::run(client, Settings::new("test"), self.stop.subscribe());
+        self.controller = Some(tokio::spawn(running));
+    }
+
+    async fn stop_controller(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(controller) = self.controller.take() {
+            controller.await.unwrap();
+        }
     }
 
     async fn volumes(&self) -> Api<Volume> {
@@ -126,8 +140,7 @@ impl Cluster {
         for node in &self.nodes {
             assert_eq!(node.sim.violations(), Vec::<String>::new(), "{}", node.name);
         }
-        self.stop.send_replace(true);
-        self.controller.await.unwrap();
+        self.stop_controller().await;
         self.nodes.clear();
         self.api.stop().await;
     }
@@ -193,5 +206,55 @@ async fn what_its_pools_agent_rejects_is_served_by_another_node() {
     );
     cluster.delete("v2", 2).await;
     assert!(cluster.holders(2).is_empty());
+    cluster.stop().await;
+}
+
+/// Somebody takes its finalizer and the object away, and has it back without a pool, near the other node.
+///
+/// Seen red with: `Ledger::home` made to return `Home::Anywhere`, when the first look at who holds it came after the twin: that one
+/// was not refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_was_lost_and_is_back_goes_where_its_data_is() {
+    let nodes = [
+        ("node-a", SimNode::default()),
+        ("node-b", SimNode::default()),
+    ];
+    let mut cluster = Cluster::of(&nodes).await;
+    let near = |node: &str| json!({"locality": "PreferLocal", "consumerNode": node});
+    cluster.ask("v1", 1, near("node-a")).await;
+    cluster.ready("v1").await;
+    assert_eq!(cluster.holders(1), ["node-a"]);
+    cluster.stop_controller().await;
+    let volumes = cluster.volumes().await;
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    volumes
+        .patch("v1", &PatchParams::default(), &free)
+        .await
+        .unwrap();
+    volumes
+        .delete("v1", &DeleteParams::default())
+        .await
+        .unwrap();
+    let pools: Api<StoragePool> = Api::all(cluster.api.client().await);
+    let listed = async || {
+        let status = pools.get("node-a").await.ok()?.status?;
+        (status.orphan_volumes.first()?.id == id(1)).then_some(())
+    };
+    until("its pool lists it", listed).await;
+    cluster.ask("v1", 1, near("node-b")).await;
+    cluster.start_controller().await;
+    cluster.ready("v1").await;
+    assert_eq!(cluster.holders(1), ["node-a"]);
+    // Another object with its id is bound nowhere.
+    cluster.ask("twin", 1, near("node-b")).await;
+    let refused = async || {
+        let twin = volumes.get("twin").await.ok()?;
+        let status = twin.status?;
+        let said = condition::get(&status.conditions, condition::SCHEDULED)?;
+        let is_told = said.reason == condition::reason::ID_IN_USE && said.message.contains("`v1`");
+        (is_told && twin.spec.pool_name.is_none()).then_some(())
+    };
+    until("the twin is refused", refused).await;
+    assert_eq!(cluster.holders(1), ["node-a"]);
     cluster.stop().await;
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::Figure;
+use super::{Figure, median};
 use crate::progress::say;
 use crate::vm::machine::{Lab, Spec};
 
@@ -93,20 +93,4 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Figure>> {
         Figure::new("nvmet_apply_kernel_seconds", kernel, "s").against("nvmet_apply_seconds", ours),
         Figure::new("nvmet_apply_speedup_ceiling", theirs / kernel, "x"),
     ])
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle_one() {
-        let median = median(vec![5.0, 1.0, 100.0, 2.0, 3.0]);
-        assert!((median - 3.0).abs() < f64::EPSILON);
-    }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
+use super::cluster::Cluster;
+use super::node_loss::NodeLoss;
+use super::volume::Volume;
 use crate::exposition::Buckets;
 use crate::scene::fio::Seen;
 
@@ -13,8 +16,26 @@ use crate::scene::fio::Seen;
 pub(super) struct Demo {
     pub(super) kernel: String,
     pub(super) volumes: Vec<Entry>,
+    pub(super) placed: Vec<Placed>,
     pub(super) agent_kill: AgentKill,
+    pub(super) node_loss: NodeLoss,
     pub(super) elapsed_s: f64,
+}
+
+/// What the controller decided.
+#[derive(Debug, Serialize)]
+pub(super) struct Placed {
+    volume: &'static str,
+    pool: &'static str,
+}
+
+impl Placed {
+    pub(super) fn of(volume: &Volume) -> Self {
+        Placed {
+            volume: volume.name,
+            pool: Cluster::pool(volume.node),
+        }
+    }
 }
 
 /// One volume and operation.
@@ -92,10 +113,11 @@ impl Demo {
             println!("{}", serde_json::to_string_pretty(self)?);
         } else {
             println!(
-                "kernel {}: {} series measured, {} I/O errors when the agent was killed, {:.0} s",
+                "kernel {}: {} series measured, {} I/O errors when the agent was killed, {} when a node lost power, {:.0} s",
                 self.kernel,
                 self.volumes.len(),
                 self.agent_kill.io_errors,
+                self.node_loss.io_errors,
                 self.elapsed_s
             );
         }

@@ -9,7 +9,9 @@ use crate::vm::guest::Guest;
 /// What the agent of the storage node is given.
 pub(crate) const AGENT_KUBECONFIG: &str = "/var/lib/weir/agent.kubeconfig";
 
-const DIR: &str = "/var/lib/weir/api";
+/// Where the API keeps its objects and kubeconfigs.
+pub(crate) const DIR: &str = "/var/lib/weir/api";
+const COPY: &str = "/var/lib/weir/api.saved";
 const LOG: &str = "/run/weir/controller.log";
 
 /// How much of it runs.
@@ -24,11 +26,24 @@ pub(crate) enum Parts {
 /// A controller that serves its own API.
 pub(crate) struct ControlPlane<'a> {
     guest: &'a Guest,
+    /// Where other nodes reach it.
+    listen: String,
 }
 
 impl<'a> ControlPlane<'a> {
     pub(crate) fn new(guest: &'a Guest) -> Self {
-        ControlPlane { guest }
+        ControlPlane {
+            guest,
+            listen: "127.0.0.1:6443".to_owned(),
+        }
+    }
+
+    /// One that other nodes reach at an address of its node.
+    pub(crate) fn at(guest: &'a Guest, address: &str) -> Self {
+        ControlPlane {
+            guest,
+            listen: format!("{address}:6443"),
+        }
     }
 
     /// Starts it and waits until it answers.
@@ -38,7 +53,7 @@ impl<'a> ControlPlane<'a> {
             Parts::Both => "",
             Parts::Api => " --api-only",
         };
-        let command = format!("weir-controller --standalone {DIR}{options}");
+        let command = format!("{}{options}", self.command());
         self.guest.spawn(&command, LOG)?;
         let ready = format!("{} get --raw /readyz", kubectl());
         let answers = self.guest.wait_for(&ready, PATIENCE);
@@ -52,13 +67,47 @@ impl<'a> ControlPlane<'a> {
         self.guest.sh(kill).map(drop)
     }
 
+    /// Keeps a copy of all that it has, as of now; it must not run.
+    pub(crate) fn save(&self) -> Result<()> {
+        let save = format!("rm -rf {COPY} && cp -a {DIR} {COPY} && sync");
+        self.guest.sh(&save).map(drop)
+    }
+
+    /// Puts the copy in the place of what it has; it must not run.
+    pub(crate) fn restore(&self) -> Result<()> {
+        let restore = format!("rm -rf {DIR} && cp -a {COPY} {DIR} && sync");
+        self.guest.sh(&restore).map(drop)
+    }
+
+    /// Removes all that it has; it must not run.
+    pub(crate) fn empty(&self) -> Result<()> {
+        self.guest.sh(&format!("rm -rf {DIR} && sync")).map(drop)
+    }
+
     /// Makes the kubeconfig of the storage node's agent.
     pub(crate) fn enrol(&self) -> Result<()> {
-        let command = format!(
-            "weir-controller --standalone {DIR} kubeconfig agent:{} >{AGENT_KUBECONFIG}",
-            storage::NODE
-        );
-        self.guest.sh(&command).map(drop)
+        self.enrol_node(storage::NODE, self.guest)
+    }
+
+    /// Makes the kubeconfig of a node's agent, and brings it there.
+    pub(crate) fn enrol_node(&self, node: &str, guest: &Guest) -> Result<()> {
+        let command = format!("{} kubeconfig agent:{node}", self.command());
+        let kubeconfig = self.guest.sh(&command)?;
+        guest.sh("mkdir -p /var/lib/weir")?;
+        guest.write(AGENT_KUBECONFIG, &kubeconfig)
+    }
+
+    fn command(&self) -> String {
+        format!(
+            "weir-controller --standalone {DIR} --listen {}",
+            self.listen
+        )
+    }
+
+    /// Runs `weir`, which must succeed; its standard output.
+    pub(crate) fn weir(&self, arguments: &str) -> Result<String> {
+        let weir = format!("KUBECONFIG={DIR}/admin.kubeconfig weir {arguments}");
+        self.guest.sh(&weir)
     }
 
     /// Runs kubectl, which must succeed; its standard output.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::exposition::Exposition;
 use crate::vm::disk::Disk;
@@ -36,9 +36,23 @@ pub(crate) fn spec<'a>(disks: &'a [&'a Disk]) -> Spec<'a> {
     }
 }
 
+/// A pool of a storage node's first disk, as a person applies it.
+pub(crate) fn pool_object(name: &str, node: &str, address: &str) -> Value {
+    json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": name},
+        "spec": {
+            "nodeName": node,
+            "engine": {"kernel": {"volumeGroup": format!("weir-{name}"), "devices": ["/dev/vda"]}},
+            "portals": [{"address": address}],
+            "acceptVolatileWriteCache": true,
+        },
+    })
+}
+
 /// The agent of a storage node, as a person at its shell would handle it.
 pub(crate) struct Agent<'a> {
     guest: &'a Guest,
+    node: &'static str,
     /// Set before the agent's command line: an environment, a wrapper.
     prefix: &'static str,
     /// How often it attaches programs that see I/Os end.
@@ -82,10 +96,16 @@ impl<'a> Agent<'a> {
     pub(crate) fn new(guest: &'a Guest) -> Self {
         Agent {
             guest,
+            node: NODE,
             prefix: "",
             copies: "all",
             kubeconfig: None,
         }
+    }
+
+    /// The same on another node.
+    pub(crate) fn of(self, node: &'static str) -> Self {
+        Agent { node, ..self }
     }
 
     /// One that follows the API of a kubeconfig.
@@ -101,6 +121,14 @@ impl<'a> Agent<'a> {
         Agent {
             copies: "on-demand",
             ..Agent::new(guest)
+        }
+    }
+
+    /// The same, attaching programs as agents do unless they are told otherwise.
+    pub(crate) fn by_default(self) -> Self {
+        Agent {
+            copies: "on-demand",
+            ..self
         }
     }
 
@@ -153,9 +181,9 @@ impl<'a> Agent<'a> {
             None => format!("--requests {REQUESTS}"),
         };
         let command = format!(
-            "{}weir-agent run --node {NODE} {source} --record {RECORD} \
+            "{}weir-agent run --node {} {source} --record {RECORD} \
              --status {STATUS} --listen {LISTEN} --resync 5 --max-volumes 64 --probe-copies {}",
-            self.prefix, self.copies
+            self.prefix, self.node, self.copies
         );
         self.guest.spawn(&command, LOG)?;
         let answers = self.guest.wait_for(&get("/metrics"), PATIENCE);
@@ -337,11 +365,7 @@ impl<'a> Agent<'a> {
 
     /// Scrapes every stage in full resolution.
     pub(crate) fn scrape(&self) -> Result<Exposition> {
-        let answer = self.guest.sh(&get("/metrics?full=1"))?;
-        let Some((_, body)) = answer.split_once("\r\n\r\n") else {
-            bail!("no HTTP answer: {answer}")
-        };
-        Exposition::parse(body)
+        scrape_of(self.guest, LISTEN, "/metrics?full=1")
     }
 
     /// Waits until it measures a volume that its node uses over NVMe.
@@ -438,7 +462,21 @@ impl Wish<'_> {
 /// A shell script that prints the agent's answer to a GET, headers included; it fails unless the
 /// answer is 200. The guest has no HTTP client, but its shell opens sockets.
 fn get(path: &str) -> String {
-    let (host, port) = LISTEN.split_once(':').unwrap_or((LISTEN, "80"));
+    get_of(LISTEN, path)
+}
+
+/// The metrics of whoever listens at an address.
+pub(crate) fn scrape_of(guest: &Guest, address: &str, path: &str) -> Result<Exposition> {
+    let answer = guest.sh(&get_of(address, path))?;
+    let Some((_, body)) = answer.split_once("\r\n\r\n") else {
+        bail!("no HTTP answer: {answer}")
+    };
+    Exposition::parse(body)
+}
+
+/// The same as [`get`] of whoever listens at an address.
+pub(crate) fn get_of(address: &str, path: &str) -> String {
+    let (host, port) = address.split_once(':').unwrap_or((address, "80"));
     format!(
         "exec 3<>/dev/tcp/{host}/{port} && printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3 && \
          answer=$(cat <&3) && case \"$answer\" in 'HTTP/1.'?' 200'*) printf '%s\\n' \"$answer\" ;; \

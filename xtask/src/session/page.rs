@@ -18,6 +18,15 @@ pub(super) const PARTS: &[Part] = &[
          each step can be seen.\n\n\
          `weir-controller --help` tells how agents on other machines get a kubeconfig of their own. `kubectl` 1.20 and\n\
          1.36 are tested; this is 1.36.\n\n\
+         | port | what | who gets in |\n\
+         |---|---|---|\n\
+         | 6443 (`--listen`) | the API | whoever shows a certificate of the authority in `DIR`, for what its name may do |\n\
+         | 6444, or one above `--listen` (`--telemetry`) | what agents measured, while this controller leads | agents, each with the \
+         certificate of its kubeconfig, for its own node |\n\
+         | none, unless `--metrics` says one | the controller's metrics ([METRICS.md](../controller/METRICS.md)) | everybody: plain HTTP |\n\n\
+         The telemetry port's own certificate is made when a controller begins to lead. Agents know it by the Lease\n\
+         `default/weir-controller`, and need nothing but their kubeconfig. A second controller (`--kubeconfig`) takes telemetry only if\n\
+         `--telemetry` says where.\n\n\
          ## A pool\n\n",
     ),
     Shell(
@@ -67,5 +76,19 @@ pub(super) const PARTS: &[Part] = &[
         "kubectl delete -f deploy/samples/volume.yaml\n\
          kubectl delete wpool --all\n\
          kubectl get weir",
+    ),
+    Text(
+        "\n## When the store is lost\n\n\
+         Agents go on serving. A directory that was restored from a copy lacks the volumes that were made since; one that was emptied lacks\n\
+         everything, and is another cluster to every agent, which then heeds nothing of it until a person says so on its node:\n\n\
+         ```\n\
+         kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'\n\
+         weir cluster accept 7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90    # on each storage node, with that UID\n\
+         weir orphans adopt --pool fast                              # there too, for its pools; or give the agent --pools\n\
+         weir orphans adopt --all --api                              # once: objects for all volumes that have none\n\
+         ```\n\n\
+         Bring the pools of all nodes back before volumes: what a node holds that has no StoragePool object nobody can see. A\n\
+         volume that is applied again without `spec.poolName` goes to the pool that holds it; it waits while any pool has not told yet. A volume that was\n\
+         deleted after the copy was made has its object again and says `DataMissing`: delete that object.\n",
     ),
 ];

@@ -3,11 +3,16 @@
 //! One VM has a controller with its own API, kubectl, a disk and an agent that follows the API; the other one uses
 //! the volumes.
 
+mod chaos;
+mod telemetry;
+
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::expect;
 use super::report::Report;
+use super::{Scale, expect};
 use crate::scene::consumer;
 use crate::scene::control_plane::{AGENT_KUBECONFIG, ControlPlane, Parts};
 use crate::scene::storage::{self, Agent, POOL};
@@ -18,10 +23,29 @@ const EXPORTED: Volume = Volume {
     name: "exported",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0091",
 };
+/// Made after the copy of the store that is restored.
+const NEWER: Volume = Volume {
+    name: "newer",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0093",
+};
+/// Deleted after it.
+const GONE: Volume = Volume {
+    name: "gone",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0094",
+};
 const KEPT: Volume = Volume {
     name: "kept",
     id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0092",
 };
+
+const DEAD: Volume = Volume {
+    name: "dead",
+    id: "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0095",
+};
+
+/// After so long an object of a volume whose agent was killed is gone: the agent's silence, a renewal of its Lease before
+/// that, and a little.
+const UNHEARD: Duration = Duration::from_secs(40 + 10 + 5);
 
 /// What a tenant wrote.
 const DATA: &str = "data that nobody may lose";
@@ -40,7 +64,19 @@ struct Scene {
     exported: Value,
 }
 
-pub(crate) fn run(lab: &Lab, report: &mut Report) {
+pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
+    let is_trial = std::env::var_os(chaos::TRIAL).is_some();
+    // CI has time for one of the two, which the seed tells.
+    if !is_trial && scale.is_due(5, 0, 2) {
+        life(lab, report, scale);
+    }
+    if is_trial || scale.is_due(5, 1, 2) {
+        chaos::run(lab, report, scale);
+    }
+}
+
+/// What a person sees of a cluster in its life.
+fn life(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
     let disk = Disk::plain(lab.dir(), "control", 2 << 30);
     let disk = report.need(&format!("{kernel} control: a disk"), || disk);
@@ -58,6 +94,27 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) {
         Scene::goes_on,
     );
     case("an object that vanishes orders nothing", Scene::vanish);
+    // CI has time for two of these four, which the seed tells.
+    if scale.is_due(6, 0, 2) {
+        case(
+            "what the agent counts arrives once, whoever leads",
+            telemetry::arrives_once,
+        );
+        case(
+            "an emptied store takes nothing, and a person brings the objects back",
+            Scene::emptied,
+        );
+    }
+    if scale.is_due(6, 1, 2) {
+        case(
+            "what is deleted while its agent is dead is gone when it is back",
+            Scene::bury,
+        );
+        case(
+            "a store restored from an old copy takes nothing and shows nothing empty",
+            Scene::restored,
+        );
+    }
     case("what is deleted is gone", Scene::delete);
     report.case(&format!("{kernel} control: stop"), || {
         scene.consumer.cut_power()?;
@@ -95,15 +152,7 @@ impl Scene {
         plane.start(Parts::Both)?;
         plane.enrol()?;
         agent(&storage).start()?;
-        plane.apply(&json!({
-            "apiVersion": "weir.dev/v1alpha1", "kind": "StoragePool", "metadata": {"name": POOL},
-            "spec": {
-                "nodeName": storage::NODE,
-                "engine": {"kernel": {"volumeGroup": format!("weir-{POOL}"), "devices": ["/dev/vda"]}},
-                "portals": [{"address": address(1)}],
-                "acceptVolatileWriteCache": true,
-            },
-        }))?;
+        plane.apply(&storage::pool_object(POOL, storage::NODE, &address(1)))?;
         plane.wait(&format!("wpool {POOL}"), "\"freeBytes\":[1-9]")?;
         plane.apply(&EXPORTED.object())?;
         let exported = granted(&plane, &EXPORTED)?;
@@ -172,6 +221,98 @@ impl Scene {
         plane.check_log()
     }
 
+    /// The agent is dead, a volume is deleted; its object goes, and its data once the agent is back. Nothing else does.
+    fn bury(&self) -> Result<()> {
+        let (plane, agent) = (self.plane(), agent(&self.storage));
+        let guest = &self.storage.guest;
+        plane.apply(&DEAD.object())?;
+        granted(&plane, &DEAD)?;
+        let before = self.sum()?;
+        agent.kill()?;
+        plane.kubectl(&format!("delete wvol {} --wait=false", DEAD.name))?;
+        let ordered = Instant::now();
+        plane.wait_gone(&format!("wvol {}", DEAD.name))?;
+        let took = ordered.elapsed();
+        ensure!(took < UNHEARD, "the object was gone after {took:?}");
+        let tombstones = plane.kubectl("get wtomb -o jsonpath='{.items[*].spec.id}'")?;
+        expect("the tombstones", &tombstones.trim(), &DEAD.id)?;
+        guest.sh(&format!("lvs {} && ls {}", DEAD.lv(), DEAD.subsystem()))?;
+        agent.start()?;
+        let name = plane.kubectl("get wtomb -o name")?;
+        if !name.trim().is_empty() {
+            plane.wait_gone(name.trim())?;
+        }
+        guest.sh(&format!(
+            "! lvs {} 2>/dev/null && ! ls {} 2>/dev/null",
+            DEAD.lv(),
+            DEAD.subsystem()
+        ))?;
+        expect("the consumer's data", &self.sum()?, &before)?;
+        for volume in [&EXPORTED, &KEPT] {
+            granted(&plane, volume)?;
+            guest.sh(&format!("lvs {}", volume.lv()))?;
+        }
+        plane.check_log()
+    }
+
+    fn restored(&self) -> Result<()> {
+        let (plane, guest) = (self.plane(), &self.storage.guest);
+        let before = self.sum()?;
+        plane.apply(&GONE.object())?;
+        granted(&plane, &GONE)?;
+        plane.kill()?;
+        plane.save()?;
+        plane.start(Parts::Both)?;
+        plane.apply(&NEWER.object())?;
+        granted(&plane, &NEWER)?;
+        plane.kubectl(&format!("delete wvol {}", GONE.name))?;
+        plane.wait_gone(&format!("wvol {}", GONE.name))?;
+        plane.kill()?;
+        plane.restore()?;
+        plane.start(Parts::Both)?;
+        plane.wait(&format!("wvol {}", GONE.name), "DataMissing")?;
+        plane.wait(&format!("wpool {POOL}"), "\"orphans\":1")?;
+        guest.sh(&format!(
+            "! lvs {} 2>/dev/null && lvs {}",
+            GONE.lv(),
+            NEWER.lv()
+        ))?;
+        expect("the consumer's data", &self.sum()?, &before)?;
+        plane.weir("orphans adopt --all --api")?;
+        granted(&plane, &NEWER)?;
+        for volume in [&GONE, &NEWER] {
+            plane.kubectl(&format!("delete wvol {} --wait=false", volume.name))?;
+            plane.wait_gone(&format!("wvol {}", volume.name))?;
+        }
+        expect("the consumer's data", &self.sum()?, &before)?;
+        plane.check_log()
+    }
+
+    /// The new store has certificates of its own too: the agent is enrolled anew.
+    fn emptied(&self) -> Result<()> {
+        let (plane, agent, guest) = (self.plane(), agent(&self.storage), &self.storage.guest);
+        let before = self.sum()?;
+        plane.kill()?;
+        plane.empty()?;
+        plane.start(Parts::Both)?;
+        plane.enrol()?;
+        agent.kill()?;
+        agent.start()?;
+        agent.wait_status(&format!("storagepool-{POOL}"), "ForeignCluster")?;
+        guest.sh(&format!("lvs {} && lvs {}", EXPORTED.lv(), KEPT.lv()))?;
+        expect("the consumer's data", &self.sum()?, &before)?;
+        let uid = plane.kubectl("get namespace kube-system -o jsonpath='{.metadata.uid}'")?;
+        guest.sh(&format!("weir cluster accept {}", uid.trim()))?;
+        guest.sh(&format!("weir orphans adopt --pool {POOL}"))?;
+        plane.wait(&format!("wpool {POOL}"), "\"orphans\":2")?;
+        plane.weir("orphans adopt --all --api")?;
+        for volume in [&EXPORTED, &KEPT] {
+            granted(&plane, volume)?;
+        }
+        expect("the consumer's data", &self.sum()?, &before)?;
+        plane.check_log()
+    }
+
     fn delete(&self) -> Result<()> {
         let plane = self.plane();
         let guest = &self.storage.guest;
@@ -192,6 +333,13 @@ impl Scene {
 
     fn plane(&self) -> ControlPlane<'_> {
         ControlPlane::new(&self.storage.guest)
+    }
+
+    /// The consumer reads 200 times.
+    fn read(&self) -> Result<()> {
+        let device = &self.device;
+        let read = format!("dd if={device} of=/dev/null bs=64k count=200 iflag=direct status=none");
+        self.consumer.guest.sh(&read).map(drop)
     }
 
     /// A checksum of what the consumer reads.

@@ -18,13 +18,13 @@ use crate::vm::disk::Disk;
 use crate::vm::machine::{Lab, Machine, Spec, address};
 
 /// Kills at random moments, in CI and in full.
-const KILLS: (u32, u32) = (40, 1000);
+const KILLS: (u32, u32) = (30, 1000);
 
 /// Lives in which the agent is ended at each fail point once, in CI and in full.
 const LIVES: (u32, u32) = (1, 6);
 
 /// Of how many parts of the fail points CI takes one, which the seed tells.
-const PARTS: u64 = 6;
+const PARTS: u64 = 8;
 
 /// How long one command inside a guest may take; only a guest that hangs takes that long.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
@@ -38,7 +38,7 @@ pub(super) type Part<'a> = Case<'a, String>;
 
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
-    let Scale { full, seed } = scale;
+    let Scale { full, seed, .. } = scale;
     let Some([one, other]) = report.need(&format!("{kernel} crash: boot"), || boot(lab)) else {
         return;
     };

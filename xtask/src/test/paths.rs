@@ -12,7 +12,7 @@ use crate::vm::machine::address;
 
 const VOLUME: Wish<'_> = Wish {
     attached: Some((consumer::NODE, 1)),
-    ..Wish::linear("two-ways", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0051")
+    ..Wish::linear("two-ways", "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0055")
 };
 
 /// The storage node's second address.

@@ -37,7 +37,7 @@ pub(crate) const PROGRAMS: [Program; 3] = [
         area: Area::Probes,
         name: "vm_probes",
         prepare: "modprobe dm-mod",
-        parts: 2,
+        parts: 3,
     },
 ];
 

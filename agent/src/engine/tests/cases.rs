@@ -305,11 +305,9 @@ fn a_name_is_free_again_only_once_its_volume_is_deleted() {
     );
 }
 
-/// Seen red with: `spec.pool_name != volume.pool` in `wish` replaced by `false`, and likewise for
-/// each other field.
 /// A list of conditions has one of each type, or no API would take it.
 ///
-/// Not seen red yet; to be tried with: `add` in the API's `condition.rs` made to push.
+/// Seen red with: `add` in the API's `condition.rs` made to push.
 #[test]
 fn two_reasons_to_refuse_a_volume_are_one_condition() {
     let mut world = World::new();
@@ -333,6 +331,8 @@ fn two_reasons_to_refuse_a_volume_are_one_condition() {
     assert!(refused[0].message.contains("other.json"), "{refused:#?}");
 }
 
+/// Seen red with: `spec.pool_name != volume.pool` in `wish` replaced by `false`, and likewise for
+/// each other field.
 #[test]
 fn a_changed_field_that_cannot_change_is_refused_and_changes_nothing() {
     type Edit = fn(&mut Volume);

@@ -123,3 +123,19 @@ fn what_is_said_again_and_what_failed_waits_and_what_is_vain_is_left() {
     past.said(&key, due, Err(JoinError::Nameless));
     assert!(past.not_before.is_some(), "it failed");
 }
+
+/// Found by chaos (`cargo xtask test control`): a pool's free space was told wrongly for good once the API was away at the
+/// wrong moment. Seen red with: `self.status = None` left out of `said`.
+#[test]
+fn what_could_not_be_said_is_said_once_it_can_be() {
+    let key = (Kind::Volume, "a".to_owned());
+    let due = due_of(&state(Value::Null)).remove(&key).unwrap();
+    let mut past = Past::begins(Instant::now());
+    past.said(&key, due.clone(), Ok(due.there.clone()));
+    let later = Due {
+        ours: Ours::conditions(Vec::new()),
+        ..due
+    };
+    past.said(&key, later.clone(), Err(JoinError::Nameless));
+    assert!(!past.is_vain(&later), "the API never heard it");
+}

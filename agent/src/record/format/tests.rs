@@ -195,7 +195,7 @@ fn an_unknown_field_is_damage_in_a_version_that_is_known_or_inside_another_field
 /// An agent of version 2 that follows one of version 3: it leaves a rejected volume alone, since it does not
 /// know the state, and keeps the cluster of a pool that it changes.
 ///
-/// Not seen red yet; to be tried with: `min_reader` of `CURRENT` made 3 (the pool can't be read then).
+/// Seen red with: `min_reader` of `CURRENT` made 3 (nothing can be read then).
 #[test]
 fn the_agent_before_this_one_keeps_a_pools_cluster_and_leaves_a_rejected_volume_alone() {
     #[derive(Debug, Serialize, Deserialize)]

@@ -44,6 +44,9 @@ fn what_never_changes_does_not() {
         ("VolumeMigration", "/spec/volumeName", json!("other")),
         ("VolumeMigration", "/spec/targetPoolName", json!("other")),
         ("VolumeMigration", "/spec/targetPoolName", NULL),
+        ("Tombstone", "/spec/id", json!(id)),
+        ("Tombstone", "/spec/volumeName", json!("other")),
+        ("Tombstone", "/spec/poolName", json!("other")),
     ];
     for (kind, pointer, value) in rows {
         let old = sample(kind);

@@ -13,12 +13,13 @@ macro_rules! sample {
     };
 }
 
-const SAMPLES: [&str; 5] = [
+const SAMPLES: [&str; 6] = [
     sample!("pool.yaml"),
     sample!("volume.yaml"),
     sample!("snapshot.yaml"),
     sample!("volumeset.yaml"),
     sample!("volumemigration.yaml"),
+    sample!("tombstone.yaml"),
 ];
 
 /// A sample as JSON, by its kind.
@@ -49,6 +50,7 @@ fn survives_as_its_kind(object: &Value) {
         "Snapshot" => survives::<crd::Snapshot>(object),
         "VolumeSet" => survives::<crd::VolumeSet>(object),
         "VolumeMigration" => survives::<crd::VolumeMigration>(object),
+        "Tombstone" => survives::<crd::Tombstone>(object),
         other => panic!("{other}"),
     }
 }
@@ -90,13 +92,25 @@ fn what_is_left_out_means_the_same_to_types_and_schemas() {
                 "{:?}",
                 serde_json::from_value::<crd::VolumeSet>(object.clone()).unwrap()
             ),
-            _ => format!(
+            "VolumeMigration" => format!(
                 "{:?}",
                 serde_json::from_value::<crd::VolumeMigration>(object.clone()).unwrap()
+            ),
+            _ => format!(
+                "{:?}",
+                serde_json::from_value::<crd::Tombstone>(object.clone()).unwrap()
             ),
         };
         assert_eq!(typed(&object), typed(&filled));
     }
+}
+
+/// The sample is called as the controller would call it.
+#[test]
+fn a_tombstone_is_called_by_what_it_orders() {
+    let object: crd::Tombstone = serde_json::from_value(sample("Tombstone")).unwrap();
+    let name = object.spec.id.tombstone(&object.spec.pool_name);
+    assert_eq!(object.metadata.name, Some(name));
 }
 
 /// What an agent publishes is a status that an API server takes.

@@ -6,12 +6,13 @@ use serde_json::Value;
 use super::values::with;
 use super::{definition, schema};
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 6] = [
     "StoragePool",
     "Volume",
     "Snapshot",
     "VolumeSet",
     "VolumeMigration",
+    "Tombstone",
 ];
 
 /// All that stands in our schemas: nothing that a structural schema may not have (`$ref`, `anyOf` with
@@ -167,7 +168,9 @@ fn complaints(schema: &Value) -> Vec<String> {
 
 /// The schema that a path leads to: `.a.b[*].c`, or an entry of a list by the value of a field.
 fn find<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
-    let path = path.replace("[?(@.type==\"Ready\")]", "[*]");
+    let path = path
+        .replace("[?(@.type==\"Ready\")]", "[*]")
+        .replace("[?(@.type==\"Removed\")]", "[*]");
     path.split('.').skip(1).try_fold(schema, |at, step| {
         let (name, item) = step
             .strip_suffix("[*]")

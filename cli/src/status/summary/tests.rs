@@ -53,10 +53,7 @@ fn reasons(summary: &Summary) -> Vec<String> {
 #[test]
 fn a_cluster_in_which_nothing_is_wrong() {
     let election = lease("weir-controller", "ctl-1", JUST_NOW);
-    let leases = [
-        lease("weir-n1", "n1", JUST_NOW),
-        lease("n1", "n1", LONG_AGO),
-    ];
+    let leases = [lease("n1", "n1", JUST_NOW)];
     let pools = [pool("fast", "n1", json!({}), ready())];
     let serving =
         json!({"phase": "Ready", "conditions": [condition("Ready", "True", "AsAsked", "")]});
@@ -75,9 +72,9 @@ fn a_cluster_in_which_nothing_is_wrong() {
 #[test]
 fn everything_that_is_wrong_is_said_once() {
     let leases = [
-        lease("weir-n1", "n1", JUST_NOW),
-        lease("weir-n2", "n2", LONG_AGO),
-        lease("weir-user", "user", LONG_AGO),
+        lease("n1", "n1", JUST_NOW),
+        lease("n2", "n2", LONG_AGO),
+        lease("user", "user", LONG_AGO),
     ];
     let silent = json!({
         "capacityBytes": 10, "freeBytes": 10,

@@ -1,10 +1,12 @@
 //! What is to be done about a volume.
 
-use weir_api::condition::{self, Condition, REJECTED, SCHEDULED, Truth, reason};
+use weir_api::condition::{self, Condition, NODE_AVAILABLE, REJECTED, SCHEDULED, Truth, reason};
 use weir_api::crd::Volume;
 use weir_api::names::{FINALIZER, ObjectName};
 use weir_api::volume::{Phase, VolumeStatus};
 
+use super::pool::AgentState;
+use super::tombstone::Grave;
 use crate::place::{Placement, PoolView};
 
 /// What the controller decided for a volume and does not see in its object yet.
@@ -16,6 +18,18 @@ pub struct Held {
     pub version: String,
     /// Whether the API answered that it was done.
     pub is_written: bool,
+}
+
+/// What there is to know around a volume.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// What was decided for it before.
+    pub held: Option<&'a Held>,
+    /// How the agent of the pool that it names is; `None`: there is no object of that pool, so nobody knows whose
+    /// agent it would be.
+    pub agent: Option<AgentState>,
+    /// The tombstones of its id.
+    pub graves: &'a [Grave],
 }
 
 /// Why a volume is not placed at all.
@@ -44,13 +58,17 @@ pub enum Step {
     Unbind(ObjectName, String),
     /// It is to be told something in its status; a record goes with it where there is one.
     Show(Condition),
-    /// There is nothing of it in any pool: its object may go.
+    /// Its deletion was ordered, and nobody is heard who could carry that out: the order is to be written down as a
+    /// tombstone for that pool.
+    Bury(ObjectName),
+    /// There is nothing of it in any pool, or a tombstone orders that there won't be: its object may go.
     Release,
 }
 
-/// What is to be done about a volume. `held` is what was decided for it before.
+/// What is to be done about a volume.
 #[must_use]
-pub fn volume(volume: &Volume, held: Option<&Held>) -> Step {
+pub fn volume(volume: &Volume, around: Around<'_>) -> Step {
+    let held = around.held;
     let nothing = VolumeStatus::default();
     let status = volume.status.as_ref().unwrap_or(&nothing);
     let is_deleted = volume.metadata.deletion_timestamp.is_some();
@@ -63,10 +81,17 @@ pub fn volume(volume: &Volume, held: Option<&Held>) -> Step {
             let message = rejection.map(|rejection| rejection.message.clone());
             Step::Unbind(pool.clone(), message.unwrap_or_default())
         }
-        (Some(_), true) if status.phase == Phase::Deleted && has_finalizer(volume) => Step::Release,
-        (Some(_), true) => Step::Nothing,
+        (Some(_), true) if !has_finalizer(volume) => Step::Nothing,
+        (Some(_), true) if status.phase == Phase::Deleted => Step::Release,
+        (Some(pool), true) => match around.agent {
+            Some(AgentState::Heard) => Step::Nothing,
+            Some(AgentState::Silent | AgentState::Dead) | None => bury(pool, around.graves),
+        },
         (Some(_), false) if !has_finalizer(volume) => Step::Finalizer,
-        (Some(pool), false) => show(status, bound(pool)),
+        (Some(pool), false) => match show(status, bound(pool)) {
+            Step::Nothing => show_available(status, pool, around.agent),
+            told => told,
+        },
         (None, _) if has_data(status) => show(status, unfit(Unfit::HasData)),
         // A bind that is under way asks for a version without an order to delete: it can't be done any more.
         (None, true) if has_finalizer(volume) => Step::Release,
@@ -74,6 +99,8 @@ pub fn volume(volume: &Volume, held: Option<&Held>) -> Step {
         // The next pool's agent must not find the last one's word.
         (None, false) if rejection.is_some() => Step::Show(forgotten(rejection)),
         (None, false) if volume.spec.source.is_some() => show(status, unfit(Unfit::HasSource)),
+        // Not in another pool either: until the agent was heard, the old data may be served under the same id there.
+        (None, false) if !around.graves.is_empty() => show(status, buried(volume, around.graves)),
         (None, false) => match held {
             Some(held) if volume.metadata.resource_version.as_ref() == Some(&held.version) => {
                 if held.is_written {
@@ -88,6 +115,17 @@ pub fn volume(volume: &Volume, held: Option<&Held>) -> Step {
     }
 }
 
+/// The order comes first: it is in the API, and with that durable, before the object may go.
+fn bury(pool: &ObjectName, graves: &[Grave]) -> Step {
+    let mut here = graves.iter().filter(|grave| grave.pool == *pool);
+    match here.next() {
+        Some(grave) if grave.stands => Step::Release,
+        // One that orders nothing any more: it is on its way out, and a new one takes its name then.
+        Some(_) => Step::Nothing,
+        None => Step::Bury(pool.clone()),
+    }
+}
+
 /// What is to be done about a volume that placement has an answer for.
 #[must_use]
 pub fn placed(volume: &Volume, placement: &Placement, pools: &[PoolView]) -> Step {
@@ -99,6 +137,13 @@ pub fn placed(volume: &Volume, placement: &Placement, pools: &[PoolView]) -> Ste
             show(status, no_pool_fits(placement))
         }
     }
+}
+
+/// What is to be done about a volume that waits, and for which this is the reason.
+#[must_use]
+pub fn waits(volume: &Volume, why: Condition) -> Step {
+    let nothing = VolumeStatus::default();
+    show(volume.status.as_ref().unwrap_or(&nothing), why)
 }
 
 /// The condition, unless the object has it already.
@@ -120,6 +165,63 @@ fn known(status: &VolumeStatus, wanted: &Condition) -> bool {
 fn bound(pool: &ObjectName) -> Condition {
     let message = format!("it belongs in pool `{pool}`");
     Condition::new(SCHEDULED, Truth::True, reason::BOUND, message)
+}
+
+/// Whether anybody is heard who could say how the volume is. Nothing is said where nothing was ever in doubt.
+fn show_available(status: &VolumeStatus, pool: &ObjectName, agent: Option<AgentState>) -> Step {
+    let (truth, reason, message) = match agent {
+        Some(AgentState::Heard) => {
+            if condition::get(&status.conditions, NODE_AVAILABLE).is_none() {
+                return Step::Nothing;
+            }
+            let message = format!("the agent of its pool `{pool}` is heard");
+            (Truth::True, reason::AGENT_HEARD, message)
+        }
+        Some(AgentState::Silent) => (
+            Truth::Unknown,
+            reason::AGENT_SILENT,
+            format!(
+                "the agent of its pool `{pool}` is not heard: what its status says is what it was then. Whoever uses \
+                 it may be able to all the same. If it is deleted, a tombstone has its data destroyed when the agent \
+                 is back"
+            ),
+        ),
+        Some(AgentState::Dead) => (
+            Truth::False,
+            reason::NODE_DEAD,
+            format!(
+                "the node of its pool `{pool}` is out of service, as its Node object says, and its agent is not \
+                 heard: it can't be used until the node is back. If it is deleted, a tombstone has its data \
+                 destroyed then"
+            ),
+        ),
+        None => (
+            Truth::Unknown,
+            reason::NOT_FOUND,
+            format!(
+                "there is no StoragePool `{pool}`, so nobody knows whose agent to listen to: create that object again"
+            ),
+        ),
+    };
+    show(
+        status,
+        Condition::new(NODE_AVAILABLE, truth, reason, message),
+    )
+}
+
+fn buried(volume: &Volume, graves: &[Grave]) -> Condition {
+    let id = volume.spec.id;
+    let pools: Vec<String> = graves
+        .iter()
+        .map(|grave| format!("`{}` (tombstone {})", grave.pool, id.tombstone(&grave.pool)))
+        .collect();
+    let message = format!(
+        "a volume of this id was deleted while its agent was not heard, and what is left of it is to be destroyed in \
+         pool {}: it waits until that is done. To have it sooner, create it under another id; to have \
+         the old data back, name that pool in spec.poolName",
+        pools.join(", ")
+    );
+    Condition::new(SCHEDULED, Truth::False, reason::TOMBSTONE, message)
 }
 
 fn no_pool_fits(placement: &Placement) -> Condition {

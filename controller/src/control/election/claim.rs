@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use weir_telemetry::{ADDRESS, AUTHORITY};
+
+use crate::telemetry::Announcement;
 
 /// What to do about the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +101,45 @@ pub fn claim(found: Option<&Lease>, identity: &str, lease: Duration, now: MicroT
 #[must_use]
 pub fn give_back(held: &Lease, now: MicroTime) -> Lease {
     let spec = held.spec.clone().unwrap_or_default();
-    Lease {
+    let mut given = Lease {
         spec: Some(LeaseSpec {
             holder_identity: Some(String::new()),
             renew_time: Some(now),
             ..spec
         }),
         ..held.clone()
+    };
+    announce(&mut given, &Announcement::new());
+    given
+}
+
+/// What a lease says of where telemetry is taken becomes this; what an earlier holder said of it is gone.
+pub fn announce(lease: &mut Lease, announced: &Announcement) {
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    for name in [ADDRESS, AUTHORITY] {
+        annotations.remove(name);
     }
+    annotations.extend(announced.clone());
+    if annotations.is_empty() {
+        lease.metadata.annotations = None;
+    }
+}
+
+/// Whether a term goes on with the lease that is found after a renewal failed, of which `held` is known: a renewal whose
+/// answer was lost left a newer version of one's own. An older one is of a store that went back to an earlier state: what
+/// this term knows is not what that holds, and its watches would go on as if it were.
+#[must_use]
+pub fn goes_on(held: &Lease, found: &Lease, identity: &str) -> bool {
+    let version = |lease: &Lease| {
+        lease
+            .metadata
+            .resource_version
+            .as_deref()?
+            .parse::<u64>()
+            .ok()
+    };
+    let went_back = version(found).zip(version(held));
+    let went_back = went_back.is_some_and(|(found, held)| found < held);
+    let is_same = found.metadata.uid == held.metadata.uid;
+    holder(found) == Some(identity) && is_same && !went_back
 }

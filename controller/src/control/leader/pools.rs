@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
-use weir_api::condition;
+use weir_api::condition::{self, Condition};
 use weir_api::crd::StoragePool;
 use weir_api::names::{NodeName, ObjectName};
 
@@ -48,11 +48,18 @@ impl Leader {
         match self.pools.get(name).cloned() {
             Some(pool) => {
                 if let Some(name) = self.ledger.see_pool(&pool) {
+                    if let Some(taking) = &self.settings.telemetry {
+                        let node = pool.spec.node_name.clone();
+                        taking.pools().see(name.clone(), node);
+                    }
                     self.judge(&name, Instant::now());
                 }
             }
             None => {
                 if let Ok(name) = name.parse::<ObjectName>() {
+                    if let Some(taking) = &self.settings.telemetry {
+                        taking.pools().forget(&name);
+                    }
                     self.ledger.forget_pool(&name);
                 }
             }
@@ -87,7 +94,7 @@ impl Leader {
             };
             let holder = spec.holder_identity.as_ref();
             let node = holder.and_then(|holder| holder.parse::<NodeName>().ok());
-            // Kubelets have theirs beside the agents'.
+            // What somebody else put there is no sign of life.
             let Some(node) = node.filter(|node| node.agent_lease() == name) else {
                 continue;
             };
@@ -118,10 +125,7 @@ impl Leader {
 
     fn agent(&self, node: &NodeName, now: Instant) -> AgentState {
         let silence = self.liveness.silence(node.as_str(), now);
-        let is_off = self
-            .ledger
-            .node(node)
-            .is_some_and(|facts| facts.is_out_of_service);
+        let is_off = self.ledger.is_out_of_service(node);
         // A Node object that says so of a node whose agent is heard is behind: it is not believed.
         if is_off && silence >= self.settings.dead {
             AgentState::Dead
@@ -139,10 +143,7 @@ impl Leader {
             return false;
         };
         let node = &pool.spec.node_name;
-        let is_off = self
-            .ledger
-            .node(node)
-            .is_some_and(|facts| facts.is_out_of_service);
+        let is_off = self.ledger.is_out_of_service(node);
         let health = match (told_health(pool), self.agent(node, now)) {
             (Health::Deleted, _) => Health::Deleted,
             // Nothing new where somebody says that it is off, even while its agent is heard.
@@ -158,34 +159,68 @@ impl Leader {
         is_new
     }
 
-    pub(super) fn look_at_pool(&mut self, name: String, now: Instant) {
-        let Some(pool) = self.pools.get(&name).cloned() else {
+    /// How the agent of a pool is; `None`: there is no such pool. Whoever asks for one that is not there is looked at
+    /// again once it is.
+    pub(super) fn agent_of(&mut self, pool: &ObjectName, now: Instant) -> Option<AgentState> {
+        let Some(object) = self.pools.get(pool.as_str()) else {
+            self.agents.entry(pool.to_string()).or_insert(None);
+            return None;
+        };
+        Some(self.agent(&object.spec.node_name, now))
+    }
+
+    /// A pool's volumes are looked at again where its agent is otherwise than it was.
+    fn note_agent(&mut self, name: &str, agent: Option<AgentState>) {
+        let before = self.agents.insert(name.to_owned(), agent);
+        let is_as_before =
+            before.map_or(agent == Some(AgentState::Heard), |before| before == agent);
+        let Some(pool) = name.parse::<ObjectName>().ok().filter(|_| !is_as_before) else {
             return;
         };
-        let agent = self.agent(&pool.spec.node_name, now);
-        if agent != AgentState::Dead {
-            let is_off = self.ledger.node(&pool.spec.node_name);
-            if is_off.is_some_and(|facts| facts.is_out_of_service) {
-                // It is looked at again when its agent would be believed to be dead.
-                self.queue
-                    .push_at(Key::Pool(name.clone()), now + self.settings.dead);
-            }
+        for (volume, _) in self.ledger.volumes_in(&pool) {
+            self.queue.push(Key::Volume(volume.to_owned()));
         }
-        let Some(mut wanted) = decide::pool(&pool, agent) else {
+    }
+
+    pub(super) fn look_at_pool(&mut self, name: String, now: Instant) {
+        let pool = self.pools.get(&name).cloned();
+        let agent = pool
+            .as_ref()
+            .map(|pool| self.agent(&pool.spec.node_name, now));
+        self.note_agent(&name, agent);
+        let (Some(pool), Some(agent)) = (pool, agent) else {
             return;
         };
-        let status = pool.status.clone().unwrap_or_default();
-        wanted.observed_generation = pool.metadata.generation;
+        if agent != AgentState::Dead && self.ledger.is_out_of_service(&pool.spec.node_name) {
+            // It is looked at again when its agent would be believed to be dead.
+            self.queue
+                .push_at(Key::Pool(name.clone()), now + self.settings.dead);
+        }
+        let Some(wanted) = decide::pool(&pool, agent) else {
+            return self.tell_hearing(name, &pool, now);
+        };
         let note = Note {
             weight: Weight::Warning,
             reason: wanted.reason.clone(),
             action: "WatchAgent",
             text: wanted.message.clone(),
         };
-        let mut conditions = status.conditions;
+        self.tell_pool(name, &pool, wanted, Some(note));
+    }
+
+    /// Puts a condition into a pool's status.
+    pub(super) fn tell_pool(
+        &mut self,
+        name: String,
+        pool: &StoragePool,
+        mut wanted: Condition,
+        note: Option<Note>,
+    ) {
+        wanted.observed_generation = pool.metadata.generation;
+        let mut conditions = pool.status.clone().unwrap_or_default().conditions;
         condition::set(&mut conditions, wanted, &Time(Timestamp::now()));
         let version = pool.metadata.resource_version.as_deref();
         let write = Write::status(Key::Pool(name), version, &conditions, None);
-        self.write(write, false, Some(note));
+        self.write(write, false, note);
     }
 }

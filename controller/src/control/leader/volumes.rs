@@ -7,18 +7,20 @@ use std::time::Instant;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher::Event;
-use weir_api::condition::{self, Condition, SCHEDULED, Truth};
+use weir_api::condition::{self, Condition, NODE_AVAILABLE, SCHEDULED, Truth};
 use weir_api::crd::Volume;
 use weir_api::names::ObjectName;
+use weir_api::units::Bytes;
 
-use super::super::decide::{self, Held, Step};
+use super::super::decide::{self, Around, Held, Homing, Step};
 use super::super::event::{Note, Weight};
 use super::super::write::{Came, Write};
 use super::{Key, LOOK_AGAIN, Leader};
-use crate::place::{Hold, Placement, VolumeView, place};
+use crate::place::{Hold, PoolView, Usage, VolumeView, place};
 
 impl Leader {
     pub(super) fn see_volume(&mut self, event: Event<Volume>) {
+        let event = event.modify(leave_out_words);
         for name in self.volumes.see(event) {
             match self.volumes.get(&name).cloned() {
                 Some(volume) => {
@@ -31,6 +33,7 @@ impl Leader {
                         self.held.remove(&name);
                         self.waiting.remove(&name);
                     }
+                    self.look_at_tombstones_of(&volume);
                     self.ledger.see_volume(&name, volume);
                     self.queue.push(Key::Volume(name));
                 }
@@ -53,7 +56,15 @@ impl Leader {
         let Some(volume) = self.ledger.volume(&name).cloned() else {
             return;
         };
-        let mut step = decide::volume(&volume, self.held.get(&name));
+        let agent = volume.spec.pool_name.as_ref();
+        let agent = agent.and_then(|pool| self.agent_of(pool, now));
+        let graves = self.graves(&name, &volume);
+        let around = Around {
+            held: self.held.get(&name),
+            agent,
+            graves: &graves,
+        };
+        let mut step = decide::volume(&volume, around);
         if step == Step::Place {
             step = self.place(&name, &volume, now);
         }
@@ -70,6 +81,7 @@ impl Leader {
                 self.write(write, true, None);
             }
             Step::Finalizer => self.write(Write::finalizer(key, &volume), false, None),
+            Step::Bury(pool) => self.bury(key, &volume, pool),
             Step::Release => self.write(Write::release(key, &volume), false, None),
             Step::Unbind(pool, why) => {
                 let note = Note {
@@ -93,26 +105,70 @@ impl Leader {
         view.occupied = self.ledger.occupied(view.key());
         let (left_out, until) = self.left_out_for(volume, now);
         view.left_out.extend(left_out);
+        match self.homing(name, volume, &view) {
+            Homing::Place => {}
+            Homing::Bind(pool) => {
+                // Its space is taken already.
+                self.records.remove(name);
+                if let Some(pool) = self.ledger.pool(&pool).cloned() {
+                    let usage = Usage {
+                        unshown: Bytes(0),
+                        ..view.usage(&pool.node)
+                    };
+                    self.hold(name, volume, &view, &pool, usage);
+                }
+                return Step::Bind(pool);
+            }
+            Homing::Wait(condition) => {
+                self.records.remove(name);
+                self.wait(name, now, until);
+                return decide::waits(volume, condition);
+            }
+        }
         let placement = place(self.ledger.pools(), &view, &self.ledger.holds, seed(volume));
         let record = placement.record(Some(Time(Timestamp::now())));
         self.records.insert(name.to_owned(), record);
-        self.hold(name, volume, &view, &placement);
-        if placement.winner.is_none() {
-            self.waiting.insert(name.to_owned());
-            let soon = now + LOOK_AGAIN;
-            let again = until.map_or(soon, |until| until.min(soon));
-            self.wake = Some(self.wake.map_or(again, |wake| wake.min(again)));
+        match placement.winner {
+            Some(winner) => {
+                let pool = self.ledger.pools()[winner].clone();
+                let usage = view.usage(&pool.node);
+                self.hold(name, volume, &view, &pool, usage);
+            }
+            None => self.wait(name, now, until),
         }
         decide::placed(volume, &placement, self.ledger.pools())
     }
 
-    fn hold(&mut self, name: &str, volume: &Volume, view: &VolumeView, placement: &Placement) {
-        let pool = placement.winner.map(|winner| &self.ledger.pools()[winner]);
-        let Some(pool) = pool else { return };
+    /// What its data being somewhere already comes to.
+    fn homing(&self, name: &str, volume: &Volume, view: &VolumeView) -> Homing {
+        let home = self.ledger.home(name, volume);
+        let (pool, refused) = match &home {
+            decide::Home::In(pool) => (self.ledger.pool(pool), view.left_out.contains(pool)),
+            _ => (None, false),
+        };
+        decide::home(&home, pool, refused)
+    }
+
+    /// It is looked at again when something changes, and soon in any case.
+    fn wait(&mut self, name: &str, now: Instant, until: Option<Instant>) {
+        self.waiting.insert(name.to_owned());
+        let soon = now + LOOK_AGAIN;
+        let again = until.map_or(soon, |until| until.min(soon));
+        self.wake = Some(self.wake.map_or(again, |wake| wake.min(again)));
+    }
+
+    fn hold(
+        &mut self,
+        name: &str,
+        volume: &Volume,
+        view: &VolumeView,
+        pool: &PoolView,
+        usage: Usage,
+    ) {
         let hold = Hold {
             pool: pool.name.clone(),
             node: pool.node.clone(),
-            usage: view.usage(&pool.node),
+            usage,
             key: view.key().map(str::to_owned),
         };
         let held = Held {
@@ -128,13 +184,18 @@ impl Leader {
     fn show(&mut self, key: Key, volume: &Arc<Volume>, mut condition: Condition) {
         let name = key.name();
         let status = volume.status.clone().unwrap_or_default();
-        let note = (condition.kind == SCHEDULED).then(|| Note {
+        let action = match condition.kind.as_str() {
+            SCHEDULED => Some("Place"),
+            NODE_AVAILABLE => Some("WatchAgent"),
+            _ => None,
+        };
+        let note = action.map(|action| Note {
             weight: match condition.status {
                 Truth::True => Weight::Normal,
                 _ => Weight::Warning,
             },
             reason: condition.reason.clone(),
-            action: "Place",
+            action,
             text: condition.message.clone(),
         });
         // A record of a bind is told with the bind; one of a search without an end, with that.
@@ -200,6 +261,18 @@ impl Leader {
 
 fn uid(volume: &Volume) -> &str {
     volume.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Leaves out what nothing is decided by, which is the larger part of a volume: every one is kept in memory. Writes are merge
+/// patches of what is theirs, and leave it alone in the API.
+fn leave_out_words(volume: &mut Volume) {
+    volume.metadata.managed_fields = None;
+    volume.metadata.annotations = None;
+    volume.metadata.labels = None;
+    if let Some(status) = &mut volume.status {
+        status.placement = None;
+        status.latency = None;
+    }
 }
 
 /// The same for the same object, so that a decision can be made again.

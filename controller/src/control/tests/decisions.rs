@@ -2,12 +2,24 @@
 
 use serde_json::json;
 
-use super::super::decide::{AgentState, Held, Step, placed, pool as decide_pool, volume as decide};
+use super::super::decide::{
+    AgentState, Around, Held, Step, placed, pool as decide_pool, volume as decide_with,
+};
 use super::{condition, pool, volume};
 use crate::place::{Holds, VolumeView, place};
 use weir_api::condition::{REJECTED, SCHEDULED, Truth, reason};
 
 const DELETED: &str = "2026-11-27T00:00:00Z";
+
+/// With an agent that is heard, and no tombstone.
+fn decide(volume: &weir_api::crd::Volume, held: Option<&Held>) -> Step {
+    let around = Around {
+        held,
+        agent: Some(AgentState::Heard),
+        graves: &[],
+    };
+    decide_with(volume, around)
+}
 
 fn ours() -> serde_json::Value {
     json!(["weir.dev/data"])

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
 use super::super::Settings;
-use super::super::election::{Candidate, Move, claim, give_back};
+use super::super::election::{Candidate, Move, claim, give_back, goes_on};
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -70,4 +70,30 @@ fn a_leader_stops_before_others_begin() {
     let settings = Settings::new("h");
     assert!(settings.renew + settings.write < settings.term());
     assert!(settings.term() + settings.write < settings.lease);
+}
+
+/// Seen red with: versions not compared.
+#[test]
+fn a_term_ends_with_the_store_it_was_in() {
+    let mine = held("a", "7");
+    let mut other = held("a", "9");
+    other.metadata.uid = Some("another".to_owned());
+    let rows = [
+        // A renewal whose answer was lost.
+        (held("a", "9"), true),
+        (held("a", "7"), true),
+        // A store that was restored from an older copy.
+        (held("a", "5"), false),
+        (held("b", "9"), false),
+        (other, false),
+        (held("a", "opaque"), true),
+    ];
+    for (found, expected) in rows {
+        assert_eq!(
+            goes_on(&mine, &found, "a"),
+            expected,
+            "{:?}",
+            found.metadata
+        );
+    }
 }

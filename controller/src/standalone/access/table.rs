@@ -81,7 +81,7 @@ const CONTROLLER: &[Rule] = &[
 ];
 
 const AGENT: &[Rule] = &[
-    rule(READ, "weir.dev", &["storagepools", "volumes"]),
+    rule(READ, "weir.dev", &["storagepools", "volumes", "tombstones"]),
     rule(READ, "", &["nodes"]),
     // The UID of kube-system tells which cluster this is.
     rule(&["get"], "", &["namespaces"]),
@@ -95,7 +95,11 @@ const AGENT: &[Rule] = &[
     ),
     only(
         Condition::VolumeOfNode,
-        rule(WRITE_STATUS, "weir.dev", &["volumes/status"]),
+        rule(
+            WRITE_STATUS,
+            "weir.dev",
+            &["volumes/status", "tombstones/status"],
+        ),
     ),
     only(
         Condition::LeaseOfNode,
@@ -104,6 +108,11 @@ const AGENT: &[Rule] = &[
             "coordination.k8s.io",
             &["leases"],
         ),
+    ),
+    // Where the one that leads takes telemetry.
+    only(
+        Condition::LeaseOfLeader,
+        rule(&["get"], "coordination.k8s.io", &["leases"]),
     ),
     only(
         Condition::EventOfNode,

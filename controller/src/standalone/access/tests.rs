@@ -15,11 +15,13 @@ const VERBS: [&str; 8] = [
     "deletecollection",
 ];
 
-const RESOURCES: [(&str, &str, &str); 14] = [
+const RESOURCES: [(&str, &str, &str); 16] = [
     ("weir.dev", "storagepools", ""),
     ("weir.dev", "storagepools", "status"),
     ("weir.dev", "volumes", ""),
     ("weir.dev", "volumes", "status"),
+    ("weir.dev", "tombstones", ""),
+    ("weir.dev", "tombstones", "status"),
     ("weir.dev", "snapshots", ""),
     ("weir.dev", "volumemigrations", "status"),
     ("", "nodes", ""),
@@ -59,19 +61,21 @@ fn row(who: &Identity, (group, resource, subresource): (&str, &str, &str)) -> St
 fn the_table_says_who_may_do_what() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
     #[rustfmt::skip]
-    let expected: [(Identity, [&str; 14]); 6] = [
-        (Identity::Admin, ["GLWCUPDX"; 14]),
+    let expected: [(Identity, [&str; 16]); 6] = [
+        (Identity::Admin, ["GLWCUPDX"; 16]),
         (Identity::Controller, [
-            "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLW-----", "--------",
+            "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX", "GLWCUPDX",
+            "GLW-----", "--------",
             "GLW-----", "GLWCUP--", "GLWCUP--", "GLWCUPDX", "--------", "---C----",
         ]),
         (agent, [
-            "GLW?----", "?---??--", "GLW-----", "?---??--", "--------", "--------", "GLW-----", "--------",
+            "GLW?----", "?---??--", "GLW-----", "?---??--", "GLW-----", "?---??--", "--------", "--------",
+            "GLW-----", "--------",
             "G-------", "---???--", "---???--", "?--???--", "--------", "---C----",
         ]),
         (Identity::CsiController, reserved()),
         ("csi-node:n1".parse().unwrap(), reserved()),
-        (Identity::Anonymous, ["--------"; 14]),
+        (Identity::Anonymous, ["--------"; 16]),
     ];
     for (who, rows) in expected {
         for (resource, expected) in RESOURCES.into_iter().zip(rows) {
@@ -80,9 +84,9 @@ fn the_table_says_who_may_do_what() {
     }
 }
 
-fn reserved() -> [&'static str; 14] {
-    let mut rows = ["--------"; 14];
-    rows[13] = "---C----";
+fn reserved() -> [&'static str; 16] {
+    let mut rows = ["--------"; 16];
+    rows[15] = "---C----";
     rows
 }
 
@@ -139,13 +143,14 @@ fn paths_are_open_by_row() {
 fn a_lease_is_its_nodes_by_name_alone() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
     let rows = [
-        ("kube-node-lease", "weir-n1", Decision::Allowed),
-        ("kube-node-lease", "weir-n2", Decision::Denied),
+        ("weir-agents", "n1", Decision::Allowed),
+        ("weir-agents", "n2", Decision::Denied),
+        ("weir-agents", "weir-n1", Decision::Denied),
         // A kubelet's.
         ("kube-node-lease", "n1", Decision::Denied),
-        ("kube-system", "weir-n1", Decision::Denied),
-        ("", "weir-n1", Decision::Denied),
-        ("kube-node-lease", "", Decision::If(Condition::LeaseOfNode)),
+        ("kube-system", "n1", Decision::Denied),
+        ("", "n1", Decision::Denied),
+        ("weir-agents", "", Decision::If(Condition::LeaseOfNode)),
     ];
     for (namespace, name, expected) in rows {
         let object = Object {
@@ -160,6 +165,44 @@ fn a_lease_is_its_nodes_by_name_alone() {
             on: On::Resource(object),
         };
         assert_eq!(decide(&agent, &asked), expected, "{namespace}/{name}");
+    }
+}
+
+/// Seen red with: `LeaseOfLeader` holding for every Lease of its namespace.
+#[test]
+fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
+    let agent = "agent:n1".parse::<Identity>().unwrap();
+    let rows = [
+        ("get", "default", "weir-controller", Decision::Allowed),
+        ("update", "default", "weir-controller", Decision::Denied),
+        ("patch", "default", "weir-controller", Decision::Denied),
+        ("create", "default", "weir-controller", Decision::Denied),
+        ("delete", "default", "weir-controller", Decision::Denied),
+        ("watch", "default", "weir-controller", Decision::Denied),
+        ("list", "default", "", Decision::Denied),
+        ("get", "default", "weir-n1", Decision::Denied),
+        ("get", "kube-system", "weir-controller", Decision::Denied),
+        ("get", "weir-agents", "n1", Decision::Allowed),
+        ("get", "weir-agents", "n2", Decision::Denied),
+        ("get", "kube-node-lease", "n1", Decision::Denied),
+    ];
+    for (verb, namespace, name, expected) in rows {
+        let object = Object {
+            group: "coordination.k8s.io",
+            resource: "leases",
+            subresource: "",
+            namespace,
+            name,
+        };
+        let asked = Attributes {
+            verb,
+            on: On::Resource(object),
+        };
+        assert_eq!(
+            decide(&agent, &asked),
+            expected,
+            "{verb} {namespace}/{name}"
+        );
     }
 }
 
@@ -180,13 +223,13 @@ fn conditions_look_at_the_object() {
         (Condition::VolumeOfNode, &volume, None, false),
         (
             Condition::LeaseOfNode,
-            &lease("kube-node-lease", "weir-n1"),
+            &lease("weir-agents", "n1"),
             None,
             true,
         ),
         (
             Condition::LeaseOfNode,
-            &lease("kube-node-lease", "weir-n2"),
+            &lease("weir-agents", "n2"),
             None,
             false,
         ),
@@ -196,12 +239,7 @@ fn conditions_look_at_the_object() {
             None,
             false,
         ),
-        (
-            Condition::LeaseOfNode,
-            &lease("default", "weir-n1"),
-            None,
-            false,
-        ),
+        (Condition::LeaseOfNode, &lease("default", "n1"), None, false),
         (
             Condition::EventOfNode,
             &json!({"reportingInstance": "n1"}),

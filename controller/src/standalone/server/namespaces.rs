@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
+use weir_api::names::LEASE_NAMESPACE;
 
 use super::change::{is_ending, object};
 use super::remove;
@@ -18,7 +19,7 @@ use crate::standalone::write::{DeleteOptions, FieldValidation, Writer};
 const STORAGE: &str = "namespaces";
 
 /// Made at the start, and never deleted.
-const LASTING: [&str; 3] = ["default", "kube-system", "kube-node-lease"];
+const LASTING: [&str; 4] = ["default", "kube-system", "kube-node-lease", LEASE_NAMESPACE];
 
 /// How long what is left in a namespace is waited for before it is looked at again.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ const KILLS: (u32, u32) = (30, 200);
 /// Random kills on one host; in full all fail points on another, at the same time.
 pub(super) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
-    let Scale { full, seed } = scale;
+    let Scale { full, seed, .. } = scale;
     let kills = if full { KILLS.1 } else { KILLS.0 };
     let arguments = format!("--seed {seed} --kills {kills}");
     let mut parts: Vec<crash::Part<'_>> = vec![(
