@@ -1,5 +1,6 @@
 //! How a volume is to be used: as a file system or as a device, and by whom.
 
+use serde::{Deserialize, Serialize};
 use weir_api::volume::Access;
 
 use crate::failure::Failure;
@@ -8,7 +9,7 @@ use crate::proto::volume_capability::AccessType;
 use crate::proto::volume_capability::access_mode::Mode;
 
 /// File systems that are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FsType {
     /// ext4.
     Ext4,

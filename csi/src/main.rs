@@ -10,11 +10,15 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use weir_csi::args::{Args, Mode};
+use weir_csi::node::{Settings, helper, host, start};
 use weir_csi::objects::Live;
 use weir_csi::serve;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // Before there are threads: what it does may hang, and it must be possible to end all of it.
+    if let Some(code) = helper::run(std::env::args_os().skip(1)) {
+        return code;
+    }
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
         .from_env_lossy();
@@ -22,7 +26,13 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .init();
-    match run(Args::parse()).await {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => Err(error).context("no runtime can be made"),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weir-csi: {error:#}");
@@ -33,10 +43,27 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<()> {
     let stop = stop().context("cannot wait for signals")?;
+    if args.mode == Mode::Node {
+        let places = start::Places {
+            proc: "/proc".into(),
+            dev: "/dev".into(),
+            kubelet: args.kubelet_dir.clone(),
+        };
+        start::check(&places).context("volumes can't be mounted here")?;
+    }
     let cluster = Live::connect(args.kubeconfig.as_deref()).await?;
     let patience = Duration::from_secs(args.patience.into());
     match args.mode {
         Mode::Controller => serve::controller(&args.endpoint, cluster, patience, stop).await?,
+        Mode::Node => {
+            let name = args.node.context("--node is missing")?;
+            let settings = Settings {
+                name,
+                most: args.max_volumes,
+                patience,
+            };
+            serve::node(&args.endpoint, cluster, host::Kernel::default(), settings, stop).await?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! [`table`] has every parameter in words, and `PARAMETERS.md` is made of it.
 
+mod context;
 mod link;
 mod mkfs;
 mod mount_flags;
@@ -22,6 +23,7 @@ use weir_api::volume::Provisioning;
 use crate::capability::{Form, FsType, Uses};
 use crate::failure::Failure;
 
+pub use context::NodeContext;
 pub use link::Link;
 pub use mkfs::MkfsOptions;
 pub use mount_flags::MountPolicy;

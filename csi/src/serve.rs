@@ -5,14 +5,18 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::controller::Controller;
 use crate::identity::Who;
 use crate::log::Log;
+use crate::node::host::Host;
+use crate::node::{Node, Settings};
 use crate::objects::{Objects, Surroundings};
 use crate::proto::controller_server::ControllerServer;
 use crate::proto::identity_server::IdentityServer;
+use crate::proto::node_server::NodeServer;
 use crate::socket::{Endpoint, SocketError};
 
 /// How long requests may go on after the order to stop. Whatever is cut off then is done again by a retry: a pod has 30 s.
@@ -39,15 +43,44 @@ pub async fn controller<C: Objects + Surroundings>(
     patience: Duration,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
-    let (listener, name) = endpoint.listen()?;
     let who = Who {
         cluster: cluster.clone(),
         is_controller: true,
     };
+    let services = Routes::new(IdentityServer::new(who))
+        .add_service(ControllerServer::new(Controller::new(cluster, patience)));
+    serve(endpoint, services, stop).await
+}
+
+/// Serves a node's half likewise.
+///
+/// # Errors
+/// It can't be listened, or serving failed.
+pub async fn node<C: Objects + Surroundings, H: Host>(
+    endpoint: &Endpoint,
+    cluster: C,
+    host: H,
+    settings: Settings,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let who = Who {
+        cluster: cluster.clone(),
+        is_controller: false,
+    };
+    let services = Routes::new(IdentityServer::new(who))
+        .add_service(NodeServer::new(Node::new(cluster, host, settings)));
+    serve(endpoint, services, stop).await
+}
+
+async fn serve(
+    endpoint: &Endpoint,
+    services: Routes,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let (listener, name) = endpoint.listen()?;
     let serving = Server::builder()
         .layer(Log)
-        .add_service(IdentityServer::new(who))
-        .add_service(ControllerServer::new(Controller::new(cluster, patience)))
+        .add_routes(services)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped(stop.clone()));
     let cut = async {
         stopped(stop).await;

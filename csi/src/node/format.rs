@@ -4,13 +4,14 @@
 //!
 //! A device that was formatted and looks empty is broken, or another one. It is never formatted again.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::marker::Marker;
 use crate::capability::FsType;
 
 /// What a low-level probe found, after the first and the last MiB were read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     /// No signature of anything.
     Nothing,

@@ -19,6 +19,8 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where.
     pub path: PathBuf,
+    /// Its own options, such as `nosuid`.
+    pub options: Vec<String>,
     /// Whether this mount can only be read; the file system may be writable elsewhere.
     pub is_read_only: bool,
     /// Whether what is mounted below is seen by other namespaces.
@@ -83,6 +85,11 @@ fn mount(line: &[u8]) -> Option<Mount> {
         device: (major.parse().ok()?, minor.parse().ok()?),
         root,
         path,
+        options: std::str::from_utf8(options)
+            .ok()?
+            .split(',')
+            .map(str::to_owned)
+            .collect(),
         is_read_only: has(options, b"ro"),
         is_shared,
         fs_type,

@@ -1,0 +1,98 @@
+//! One run of a request: look, ask what comes next, do it, and again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::format::Found;
+use super::host::Host;
+use super::marker::Marker;
+use super::plan::{Known, Next};
+use super::seen::{Seen, Subject};
+use super::step::DeviceOf;
+use crate::deadline::Deadline;
+use crate::failure::Failure;
+
+/// Between two looks at what others do: the kernel tells of none of it.
+const POLL: Duration = Duration::from_millis(50);
+/// More steps than any request has: one that goes round in circles ends.
+const MOST: u32 = 200;
+
+/// Whoever keeps the markers.
+pub(super) trait Markers {
+    /// Notes one, and returns what is noted then: where somebody else was quicker, that.
+    async fn note(&self, before: Option<Marker>, after: Marker) -> Result<Option<Marker>, Failure>;
+}
+
+/// For requests that make no file system.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoMarkers;
+
+impl Markers for NoMarkers {
+    async fn note(&self, _: Option<Marker>, _: Marker) -> Result<Option<Marker>, Failure> {
+        Err(Failure::Internal("this request makes no file system".to_owned()))
+    }
+}
+
+/// Runs a request until nothing is left to do; what was there in the end.
+pub(super) async fn run<H: Host>(
+    host: &H,
+    markers: &impl Markers,
+    subject: &Subject,
+    mut known: Known,
+    deadline: Deadline,
+    next: impl Fn(&Seen, &Known) -> Next,
+) -> Result<Seen, Failure> {
+    let begun = Instant::now();
+    known.patience = deadline.at().saturating_duration_since(begun);
+    let mut steps = 0;
+    loop {
+        let seen = host.look(subject).await?;
+        known.waited = begun.elapsed();
+        match next(&seen, &known) {
+            Next::Done => return Ok(seen),
+            Next::Refuse(failure) => return Err(failure),
+            Next::Wait(why) => {
+                if Instant::now() >= deadline.at() {
+                    return Err(Failure::Late(why));
+                }
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            Next::Do(step) => {
+                tracing::debug!(id = %subject.id, ?step, "step");
+                match host.act(&step).await {
+                    Ok(()) => known.did(&step),
+                    Err(trouble) => {
+                        let failure = Failure::from(trouble);
+                        if !known.failed(&step, &failure) {
+                            return Err(failure);
+                        }
+                        tracing::warn!(id = %subject.id, %failure, "step failed, others may do");
+                    }
+                }
+            }
+            Next::Probe => {
+                known.found = Some(match &seen.device {
+                    Some(device) => {
+                        let device = DeviceOf {
+                            path: device.path.clone(),
+                            id: subject.id,
+                        };
+                        host.probe(&device).await
+                    }
+                    None => Found::Unreadable("there is no device".to_owned()),
+                });
+            }
+            Next::Note(marker) => {
+                known.marker = markers.note(known.marker, marker).await?;
+                known.found = None;
+            }
+        }
+        steps += 1;
+        if steps > MOST {
+            let message = "it goes round in circles: something undoes what is done".to_owned();
+            return Err(Failure::Internal(message));
+        }
+    }
+}
