@@ -40,10 +40,7 @@ pub async fn controller<C: Objects + Surroundings>(
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let (listener, name) = endpoint.listen()?;
-    let who = Who {
-        cluster: cluster.clone(),
-        is_controller: true,
-    };
+    let who = Who::new(cluster.clone(), true);
     let serving = Server::builder()
         .layer(Log)
         .add_service(IdentityServer::new(who))
