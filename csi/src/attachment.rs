@@ -6,19 +6,28 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use weir_api::condition::{self, EXPORTED, READY, REFUSED, Truth};
+use weir_api::condition::{self, Condition, EXPORTED, ORPHANED, READY, REFUSED, Truth, reason};
 use weir_api::crd::Volume;
 use weir_api::names::{Generation, NodeName};
-use weir_api::volume::{Access, Attachment, AttachmentStatus};
+use weir_api::volume::{Access, Attachment, AttachmentStatus, Phase, VolumeStatus};
 
 use crate::capability::{Form, Sharing, Use};
 use crate::failure::Failure;
+use crate::progress::is_nowhere;
 use crate::wanted::{FORM, served_by_agents};
 
 /// The annotation that has the highest generation that was ever asked for: it stays when the attachment goes.
 pub const GENERATION: &str = "csi.weir.dev/generation";
 /// As many nodes may use a volume at once.
 const MOST: usize = 16;
+/// Why an agent does not export what is asked for, where that says nothing about what is not asked for any more: by then it has
+/// ended all of that.
+const ABOUT_OTHERS: [&str; 4] = [
+    reason::IN_USE,
+    reason::FOREIGN,
+    reason::NO_PORTAL,
+    reason::PORTAL_UNAVAILABLE,
+];
 
 /// A node that is to be granted a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,13 +285,7 @@ pub fn revoked(
     {
         return Err("it was granted anew meanwhile".to_owned());
     }
-    // Where it is in no pool there is nobody who could have granted it.
-    if volume.spec.pool_name.is_none() {
-        return Ok(());
-    }
-    let Some(status) = &volume.status else {
-        return Err("its pool's agent has not said anything yet".to_owned());
-    };
+    let status = volume.status.clone().unwrap_or_default();
     if let Some(shown) = status
         .attachments
         .iter()
@@ -296,10 +299,51 @@ pub fn revoked(
         };
         return Err(shown.message.clone().unwrap_or_else(default));
     }
-    match (status.observed_generation, written) {
-        (Some(seen), Some(written)) if seen >= written => Ok(()),
-        (_, None) => Ok(()),
-        _ => Err("its pool's agent has not seen yet that nobody asks for it any more".to_owned()),
+    if volume.spec.pool_name.is_none() {
+        // Somebody may have cleared the pool's name of a volume that is there, and its agent goes on serving it.
+        return match is_nowhere(volume) {
+            true => Ok(()),
+            false => Err("it is in no pool any more: whether its old pool's agent still serves it is not told".to_owned()),
+        };
+    }
+    let is_of_this_state = match (status.observed_generation, written) {
+        (Some(seen), Some(written)) => seen >= written,
+        (seen, None) => seen.is_some(),
+        (None, Some(_)) => false,
+    };
+    match is_of_this_state {
+        true => nothing_left(&status),
+        false => {
+            Err("its pool's agent has not seen yet that nobody asks for it any more".to_owned())
+        }
+    }
+}
+
+/// Whether an agent that shows no grant says that there is none. It does not while it can't tell, while it serves as recorded
+/// what it refuses to change, and while it is cutting somebody off, or failed to: that the list is empty is not enough.
+fn nothing_left(status: &VolumeStatus) -> Result<(), String> {
+    let said = |kind: &str, truth: Truth| {
+        condition::get(&status.conditions, kind).filter(|one| one.status == truth)
+    };
+    if status.phase == Phase::Deleted {
+        return Ok(());
+    }
+    if status.phase != Phase::Ready {
+        let why = said(READY, Truth::False).map(|one| one.message.clone());
+        return Err(why.unwrap_or_else(|| {
+            format!(
+                "it is {}: whether somebody still can use it is not told",
+                status.phase
+            )
+        }));
+    }
+    let is_held = |one: &&Condition| one.reason != reason::RESIZE_NOT_SUPPORTED;
+    let refused = said(REFUSED, Truth::True).filter(is_held);
+    let is_unfinished = |one: &&Condition| !ABOUT_OTHERS.contains(&one.reason.as_str());
+    let unfinished = said(EXPORTED, Truth::False).filter(is_unfinished);
+    match refused.or(said(ORPHANED, Truth::True)).or(unfinished) {
+        Some(one) => Err(one.message.clone()),
+        None => Ok(()),
     }
 }
 

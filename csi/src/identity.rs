@@ -1,5 +1,8 @@
 //! The Identity service: who this is, and whether it can work.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tonic::{Request, Response, Status};
 
 use crate::objects::Surroundings;
@@ -16,10 +19,21 @@ pub const DRIVER: &str = "csi.weir.dev";
 /// What is told of this plugin.
 #[derive(Clone, Debug)]
 pub struct Who<C> {
-    /// The API: without it nothing can be done.
-    pub cluster: C,
-    /// Whether the Controller service is served here.
-    pub is_controller: bool,
+    cluster: C,
+    is_controller: bool,
+    /// The API answered since the plugin was started.
+    answered: Arc<AtomicBool>,
+}
+
+impl<C> Who<C> {
+    /// The plugin over an API: with the Controller service, or without.
+    pub fn new(cluster: C, is_controller: bool) -> Self {
+        Who {
+            cluster,
+            is_controller,
+            answered: Arc::default(),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -56,10 +70,35 @@ impl<C: Surroundings> Identity for Who<C> {
     }
 
     async fn probe(&self, _: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
-        // An API that is away is no reason to be started again, which is what a failed probe leads to.
-        let is_ready = self.cluster.answers().await;
+        // Sidecars wait for this before they begin. Once it was ready it stays so: who is told otherwise starts the plugin again,
+        // which does not bring an API back that is away.
+        let is_ready = self.answered.load(Ordering::Relaxed) || self.cluster.answers().await;
+        self.answered.fetch_or(is_ready, Ordering::Relaxed);
         Ok(Response::new(ProbeResponse {
             ready: Some(is_ready),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::fake::Fake;
+
+    /// Not seen red yet: `answered` not looked at; `is_ready` always true.
+    #[tokio::test]
+    async fn it_is_ready_once_the_api_answered_and_stays_so() {
+        let fake = Fake::new(|_| {}, Vec::new(), &[]);
+        let who = Who::new(fake.clone(), true);
+        let ready = async || {
+            let answer = who.probe(Request::new(ProbeRequest {})).await;
+            answer.unwrap().into_inner().ready
+        };
+        fake.is_away(true);
+        assert_eq!(ready().await, Some(false));
+        fake.is_away(false);
+        assert_eq!(ready().await, Some(true));
+        fake.is_away(true);
+        assert_eq!(ready().await, Some(true));
     }
 }

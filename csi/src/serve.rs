@@ -43,10 +43,7 @@ pub async fn controller<C: Objects + Surroundings>(
     patience: Duration,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
-    let who = Who {
-        cluster: cluster.clone(),
-        is_controller: true,
-    };
+    let who = Who::new(cluster.clone(), true);
     let services = Routes::new(IdentityServer::new(who))
         .add_service(ControllerServer::new(Controller::new(cluster, patience)));
     serve(endpoint, services, stop).await
@@ -63,10 +60,7 @@ pub async fn node<C: Objects + Surroundings, H: Host>(
     settings: Settings,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
-    let who = Who {
-        cluster: cluster.clone(),
-        is_controller: false,
-    };
+    let who = Who::new(cluster.clone(), false);
     let services = Routes::new(IdentityServer::new(who))
         .add_service(NodeServer::new(Node::new(cluster, host, settings)));
     serve(endpoint, services, stop).await

@@ -281,39 +281,78 @@ fn ending_a_grant_leaves_the_others_and_remembers() {
     );
 }
 
-/// Not seen red yet: `status.attachments` not looked at; `observed_generation` not looked at.
+/// Rows: the object, and whether the grant of `a` has ended.
+///
+/// Not seen red yet: `status.attachments` not looked at; `is_of_this_state` always true; `is_nowhere` always true.
 #[test]
 fn a_grant_has_ended_when_the_agent_says_so_of_this_state() {
     let node: NodeName = "a".parse().unwrap();
     let is_ended = |json: Value| revoked(&volume(json), Some(&node), Some(7)).is_ok();
     let placed = json!({"poolName": "p"});
     let shown = |name: &str| json!([{"nodeName": name, "generation": 3}]);
+    let ready = |seen: u64, attachments: Value| json!({"phase": "Ready", "observedGeneration": seen, "attachments": attachments});
     for (json, ended) in [
         (json!({}), true),
+        // It has data, and somebody cleared its pool's name.
+        (json!({"status": ready(7, json!([]))}), false),
+        (json!({"status": {"attachments": shown("a")}}), false),
         (json!({"spec": placed}), false),
+        (json!({"spec": placed, "status": ready(7, json!([]))}), true),
+        (json!({"spec": placed, "status": ready(8, json!([]))}), true),
         (
-            json!({"spec": placed, "status": {"observedGeneration": 7}}),
-            true,
-        ),
-        (
-            json!({"spec": placed, "status": {"observedGeneration": 6}}),
+            json!({"spec": placed, "status": ready(6, json!([]))}),
             false,
         ),
-        (json!({"spec": placed, "status": {}}), false),
+        (json!({"spec": placed, "status": {"phase": "Ready"}}), false),
         (
-            json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("a")}}),
+            json!({"spec": placed, "status": ready(7, shown("a"))}),
             false,
         ),
         (
-            json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("b")}}),
+            json!({"spec": placed, "status": ready(7, shown("b"))}),
             true,
         ),
         (json!({"spec": {"attachments": shown("a")}}), false),
     ] {
         assert_eq!(is_ended(json.clone()), ended, "{json}");
     }
-    let other = volume(
-        json!({"spec": placed, "status": {"observedGeneration": 7, "attachments": shown("b")}}),
-    );
+    let other = volume(json!({"spec": placed, "status": ready(7, shown("b"))}));
     assert!(revoked(&other, None, Some(7)).is_err());
+}
+
+/// An agent shows no grant while it cuts one off, after it failed to, and while it can't look: rows are a phase, a condition, and
+/// whether the grant has ended.
+///
+/// Not seen red yet: `nothing_left` always `Ok`; `unfinished` left out of it; `refused` left out of it.
+#[test]
+fn an_empty_list_alone_ends_no_grant() {
+    let node: NodeName = "a".parse().unwrap();
+    for (phase, kind, truth, reason, ended) in [
+        ("Ready", "Exported", "True", "AsAsked", true),
+        ("Ready", "Exported", "False", "Waiting", false),
+        ("Ready", "Exported", "False", "StepFailed", false),
+        ("Ready", "Exported", "False", "TargetUnavailable", false),
+        ("Ready", "Exported", "False", "SomethingNew", false),
+        ("Ready", "Exported", "False", "InUse", true),
+        ("Ready", "Exported", "False", "NoPortal", true),
+        ("Ready", "Refused", "True", "StaleGeneration", false),
+        ("Ready", "Refused", "True", "ResizeNotSupported", true),
+        ("Ready", "Orphaned", "True", "NoRequest", false),
+        ("Failed", "Ready", "False", "PoolUnavailable", false),
+        ("Pending", "Ready", "False", "IdInUse", false),
+        ("Creating", "Ready", "False", "Zeroing", false),
+        ("Deleting", "Ready", "False", "Waiting", false),
+        ("Deleted", "Ready", "False", "Deleted", true),
+    ] {
+        let said = json!([{"type": kind, "status": truth, "reason": reason, "message": "m"}]);
+        let there = volume(json!({
+            "spec": {"poolName": "p"},
+            "status": {"phase": phase, "observedGeneration": 7, "conditions": said},
+        }));
+        let row = format!("{phase} {kind} {truth} {reason}");
+        match revoked(&there, Some(&node), Some(7)) {
+            Ok(()) => assert!(ended, "{row}"),
+            Err(why) => assert_eq!((ended, why.as_str()), (false, "m"), "{row}"),
+        }
+    }
 }

@@ -46,6 +46,7 @@ struct Inner {
     pools: Vec<StoragePool>,
     nodes: Vec<String>,
     trouble: VecDeque<Trouble>,
+    is_away: bool,
 }
 
 impl Fake {
@@ -58,6 +59,7 @@ impl Fake {
             pools,
             nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
             trouble: VecDeque::new(),
+            is_away: false,
         };
         Fake {
             inner: Arc::new(Mutex::new(inner)),
@@ -68,6 +70,11 @@ impl Fake {
     /// What happens to the next writes, one each.
     pub(crate) fn trouble(&self, trouble: &[Trouble]) {
         self.with(|inner| inner.trouble.extend(trouble));
+    }
+
+    /// From now on it does, or does not, say whether it is there.
+    pub(crate) fn is_away(&self, is_away: bool) {
+        self.with(|inner| inner.is_away = is_away);
     }
 
     /// From now on somebody else plays.
@@ -308,7 +315,7 @@ impl Objects for Fake {
 
 impl Surroundings for Fake {
     async fn answers(&self) -> bool {
-        true
+        self.with(|inner| !inner.is_away)
     }
 
     async fn pools(&self) -> Result<Vec<StoragePool>, ApiError> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use weir_api::condition::{Condition, READY, Truth};
 use weir_api::crd::Volume;
+use weir_api::names::LEASE_NAMESPACE;
 
 fn now() -> String {
     format!("{:.6}", Timestamp::now())
@@ -17,14 +18,14 @@ fn now() -> String {
 
 /// A node's agent is heard, each second.
 pub(crate) async fn renew(client: Client, node: &str) -> AbortHandle {
-    let api: Api<Lease> = Api::namespaced(client, "kube-node-lease");
+    let api: Api<Lease> = Api::namespaced(client, LEASE_NAMESPACE);
     let lease = json!({
-        "metadata": {"name": format!("weir-{node}")},
+        "metadata": {"name": node},
         "spec": {"holderIdentity": node, "leaseDurationSeconds": 40, "renewTime": now()},
     });
     let lease: Lease = serde_json::from_value(lease).unwrap();
     api.create(&PostParams::default(), &lease).await.unwrap();
-    let name = format!("weir-{node}");
+    let name = node.to_owned();
     let renewing = async move {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,6 +1,7 @@
 //! A controller with its API, as a program.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,15 @@ impl Cluster {
             cluster.tasks.push(renewing);
         }
         cluster.pool().await;
+        let printed = Command::new(program())
+            .arg("--standalone")
+            .arg(cluster.dir.path())
+            .args(["--listen", &listen.to_string()])
+            .args(["kubeconfig", "csi-controller"])
+            .output()
+            .unwrap();
+        assert!(printed.status.success(), "{printed:?}");
+        std::fs::write(cluster.kubeconfig(), printed.stdout).unwrap();
         cluster
     }
 
@@ -95,8 +105,9 @@ impl Cluster {
         self.tasks.push(serving);
     }
 
+    /// The plugin's, which may do only what the plugin has to.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.dir.path().join("admin.kubeconfig")
+        self.dir.path().join("csi.kubeconfig")
     }
 
     pub(crate) async fn volumes(&self) -> Vec<Volume> {
@@ -117,11 +128,14 @@ impl Drop for Cluster {
     }
 }
 
-fn spawn(dir: &Path, listen: SocketAddr) -> Child {
+fn program() -> OsString {
     let program = env::var_os("WEIR_CONTROLLER");
-    let program = program.expect("WEIR_CONTROLLER has to name the weir-controller to test with");
+    program.expect("WEIR_CONTROLLER has to name the weir-controller to test with")
+}
+
+fn spawn(dir: &Path, listen: SocketAddr) -> Child {
     let log = File::create(dir.join("test.log")).unwrap();
-    let mut command = Command::new(program);
+    let mut command = Command::new(program());
     command
         .arg("--standalone")
         .arg(dir)

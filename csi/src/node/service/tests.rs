@@ -246,7 +246,7 @@ async fn all_portals_become_paths_and_one_is_enough() {
     scene.stage().await.unwrap();
     assert_eq!(scene.host.with(|world| world.paths.len()), 2);
     let one = Scene::ext4().await;
-    one.host.with(|world| drop(world.portals.pop_first()));
+    one.host.with(|world| world.portals.pop_first());
     one.stage().await.unwrap();
     assert_eq!(one.host.with(|world| world.paths.len()), 1);
     let none = Scene::ext4().await;
