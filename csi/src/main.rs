@@ -27,7 +27,9 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .init();
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(args)),
         Err(error) => Err(error).context("no runtime can be made"),
@@ -62,7 +64,14 @@ async fn run(args: Args) -> Result<()> {
                 most: args.max_volumes,
                 patience,
             };
-            serve::node(&args.endpoint, cluster, host::Kernel::default(), settings, stop).await?;
+            serve::node(
+                &args.endpoint,
+                cluster,
+                host::Kernel::default(),
+                settings,
+                stop,
+            )
+            .await?;
         }
     }
     Ok(())

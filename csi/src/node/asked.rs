@@ -33,7 +33,9 @@ pub fn known(id: &str) -> Result<Handle, Failure> {
 /// That there is no such volume.
 #[must_use]
 pub fn nobodys(id: &str) -> Failure {
-    Failure::NotFound(format!("there is no volume `{id}`; they are called NAME.ID"))
+    Failure::NotFound(format!(
+        "there is no volume `{id}`; they are called NAME.ID"
+    ))
 }
 
 /// A path that a request names.
@@ -47,7 +49,8 @@ pub fn path(field: &str, text: &str) -> Result<PathBuf, Failure> {
     }
     let path = Path::new(text);
     let mut parts = path.components();
-    let is_plain = parts.next() == Some(Component::RootDir) && parts.all(|part| matches!(part, Component::Normal(_)));
+    let is_plain = parts.next() == Some(Component::RootDir)
+        && parts.all(|part| matches!(part, Component::Normal(_)));
     if !is_plain || path.file_name().is_none() {
         return wrong("is no absolute path without `..`");
     }
@@ -63,7 +66,11 @@ pub fn path(field: &str, text: &str) -> Result<PathBuf, Failure> {
 /// # Errors
 /// It says something that is not understood: that is no reason to think that there is none.
 pub fn marker(volume: &Volume) -> Result<Option<Marker>, Failure> {
-    let noted = volume.metadata.annotations.as_ref().and_then(|all| all.get(MARKER));
+    let noted = volume
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(MARKER));
     let marker = noted.map(|text| text.parse::<Marker>()).transpose();
     marker.map_err(|error| Failure::Internal(error.to_string()))
 }
@@ -79,7 +86,11 @@ mod tests {
         }
         let long = format!("/{}", "x".repeat(LONGEST));
         for bad in ["", "/", "a/b", "/a/../b", "/a/b\0", &long] {
-            assert_eq!(path("p", bad).unwrap_err().code(), tonic::Code::InvalidArgument, "{bad}");
+            assert_eq!(
+                path("p", bad).unwrap_err().code(),
+                tonic::Code::InvalidArgument,
+                "{bad}"
+            );
         }
     }
 }

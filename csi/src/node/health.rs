@@ -9,12 +9,22 @@ pub fn of(place: &Place, seen: &Seen) -> VolumeCondition {
     let mut wrong: Vec<String> = Vec::new();
     if let Some(mount) = &place.mount {
         if mount.whose == Whose::Gone {
-            wrong.push("its target was given up, and its device is gone: it has to be staged again".to_owned());
+            wrong.push(
+                "its target was given up, and its device is gone: it has to be staged again"
+                    .to_owned(),
+            );
         } else if mount.is_fs_read_only && !mount.is_read_only {
-            wrong.push("its file system can only be read, after an error: the kernel's log says which".to_owned());
+            wrong.push(
+                "its file system can only be read, after an error: the kernel's log says which"
+                    .to_owned(),
+            );
         }
     }
-    let live = seen.paths.iter().filter(|path| path.state == State::Live).count();
+    let live = seen
+        .paths
+        .iter()
+        .filter(|path| path.state == State::Live)
+        .count();
     let all = seen.paths.len();
     match (live, all) {
         (0, 1..) => wrong.push("its target does not answer: I/O waits".to_owned()),

@@ -77,7 +77,9 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         Some(Job::Usage(path)) => serde_json::to_string(&usage(&path)),
         None => return Some(ExitCode::from(2)),
     };
-    let written = answer.map_err(io::Error::other).and_then(|text| io::stdout().write_all(text.as_bytes()));
+    let written = answer
+        .map_err(io::Error::other)
+        .and_then(|text| io::stdout().write_all(text.as_bytes()));
     Some(match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -154,10 +156,15 @@ fn act(step: &Step) -> Result<(), Trouble> {
 }
 
 fn connect(way: &Way) -> Result<(), Trouble> {
-    let name = |nqn: &str| nqn.parse().map_err(|error: nvmet::NqnError| Trouble::Failed(error.to_string()));
+    let name = |nqn: &str| {
+        nqn.parse()
+            .map_err(|error: nvmet::NqnError| Trouble::Failed(error.to_string()))
+    };
     let (nqn, host) = (name(&way.nqn)?, name(&way.host_nqn)?);
     let options = ConnectOptions {
-        ctrl_loss_tmo: Some(way.loss_timeout.map_or(LossTimeout::Forever, |seconds| LossTimeout::After(Seconds(seconds)))),
+        ctrl_loss_tmo: Some(way.loss_timeout.map_or(LossTimeout::Forever, |seconds| {
+            LossTimeout::After(Seconds(seconds))
+        })),
         reconnect_delay: Some(Seconds(way.reconnect_delay)),
         fast_io_fail_tmo: way.fast_io_fail.map(Seconds),
         ..ConnectOptions::tcp(way.portal.ip(), way.portal.port(), nqn, host)
@@ -181,7 +188,9 @@ fn order(controller: &str, id: VolumeId, attribute: &str) -> Result<(), Trouble>
         let errno = error.raw_os_error().map(Errno::from_raw);
         matches!(errno, Some(Errno::ENOENT | Errno::ENODEV))
     };
-    let is_name = controller.strip_prefix("nvme").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+    let is_name = controller
+        .strip_prefix("nvme")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     if !is_name {
         return Err(Trouble::Failed(format!("`{controller}` is no controller")));
     }
@@ -207,7 +216,8 @@ fn order(controller: &str, id: VolumeId, attribute: &str) -> Result<(), Trouble>
 }
 
 fn usage(path: &Path) -> Result<Usage, Trouble> {
-    let told = nix::sys::statvfs::statvfs(path).map_err(|error| failed("asking", path)(error.into()))?;
+    let told =
+        nix::sys::statvfs::statvfs(path).map_err(|error| failed("asking", path)(error.into()))?;
     let unit = told.fragment_size();
     Ok(Usage {
         bytes: told.blocks().saturating_mul(unit),

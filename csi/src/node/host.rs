@@ -1,8 +1,8 @@
 //! This node, as far as the service looks at it and changes it.
 
+mod child;
 #[cfg(test)]
 pub(crate) mod fake;
-mod child;
 mod kernel;
 mod look;
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::capability::FsType;
 
 /// The annotation.
-pub const MARKER: &str = "csi.weir.dev/filesystem";
+pub const MARKER: &str = weir_api::names::FILE_SYSTEM;
 
 /// How far a volume's file system is. No annotation: nobody ever began to make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,16 +5,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::format::Found;
-use super::host::Host;
+use super::host::{Host, Trouble};
 use super::marker::Marker;
+use super::plan::unstage::GRACE;
 use super::plan::{Known, Next};
 use super::seen::{Seen, Subject};
-use super::step::DeviceOf;
+use super::step::{DeviceOf, Step};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 
-/// Between two looks at what others do: the kernel tells of none of it.
-const POLL: Duration = Duration::from_millis(50);
+/// Between two looks at what others do, of which the kernel tells nothing: at first, since most of it takes some ten milliseconds.
+const SOON: Duration = Duration::from_millis(10);
+/// And in the end: each look reads what there is of all controllers, and many requests may wait at once.
+const LATER: Duration = Duration::from_millis(200);
+/// Between two looks at the target while something is done that needs it.
+const WATCH: Duration = Duration::from_secs(1);
 /// More steps than any request has: one that goes round in circles ends.
 const MOST: u32 = 200;
 
@@ -30,7 +35,9 @@ pub(super) struct NoMarkers;
 
 impl Markers for NoMarkers {
     async fn note(&self, _: Option<Marker>, _: Marker) -> Result<Option<Marker>, Failure> {
-        Err(Failure::Internal("this request makes no file system".to_owned()))
+        Err(Failure::Internal(
+            "this request makes no file system".to_owned(),
+        ))
     }
 }
 
@@ -45,7 +52,7 @@ pub(super) async fn run<H: Host>(
 ) -> Result<Seen, Failure> {
     let begun = Instant::now();
     known.patience = deadline.at().saturating_duration_since(begun);
-    let mut steps = 0;
+    let (mut steps, mut pause) = (0, SOON);
     loop {
         let seen = host.look(subject).await?;
         known.waited = begun.elapsed();
@@ -56,12 +63,13 @@ pub(super) async fn run<H: Host>(
                 if Instant::now() >= deadline.at() {
                     return Err(Failure::Late(why));
                 }
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(pause).await;
+                pause = LATER.min(pause * 2);
                 continue;
             }
             Next::Do(step) => {
                 tracing::debug!(id = %subject.id, ?step, "step");
-                match host.act(&step).await {
+                match act(host, subject, &step).await {
                     Ok(()) => known.did(&step),
                     Err(trouble) => {
                         let failure = Failure::from(trouble);
@@ -89,10 +97,32 @@ pub(super) async fn run<H: Host>(
                 known.found = None;
             }
         }
+        pause = SOON;
         steps += 1;
         if steps > MOST {
             let message = "it goes round in circles: something undoes what is done".to_owned();
             return Err(Failure::Internal(message));
+        }
+    }
+}
+
+/// Does a step. One that needs the target is given up before its time where that is lost: nothing else is done about the volume meanwhile,
+/// and what comes next may be to let go of it.
+async fn act<H: Host>(host: &H, subject: &Subject, step: &Step) -> Result<(), Trouble> {
+    let work = host.act(step);
+    if !step.needs_target() {
+        return work.await;
+    }
+    tokio::pin!(work);
+    let mut lost: Option<Instant> = None;
+    loop {
+        if let Ok(done) = tokio::time::timeout(WATCH, &mut work).await {
+            return done;
+        }
+        let is_lost = host.look(subject).await.is_ok_and(|seen| seen.is_cut_off());
+        lost = is_lost.then(|| lost.unwrap_or_else(Instant::now));
+        if lost.is_some_and(|since| since.elapsed() >= GRACE) {
+            return Err(Trouble::Late("its target does not answer".to_owned()));
         }
     }
 }

@@ -131,10 +131,14 @@ impl<C: Objects, H: Host> Rpc for Node<C, H> {
         let Some((handle, path)) = staging::read_end(&request)? else {
             return Ok(Response::new(proto::NodeUnstageVolumeResponse {}));
         };
-        self.turn(&handle.clone(), &metadata, move |inner, deadline| async move {
-            inner.unstage(&handle, path, deadline).await?;
-            Ok(proto::NodeUnstageVolumeResponse {})
-        })
+        self.turn(
+            &handle.clone(),
+            &metadata,
+            move |inner, deadline| async move {
+                inner.unstage(&handle, path, deadline).await?;
+                Ok(proto::NodeUnstageVolumeResponse {})
+            },
+        )
         .await
     }
 
@@ -160,10 +164,14 @@ impl<C: Objects, H: Host> Rpc for Node<C, H> {
         let Some((handle, path)) = publishing::read_end(&request)? else {
             return Ok(Response::new(proto::NodeUnpublishVolumeResponse {}));
         };
-        self.turn(&handle.clone(), &metadata, move |inner, deadline| async move {
-            inner.unpublish(&handle, path, deadline).await?;
-            Ok(proto::NodeUnpublishVolumeResponse {})
-        })
+        self.turn(
+            &handle.clone(),
+            &metadata,
+            move |inner, deadline| async move {
+                inner.unpublish(&handle, path, deadline).await?;
+                Ok(proto::NodeUnpublishVolumeResponse {})
+            },
+        )
         .await
     }
 

@@ -58,7 +58,9 @@ const FIXED: [&str; 5] = ["devicePath", "nqn", "hostNqn", "nsid", "uuid"];
 /// It names none.
 pub fn generation(context: &HashMap<String, String>) -> Result<Generation, Failure> {
     let text = context.get("generation").ok_or_else(|| {
-        Failure::Invalid("publish_context: `generation` is missing: ControllerPublishVolume gives it".to_owned())
+        Failure::Invalid(
+            "publish_context: `generation` is missing: ControllerPublishVolume gives it".to_owned(),
+        )
     })?;
     let number = text.parse().map_err(|_| {
         Failure::Invalid(format!("publish_context: generation `{text}` is no number"))
@@ -94,9 +96,14 @@ pub fn granted(
         )));
     }
     let now = attachment::granted(volume, node, asked)?.map_err(|waits| {
-        Failure::Precondition(format!("volume `{name}` can't be used on node `{node}` yet: {waits}"))
+        Failure::Precondition(format!(
+            "volume `{name}` can't be used on node `{node}` yet: {waits}"
+        ))
     })?;
-    if let Some(name) = FIXED.iter().find(|name| context.contains_key(**name) && context.get(**name) != now.get(**name)) {
+    if let Some(name) = FIXED
+        .iter()
+        .find(|name| context.contains_key(**name) && context.get(**name) != now.get(**name))
+    {
         return Err(Failure::Invalid(format!(
             "publish_context: {name} is `{}`, and the volume's is `{}`",
             context.get(*name).map_or("", String::as_str),
@@ -104,7 +111,9 @@ pub fn granted(
         )));
     }
     let source = source(&now, volume.spec.id, node, asked, link).map_err(|wrong| {
-        Failure::Internal(format!("volume `{name}`: what its status says of its grant can't be used: {wrong}"))
+        Failure::Internal(format!(
+            "volume `{name}`: what its status says of its grant can't be used: {wrong}"
+        ))
     })?;
     Ok(Grant {
         source,
@@ -121,7 +130,9 @@ fn source(
     link: &Link,
 ) -> Result<Source, String> {
     if let Some(path) = context.get("devicePath") {
-        return mapping(path, id).map(Source::Local).ok_or_else(|| format!("`{path}` is no device of the volume's"));
+        return mapping(path, id)
+            .map(Source::Local)
+            .ok_or_else(|| format!("`{path}` is no device of the volume's"));
     }
     let text = |name: &str| context.get(name).cloned().unwrap_or_default();
     let (nqn, host) = (text("nqn"), text("hostNqn"));
@@ -129,11 +140,15 @@ fn source(
         return Err(format!("`{nqn}` is no subsystem of the volume's"));
     }
     if host != host_nqn(node, generation) {
-        return Err(format!("host `{host}` is not this node's name for the grant"));
+        return Err(format!(
+            "host `{host}` is not this node's name for the grant"
+        ));
     }
     let portals = text("portals");
     let portals = portals.split(',').map(|one| {
-        let address = one.strip_prefix("tcp://").and_then(|address| address.parse().ok());
+        let address = one
+            .strip_prefix("tcp://")
+            .and_then(|address| address.parse().ok());
         address.ok_or_else(|| format!("portal `{one}` is no tcp://ADDRESS:PORT"))
     });
     let most = link.portals.map_or(usize::MAX, usize::from);
@@ -158,7 +173,9 @@ pub fn mapping(path: &str, id: VolumeId) -> Option<String> {
     let name = match directory.to_str()? {
         "/dev/mapper" => last.to_owned(),
         group => {
-            let group = group.strip_prefix("/dev/").filter(|group| !group.contains('/'))?;
+            let group = group
+                .strip_prefix("/dev/")
+                .filter(|group| !group.contains('/'))?;
             // As device mapper spells LVM's names.
             format!("{}-{}", group.replace('-', "--"), last.replace('-', "--"))
         }
@@ -169,7 +186,9 @@ pub fn mapping(path: &str, id: VolumeId) -> Option<String> {
 /// Whether a device mapping of this name is a volume's: its logical volume, or a grant's own mapping.
 #[must_use]
 pub fn is_of(name: &str, id: VolumeId) -> bool {
-    let own = name.strip_prefix("weir-").and_then(|rest| MappingName::from_dm_uuid(&format!("WEIR-{rest}")));
+    let own = name
+        .strip_prefix("weir-")
+        .and_then(|rest| MappingName::from_dm_uuid(&format!("WEIR-{rest}")));
     own.is_some_and(|own| own.volume() == Some(id)) || is_logical_volume(name, id)
 }
 
@@ -177,8 +196,12 @@ pub fn is_of(name: &str, id: VolumeId) -> bool {
 #[must_use]
 pub fn is_logical_volume(name: &str, id: VolumeId) -> bool {
     // A hyphen between group and volume, which is not one of a doubled pair: the group's name may end in hyphens.
-    let group = name.strip_suffix(&id.lv_name()).and_then(|group| group.strip_suffix('-'));
-    group.is_some_and(|group| !group.is_empty() && group.bytes().rev().take_while(|b| *b == b'-').count() % 2 == 0)
+    let group = name
+        .strip_suffix(&id.lv_name())
+        .and_then(|group| group.strip_suffix('-'));
+    group.is_some_and(|group| {
+        !group.is_empty() && group.bytes().rev().take_while(|b| *b == b'-').count() % 2 == 0
+    })
 }
 
 /// Whether a device mapping of this name is a grant to a node.
@@ -186,7 +209,8 @@ pub fn is_logical_volume(name: &str, id: VolumeId) -> bool {
 pub fn is_grant_to(name: &str, id: VolumeId, node: &NodeName) -> bool {
     let any = id.mapping(node, Generation(0)).dm_name();
     let prefix = any.strip_suffix('0').unwrap_or(&any);
-    name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_prefix(prefix)
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -35,7 +35,9 @@ pub enum Unfit {
         mount: PathBuf,
     },
     /// The directory is not there.
-    #[error("`{0}` is not there: it is to be kubelet's directory, under the same path as on the host")]
+    #[error(
+        "`{0}` is not there: it is to be kubelet's directory, under the same path as on the host"
+    )]
     NoDirectory(PathBuf),
     /// We are in a container that hides the host.
     #[error("this is a user namespace of its own, in which nothing can be mounted for others")]
@@ -46,7 +48,9 @@ pub enum Unfit {
     )]
     NetworkNamespace,
     /// Devices would not appear.
-    #[error("`{0}` is not the kernel's own: devices that appear later would not be in it; give the host's /dev to the pod")]
+    #[error(
+        "`{0}` is not the kernel's own: devices that appear later would not be in it; give the host's /dev to the pod"
+    )]
     Dev(PathBuf),
 }
 
@@ -143,13 +147,28 @@ mod tests {
         let whole = "         0          0 4294967295\n";
         assert!(try_with(&fit, whole, "net:[1]").is_ok());
         let private = fit.replace(" shared:2", "");
-        assert!(matches!(try_with(&private, whole, "net:[1]"), Err(Unfit::NotShared { .. })));
+        assert!(matches!(
+            try_with(&private, whole, "net:[1]"),
+            Err(Unfit::NotShared { .. })
+        ));
         let slave = fit.replace("shared:2", "master:2");
-        assert!(matches!(try_with(&slave, whole, "net:[1]"), Err(Unfit::NotShared { .. })));
+        assert!(matches!(
+            try_with(&slave, whole, "net:[1]"),
+            Err(Unfit::NotShared { .. })
+        ));
         let tmpfs = fit.replace("devtmpfs dev", "tmpfs tmpfs");
-        assert!(matches!(try_with(&tmpfs, whole, "net:[1]"), Err(Unfit::Dev(_))));
-        assert!(matches!(try_with(&fit, "0 100000 65536\n", "net:[1]"), Err(Unfit::UserNamespace)));
-        assert!(matches!(try_with(&fit, whole, "net:[2]"), Err(Unfit::NetworkNamespace)));
+        assert!(matches!(
+            try_with(&tmpfs, whole, "net:[1]"),
+            Err(Unfit::Dev(_))
+        ));
+        assert!(matches!(
+            try_with(&fit, "0 100000 65536\n", "net:[1]"),
+            Err(Unfit::UserNamespace)
+        ));
+        assert!(matches!(
+            try_with(&fit, whole, "net:[2]"),
+            Err(Unfit::NetworkNamespace)
+        ));
         assert!(try_with("nonsense\n", whole, "net:[1]").is_err());
     }
 }

@@ -125,4 +125,18 @@ impl Step {
             _ => 10,
         })
     }
+
+    /// Whether it waits where the target does not answer.
+    #[must_use]
+    pub fn needs_target(&self) -> bool {
+        matches!(
+            self,
+            Step::Format { .. }
+                | Step::Check(_)
+                | Step::Mount { .. }
+                | Step::Claim(_)
+                | Step::Grow { .. }
+                | Step::SetReadOnly { .. }
+        )
+    }
 }

@@ -40,7 +40,10 @@ impl NodeContext {
         let ours = context.iter().filter(|(name, _)| !name.contains('/'));
         let ours: BTreeMap<String, String> = ours.map(|(k, v)| (k.clone(), v.clone())).collect();
         if let Some(name) = ours.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-            let message = format!("volume_context has `{name}`, and may have {}", KNOWN.join(", "));
+            let message = format!(
+                "volume_context has `{name}`, and may have {}",
+                KNOWN.join(", ")
+            );
             return Err(Failure::Invalid(message));
         }
         let mut given = Given(ours);
@@ -78,8 +81,13 @@ mod tests {
     use crate::proto::VolumeCapability;
     use crate::proto::volume_capability::access_mode::Mode;
 
-    fn read(context: &[(&str, &str)], capability: &VolumeCapability) -> Result<NodeContext, Failure> {
-        let context = context.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    fn read(
+        context: &[(&str, &str)],
+        capability: &VolumeCapability,
+    ) -> Result<NodeContext, Failure> {
+        let context = context
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         NodeContext::of(&context.collect(), &Use::of(Some(capability)).unwrap())
     }
 
@@ -88,13 +96,23 @@ mod tests {
         for (parameters, capability) in [
             (&[][..], mount(Mode::SingleNodeWriter, "")),
             (
-                &[("ctrlLossTmo", "never"), ("portals", "2"), ("fsType", "xfs"), ("mkfsOptions", "-K -i size=512")],
+                &[
+                    ("ctrlLossTmo", "never"),
+                    ("portals", "2"),
+                    ("fsType", "xfs"),
+                    ("mkfsOptions", "-K -i size=512"),
+                ],
                 mount(Mode::SingleNodeMultiWriter, "xfs"),
             ),
             (&[("locality", "MustLocal")], block(Mode::SingleNodeWriter)),
-            (&[("fastIoFail", "30"), ("reconnectDelay", "1")], block(Mode::MultiNodeMultiWriter)),
+            (
+                &[("fastIoFail", "30"), ("reconnectDelay", "1")],
+                block(Mode::MultiNodeMultiWriter),
+            ),
         ] {
-            let owned = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            let owned = parameters
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
             let uses = Uses::of(std::slice::from_ref(&capability)).unwrap();
             let class = Class::of(&owned.collect(), &uses).unwrap();
             let context = class.context(uses.form).into_iter().collect();
@@ -122,7 +140,10 @@ mod tests {
             let failure = read(context, &ext4).unwrap_err();
             assert_eq!(failure.code(), tonic::Code::InvalidArgument, "{context:?}");
         }
-        let others = [("storage.kubernetes.io/csiProvisionerIdentity", "1-csi.weir.dev")];
+        let others = [(
+            "storage.kubernetes.io/csiProvisionerIdentity",
+            "1-csi.weir.dev",
+        )];
         assert_eq!(read(&others, &ext4).unwrap().link, Link::default());
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn pin(device: &DeviceOf) -> Result<Pinned, Trouble> {
     if !meta.file_type().is_block_device() {
         return Err(wrong("is no block device"));
     }
-    let narrow = |number: u64| u32::try_from(number).map_err(|_| wrong("has no number that is one"));
+    let narrow =
+        |number: u64| u32::try_from(number).map_err(|_| wrong("has no number that is one"));
     let number = (narrow(major(meta.rdev()))?, narrow(minor(meta.rdev()))?);
     match owner(Path::new("/sys"), number, device.id) {
         true => Ok(Pinned { file, number }),
@@ -60,7 +61,8 @@ fn owner(sys: &Path, (major, minor): Number, id: VolumeId) -> bool {
         return source::is_of(&name, id);
     }
     // With native multipath `device` is the subsystem, without it the controller: both have this. A UUID alone could be any target's.
-    let is_subsystem = text("device/subsysnqn").is_some_and(|nqn| VolumeId::from_nqn(&nqn) == Some(id));
+    let is_subsystem =
+        text("device/subsysnqn").is_some_and(|nqn| VolumeId::from_nqn(&nqn) == Some(id));
     let uuid = text("uuid").or_else(|| Some(text("wwid")?.strip_prefix("uuid.")?.to_owned()));
     is_subsystem && uuid.and_then(|uuid| Uuid::try_parse(&uuid).ok()) == Some(id.0)
 }
@@ -81,10 +83,12 @@ pub(super) fn claim(device: &DeviceOf) -> Result<(), Trouble> {
         .custom_flags(OFlag::O_EXCL.bits())
         .open(&path);
     match claimed.and_then(|file| file.sync_all()) {
-        Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => Err(Trouble::Busy(format!(
-            "`{}` is in use still: its file system is being written back, is mounted in another namespace, or somebody else holds it",
-            device.path.display()
-        ))),
+        Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
+            Err(Trouble::Busy(format!(
+                "`{}` is in use still: its file system is being written back, is mounted in another namespace, or somebody else holds it",
+                device.path.display()
+            )))
+        }
         // A target can't be made to promise what it has not.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         done => done.map_err(failed("claiming", &device.path)),

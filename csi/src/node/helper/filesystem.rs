@@ -20,20 +20,39 @@ const MIB: u64 = 1 << 20;
 /// Where programs are.
 const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-fn run<I: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = I>) -> Result<Output, Trouble> {
+fn run<I: AsRef<OsStr>>(
+    program: &str,
+    arguments: impl IntoIterator<Item = I>,
+) -> Result<Output, Trouble> {
     let mut paths = PLACES.iter().map(|place| Path::new(place).join(program));
     let missing = || Trouble::Failed(format!("{program} is not installed here"));
     let path: PathBuf = paths.find(|path| path.is_file()).ok_or_else(missing)?;
-    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).output();
+    let output = Command::new(&path)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
     output.map_err(failed("running", &path))
 }
 
 /// How a program ended, and the last it said.
 fn told(program: &str, output: &Output) -> String {
     let said = [&output.stderr, &output.stdout];
-    let mut lines = said.iter().flat_map(|text| String::from_utf8_lossy(text).lines().map(str::to_owned).collect::<Vec<_>>());
-    let lines: Vec<String> = lines.by_ref().filter(|line| !line.trim().is_empty()).take(5).collect();
-    format!("{program} ended with {}: {}", output.status, lines.join("; "))
+    let mut lines = said.iter().flat_map(|text| {
+        String::from_utf8_lossy(text)
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    let lines: Vec<String> = lines
+        .by_ref()
+        .filter(|line| !line.trim().is_empty())
+        .take(5)
+        .collect();
+    format!(
+        "{program} ended with {}: {}",
+        output.status,
+        lines.join("; ")
+    )
 }
 
 fn done(program: &str, output: &Output) -> Result<(), Trouble> {
@@ -47,12 +66,24 @@ fn done(program: &str, output: &Output) -> Result<(), Trouble> {
 pub(super) fn probe(device: &DeviceOf) -> Result<Found, Trouble> {
     let pinned = pin(device)?;
     if let Err(error) = read_ends(&pinned) {
-        return Ok(Found::Unreadable(format!("its first and last MiB: {error}")));
+        return Ok(Found::Unreadable(format!(
+            "its first and last MiB: {error}"
+        )));
     }
     let path = pinned.path();
-    let output = run("blkid", [OsStr::new("-p"), OsStr::new("-o"), OsStr::new("export"), path.as_os_str()])?;
+    let output = run(
+        "blkid",
+        [
+            OsStr::new("-p"),
+            OsStr::new("-o"),
+            OsStr::new("export"),
+            path.as_os_str(),
+        ],
+    )?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(found(output.status.code(), &text, || told("blkid", &output)))
+    Ok(found(output.status.code(), &text, || {
+        told("blkid", &output)
+    }))
 }
 
 fn read_ends(pinned: &Pinned) -> std::io::Result<()> {
@@ -63,7 +94,9 @@ fn read_ends(pinned: &Pinned) -> std::io::Result<()> {
     let length = usize::try_from(MIB.min(size)).map_err(std::io::Error::other)?;
     let mut buffer = vec![0; length];
     pinned.file.read_exact_at(&mut buffer, 0)?;
-    pinned.file.read_exact_at(&mut buffer, size.saturating_sub(MIB))
+    pinned
+        .file
+        .read_exact_at(&mut buffer, size.saturating_sub(MIB))
 }
 
 /// What blkid's low-level probe says. It ends with 2 where there is nothing, and with 8 where there are several things.
@@ -107,12 +140,20 @@ pub(super) fn format(
     // It claims the device for itself: one that was given up and goes on keeps another from beginning, and the kernel from mounting.
     done(program, &run(program, &words)?)?;
     // It is noted as made only when it is there.
-    pinned.file.sync_all().map_err(failed("flushing", &device.path))
+    pinned
+        .file
+        .sync_all()
+        .map_err(failed("flushing", &device.path))
 }
 
 /// What is said to mkfs before the device. Nothing is discarded unless that is asked for: the space was never written, or is zeroed.
 fn mkfs_words(fs_type: FsType, uuid: Uuid, options: &[String], is_begun: bool) -> Vec<String> {
-    let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let own = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
     let mut all = match fs_type {
         FsType::Ext4 => own(&["-q", "-t", "ext4", "-U", &uuid.to_string()]),
         FsType::Xfs => own(&["-q", "-m", &format!("uuid={uuid}")]),
@@ -123,7 +164,9 @@ fn mkfs_words(fs_type: FsType, uuid: Uuid, options: &[String], is_begun: bool) -
             // The last -E counts, and no other.
             match options.iter().rposition(|word| word == "-E") {
                 Some(at) if at + 1 < options.len() => {
-                    let is_said = options[at + 1].split(',').any(|one| ["discard", "nodiscard"].contains(&one));
+                    let is_said = options[at + 1]
+                        .split(',')
+                        .any(|one| ["discard", "nodiscard"].contains(&one));
                     if !is_said {
                         options[at + 1].push_str(",nodiscard");
                     }
@@ -167,12 +210,18 @@ pub(super) fn grow(device: &DeviceOf, fs_type: FsType, path: &Path) -> Result<()
     let there = std::fs::metadata(path).map_err(failed("looking at", path))?;
     let number = (major(there.dev()), minor(there.dev()));
     if number != (pinned.number.0.into(), pinned.number.1.into()) {
-        let what = format!("what is mounted at `{}` is not the volume's", path.display());
+        let what = format!(
+            "what is mounted at `{}` is not the volume's",
+            path.display()
+        );
         return Err(Trouble::Failed(what));
     }
     match fs_type {
         FsType::Ext4 => done("resize2fs", &run("resize2fs", [pinned.path()])?),
-        FsType::Xfs => done("xfs_growfs", &run("xfs_growfs", [OsStr::new("-d"), path.as_os_str()])?),
+        FsType::Xfs => done(
+            "xfs_growfs",
+            &run("xfs_growfs", [OsStr::new("-d"), path.as_os_str()])?,
+        ),
     }
 }
 
@@ -180,7 +229,10 @@ pub(super) fn grow(device: &DeviceOf, fs_type: FsType, path: &Path) -> Result<()
 pub(super) fn set_read_only(device: &DeviceOf, is_read_only: bool) -> Result<(), Trouble> {
     let pinned = pin(device)?;
     let word = if is_read_only { "--setro" } else { "--setrw" };
-    done("blockdev", &run("blockdev", [OsStr::new(word), pinned.path().as_os_str()])?)
+    done(
+        "blockdev",
+        &run("blockdev", [OsStr::new(word), pinned.path().as_os_str()])?,
+    )
 }
 
 #[cfg(test)]
@@ -191,7 +243,8 @@ mod tests {
     #[test]
     fn what_blkid_says_is_told() {
         let uuid = Uuid::from_u128(7);
-        let ext4 = format!("DEVNAME=/dev/x\nUUID={uuid}\nVERSION=1.0\nTYPE=ext4\nUSAGE=filesystem\n");
+        let ext4 =
+            format!("DEVNAME=/dev/x\nUUID={uuid}\nVERSION=1.0\nTYPE=ext4\nUSAGE=filesystem\n");
         let is = |code, text: &str| found(code, text, || "told".to_owned());
         assert_eq!(is(Some(2), ""), Found::Nothing);
         let kind = "ext4".to_owned();
@@ -205,8 +258,17 @@ mod tests {
         ] {
             assert!(matches!(is(code, text), Found::Other(_)), "{text}");
         }
-        for (code, text) in [(Some(0), ""), (Some(1), ""), (Some(4), ""), (None, ""), (Some(2), "TYPE=ext4\n")] {
-            assert!(matches!(is(code, text), Found::Unreadable(_)), "{code:?} {text}");
+        for (code, text) in [
+            (Some(0), ""),
+            (Some(1), ""),
+            (Some(4), ""),
+            (None, ""),
+            (Some(2), "TYPE=ext4\n"),
+        ] {
+            assert!(
+                matches!(is(code, text), Found::Unreadable(_)),
+                "{code:?} {text}"
+            );
         }
     }
 
@@ -217,13 +279,25 @@ mod tests {
             mkfs_words(fs_type, Uuid::nil(), &options, is_begun).join(" ")
         };
         let nil = Uuid::nil();
-        assert_eq!(words(FsType::Ext4, "", false), format!("-q -t ext4 -U {nil} -E nodiscard"));
+        assert_eq!(
+            words(FsType::Ext4, "", false),
+            format!("-q -t ext4 -U {nil} -E nodiscard")
+        );
         assert_eq!(
             words(FsType::Ext4, "-E stride=16 -m 0", true),
             format!("-q -t ext4 -U {nil} -E stride=16,nodiscard -m 0")
         );
-        assert_eq!(words(FsType::Ext4, "-E discard", false), format!("-q -t ext4 -U {nil} -E discard"));
-        assert_eq!(words(FsType::Xfs, "-i size=512", false), format!("-q -m uuid={nil} -K -i size=512"));
-        assert_eq!(words(FsType::Xfs, "-K", true), format!("-q -m uuid={nil} -f -K"));
+        assert_eq!(
+            words(FsType::Ext4, "-E discard", false),
+            format!("-q -t ext4 -U {nil} -E discard")
+        );
+        assert_eq!(
+            words(FsType::Xfs, "-i size=512", false),
+            format!("-q -m uuid={nil} -K -i size=512")
+        );
+        assert_eq!(
+            words(FsType::Xfs, "-K", true),
+            format!("-q -m uuid={nil} -f -K")
+        );
     }
 }

@@ -65,7 +65,13 @@ pub(super) fn mount(
     let (mut flags, text) = parse(words.iter().map(String::as_str));
     // Who writes says so by the claim's mode, and not by a flag.
     flags.set(MsFlags::MS_RDONLY, is_read_only);
-    let mounted = nix::mount::mount(Some(&device.path), path, Some(fs_type.name()), flags, Some(text.as_str()));
+    let mounted = nix::mount::mount(
+        Some(&device.path),
+        path,
+        Some(fs_type.name()),
+        flags,
+        Some(text.as_str()),
+    );
     mounted.map_err(|errno| refused(errno, device, path, is_read_only))?;
     let there = std::fs::metadata(path).map_err(failed("looking at", path))?;
     let number = (major(there.dev()), minor(there.dev()));
@@ -80,7 +86,12 @@ pub(super) fn mount(
 }
 
 fn refused(errno: Errno, device: &DeviceOf, path: &Path, is_read_only: bool) -> Trouble {
-    let what = format!("mounting `{}` at `{}`: {}", device.path.display(), path.display(), errno.desc());
+    let what = format!(
+        "mounting `{}` at `{}`: {}",
+        device.path.display(),
+        path.display(),
+        errno.desc()
+    );
     match errno {
         Errno::EBUSY => Trouble::Busy(what),
         // A journal can't be replayed on a device that can only be read, and without that what was flushed need not be there.
@@ -115,7 +126,8 @@ pub(super) fn bind_device(device: &DeviceOf, to: &Path) -> Result<(), Trouble> {
 pub(super) fn harden(path: &Path) -> Result<(), Trouble> {
     let mounts = Roots::default().mounted()?;
     let mount = mountinfo::at(&mounts, path);
-    let mount = mount.ok_or_else(|| Trouble::Failed(format!("nothing is mounted at `{}`", path.display())))?;
+    let mount = mount
+        .ok_or_else(|| Trouble::Failed(format!("nothing is mounted at `{}`", path.display())))?;
     let (flags, _) = parse(mount.options.iter().map(String::as_str));
     let flags = flags | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     let done = nix::mount::mount(NoText::None, path, NoText::None, flags, NoText::None);
@@ -140,7 +152,10 @@ mod tests {
         let read = |text: &str| parse(text.split(','));
         assert_eq!(
             read("noatime,commit=30,nosuid,discard"),
-            (MsFlags::MS_NOATIME | MsFlags::MS_NOSUID, "commit=30,discard".to_owned())
+            (
+                MsFlags::MS_NOATIME | MsFlags::MS_NOSUID,
+                "commit=30,discard".to_owned()
+            )
         );
         assert_eq!(read("ro,rw,noexec,exec"), (MsFlags::empty(), String::new()));
         assert_eq!(read("rw,relatime").0, MsFlags::MS_RELATIME);

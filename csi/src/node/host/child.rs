@@ -37,11 +37,37 @@ pub(super) async fn have<T: DeserializeOwned>(job: &Job, limit: Duration) -> Res
     let mut child = command
         .spawn()
         .map_err(|error| Trouble::Failed(format!("{SELF} can't be started: {error}")))?;
-    let answer = tokio::time::timeout(limit, answer(&mut child)).await;
-    let Ok(answer) = answer else {
-        return Err(give_up(child, job, limit).await);
-    };
-    answer
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
+    if let Ok(answer) = tokio::time::timeout(limit, answer(&mut child)).await {
+        // It has ended: its number may be another's from now on.
+        group.0 = None;
+        return answer;
+    }
+    let (name, process) = (job.name(), group.0);
+    drop(group);
+    if tokio::time::timeout(AGONY, child.wait()).await.is_err() {
+        tracing::warn!(
+            job = name,
+            process,
+            "a helper can't be killed, and is left alone"
+        );
+    }
+    Err(Trouble::Late(format!(
+        "{name} did not end within {} s",
+        limit.as_secs()
+    )))
+}
+
+/// A helper and all it started, which are killed with this, also where nobody waits for them any more.
+struct Group(Option<i32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // One that has ended needs no signal.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
 }
 
 async fn answer<T: DeserializeOwned>(child: &mut Child) -> Result<T, Trouble> {
@@ -53,21 +79,11 @@ async fn answer<T: DeserializeOwned>(child: &mut Child) -> Result<T, Trouble> {
     let status = child.wait().await;
     let status = status.map_err(|error| Trouble::Failed(format!("a helper was lost: {error}")))?;
     serde_json::from_slice(&text).unwrap_or_else(|_| {
-        let how = status.signal().map_or(format!("{status}"), |signal| format!("signal {signal}"));
-        Err(Trouble::Failed(format!("a helper ended with {how} and no answer")))
+        let how = status
+            .signal()
+            .map_or(format!("{status}"), |signal| format!("signal {signal}"));
+        Err(Trouble::Failed(format!(
+            "a helper ended with {how} and no answer"
+        )))
     })
-}
-
-async fn give_up(mut child: Child, job: &Job, limit: Duration) -> Trouble {
-    let group = child.id().and_then(|id| i32::try_from(id).ok());
-    if let Some(group) = group {
-        // One that has ended needs no signal.
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-    let is_ended = tokio::time::timeout(AGONY, child.wait()).await.is_ok();
-    let name = job.name();
-    if !is_ended {
-        tracing::warn!(job = name, pid = group, "a helper can't be killed, and is left alone");
-    }
-    Trouble::Late(format!("{name} did not end within {} s", limit.as_secs()))
 }

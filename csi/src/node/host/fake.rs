@@ -69,7 +69,11 @@ pub(crate) struct World {
 const HANGS: &str = "it waits for a target that does not answer";
 
 impl Fake {
-    pub(crate) fn new(portals: &[SocketAddr], granted: Option<String>, mapping: Option<&str>) -> Self {
+    pub(crate) fn new(
+        portals: &[SocketAddr],
+        granted: Option<String>,
+        mapping: Option<&str>,
+    ) -> Self {
         let mut world = World {
             paths: Vec::new(),
             mounts: Vec::new(),
@@ -123,6 +127,18 @@ impl Fake {
         });
     }
 
+    /// The target answers whom it lets in again.
+    pub(crate) fn heal(&self) {
+        self.with(|world| {
+            for path in &mut world.paths {
+                if world.granted.as_ref() == Some(&path.host_nqn) {
+                    path.state = State::Live;
+                }
+            }
+            world.settle();
+        });
+    }
+
     /// The kernel gives the target up.
     pub(crate) fn give_up(&self) {
         self.with(|world| {
@@ -134,14 +150,32 @@ impl Fake {
     /// What a request must lead to, whatever happened on the way: no numbers and no log.
     pub(crate) fn outcome(&self) -> String {
         self.with(|world| {
-            let mut paths: Vec<_> = world.paths.iter().map(|path| (&path.nqn, &path.host_nqn, path.portal)).collect();
+            let mut paths: Vec<_> = world
+                .paths
+                .iter()
+                .map(|path| (&path.nqn, &path.host_nqn, path.portal))
+                .collect();
             paths.sort();
-            let mounts: Vec<_> = world.mounts.iter().map(|mount| (&mount.path, mount.is_device, mount.is_read_only, &mount.fs_type)).collect();
+            let mounts: Vec<_> = world
+                .mounts
+                .iter()
+                .map(|mount| {
+                    (
+                        &mount.path,
+                        mount.is_device,
+                        mount.is_read_only,
+                        &mount.fs_type,
+                    )
+                })
+                .collect();
             let kind = match &world.disk {
                 Found::FileSystem { kind, .. } => kind.clone(),
                 other => format!("{other:?}"),
             };
-            format!("{paths:?} {mounts:?} {:?} {kind} read-only {}", world.files, world.is_read_only)
+            format!(
+                "{paths:?} {mounts:?} {:?} {kind} read-only {}",
+                world.files, world.is_read_only
+            )
         })
     }
 }
@@ -152,7 +186,10 @@ impl World {
         if self.mapping.is_some() {
             return;
         }
-        match (self.paths.iter().any(|path| path.state == State::Live), self.number) {
+        match (
+            self.paths.iter().any(|path| path.state == State::Live),
+            self.number,
+        ) {
             (true, None) => {
                 self.next += 1;
                 self.number = Some((259, self.next));
@@ -165,7 +202,9 @@ impl World {
     }
 
     fn hangs(&self) -> bool {
-        self.mapping.is_none() && !self.paths.is_empty() && !self.paths.iter().any(|path| path.state == State::Live)
+        self.mapping.is_none()
+            && !self.paths.is_empty()
+            && !self.paths.iter().any(|path| path.state == State::Live)
     }
 
     fn device(&self) -> Option<Device> {
@@ -191,7 +230,10 @@ impl World {
 
     fn free(&self, device: &DeviceOf) -> Result<Number, Trouble> {
         let number = self.answers(device)?;
-        let is_used = self.mounts.iter().any(|mount| mount.number == number && !mount.is_device);
+        let is_used = self
+            .mounts
+            .iter()
+            .any(|mount| mount.number == number && !mount.is_device);
         match is_used {
             true => Err(Trouble::Busy("it is mounted".to_owned())),
             false => Ok(number),
@@ -222,7 +264,10 @@ impl World {
             Step::MakeDirectory(path) => drop(self.files.insert(path.clone(), Kind::Empty)),
             Step::MakeFile(path) => drop(self.files.insert(path.clone(), Kind::File)),
             Step::Remove(path) => {
-                assert!(!self.mounts.iter().any(|mount| mount.path == *path), "{path:?} is mounted on");
+                assert!(
+                    !self.mounts.iter().any(|mount| mount.path == *path),
+                    "{path:?} is mounted on"
+                );
                 self.files.remove(path);
             }
             Step::Connect(way) => {
@@ -230,7 +275,10 @@ impl World {
                 if !self.portals.contains(&way.portal) || !is_let_in {
                     return Err(Trouble::Failed(format!("{} refuses", way.portal)));
                 }
-                assert!(self.paths.iter().all(|path| path.host_nqn == way.host_nqn), "a path beside another host's");
+                assert!(
+                    self.paths.iter().all(|path| path.host_nqn == way.host_nqn),
+                    "a path beside another host's"
+                );
                 self.next += 1;
                 self.paths.push(Connection {
                     controller: format!("nvme{}", self.next),
@@ -273,7 +321,9 @@ impl World {
                 ..
             } => {
                 let number = self.answers(device)?;
-                assert!(matches!(&self.disk, Found::FileSystem { kind, .. } if kind == fs_type.name()));
+                assert!(
+                    matches!(&self.disk, Found::FileSystem { kind, .. } if kind == fs_type.name())
+                );
                 self.was_mounted = true;
                 self.mounts.push(FakeMount {
                     path: path.clone(),
@@ -286,7 +336,9 @@ impl World {
             }
             Step::Bind { from, to } => {
                 let from = self.mounts.iter().rev().find(|mount| mount.path == *from);
-                let mut bound = from.ok_or_else(|| Trouble::Failed("nothing is there".to_owned()))?.clone();
+                let mut bound = from
+                    .ok_or_else(|| Trouble::Failed("nothing is there".to_owned()))?
+                    .clone();
                 bound.path.clone_from(to);
                 self.mounts.push(bound);
             }
@@ -302,14 +354,25 @@ impl World {
                 });
             }
             Step::Harden(path) => {
-                let mount = self.mounts.iter_mut().rev().find(|mount| mount.path == *path);
-                mount.ok_or_else(|| Trouble::Failed("nothing is there".to_owned()))?.is_read_only = true;
+                let mount = self
+                    .mounts
+                    .iter_mut()
+                    .rev()
+                    .find(|mount| mount.path == *path);
+                mount
+                    .ok_or_else(|| Trouble::Failed("nothing is there".to_owned()))?
+                    .is_read_only = true;
             }
             Step::Unmount(path) => {
                 let at = self.mounts.iter().rposition(|mount| mount.path == *path);
                 let Some(at) = at else { return Ok(()) };
                 let number = self.mounts[at].number;
-                let is_last = self.mounts.iter().filter(|mount| mount.number == number && !mount.is_device).count() == 1;
+                let is_last = self
+                    .mounts
+                    .iter()
+                    .filter(|mount| mount.number == number && !mount.is_device)
+                    .count()
+                    == 1;
                 if is_last && Some(number) == self.number && self.hangs() {
                     return Err(Trouble::Late(HANGS.to_owned()));
                 }
@@ -332,13 +395,20 @@ impl Host for Fake {
                 !device.is_local || subject.mapping.is_none() || subject.mapping == world.mapping
             });
             let (staging, target) = (&subject.staging, &subject.target);
-            let is_named = |path: &PathBuf| staging.as_ref() == Some(path) || target.as_ref() == Some(path);
-            let its = world.mounts.iter().filter(|mount| Some(mount.number) == world.number);
+            let is_named =
+                |path: &PathBuf| staging.as_ref() == Some(path) || target.as_ref() == Some(path);
+            let its = world
+                .mounts
+                .iter()
+                .filter(|mount| Some(mount.number) == world.number);
             Ok(Seen {
                 staging: staging.as_ref().map(|path| world.place(path)),
                 target: target.as_ref().map(|path| world.place(path)),
                 paths: world.paths.clone(),
-                others: its.map(|mount| mount.path.clone()).filter(|path| !is_named(path)).collect(),
+                others: its
+                    .map(|mount| mount.path.clone())
+                    .filter(|path| !is_named(path))
+                    .collect(),
                 device,
             })
         })

@@ -117,7 +117,10 @@ impl Roots {
             let is_meant = match &subject.mapping {
                 Some(mapping) => *mapping == name,
                 // A volume with several users is never used itself, but through what a grant has of it.
-                None => is_grant || (source::is_logical_volume(&name, subject.id) && self.is_unheld(disk)),
+                None => {
+                    is_grant
+                        || (source::is_logical_volume(&name, subject.id) && self.is_unheld(disk))
+                }
             };
             if is_meant && let Some(device) = self.device(disk) {
                 found.push((is_grant, device));
@@ -170,7 +173,10 @@ impl Roots {
         };
         let whose = match (number, device) {
             (Some(number), Some(device)) if device.number == number => Whose::Volume,
-            (Some(number), _) if self.is_there(number) => Whose::Other(format!("{} of device {}:{}", mount.fs_type, number.0, number.1)),
+            (Some(number), _) if self.is_there(number) => Whose::Other(format!(
+                "{} of device {}:{}",
+                mount.fs_type, number.0, number.1
+            )),
             (Some(number), _) if is_device || is_on_disk(mount, number) => Whose::Gone,
             (None, _) if mount.root.to_string_lossy().ends_with("//deleted") => Whose::Gone,
             _ => Whose::Other(format!("{} `{}`", mount.fs_type, mount.source.display())),
@@ -202,7 +208,10 @@ fn is_on_disk(mount: &Mount, number: Number) -> bool {
 /// The path as mountinfo has it. Its last part is not followed: it may be mounted on, by what hangs.
 fn resolved(path: &Path) -> Result<PathBuf, Trouble> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Trouble::Unfit(format!("`{}` can't be mounted on", path.display())));
+        return Err(Trouble::Unfit(format!(
+            "`{}` can't be mounted on",
+            path.display()
+        )));
     };
     match fs::canonicalize(parent) {
         Ok(parent) => Ok(parent.join(name)),
@@ -237,7 +246,12 @@ pub(in crate::node) fn number(path: &Path) -> Option<Number> {
     let number = meta.rdev();
     let is_device = meta.file_type().is_block_device();
     is_device
-        .then(|| Some((u32::try_from(major(number)).ok()?, u32::try_from(minor(number)).ok()?)))
+        .then(|| {
+            Some((
+                u32::try_from(major(number)).ok()?,
+                u32::try_from(minor(number)).ok()?,
+            ))
+        })
         .flatten()
 }
 
@@ -258,7 +272,9 @@ fn connection(controller: &Controller) -> Connection {
 
 /// Where else the volume appears: its file system, or its device.
 fn others(mounts: &[Mount], device: Option<&Device>, known: [&Option<Place>; 2]) -> Vec<PathBuf> {
-    let numbers = known.iter().filter_map(|place| place.as_ref()?.mount.as_ref());
+    let numbers = known
+        .iter()
+        .filter_map(|place| place.as_ref()?.mount.as_ref());
     let gone = numbers.filter(|mount| mount.whose == Whose::Gone && mount.number.0 != 0);
     let numbers: Vec<Number> = gone
         .map(|mount| mount.number)
@@ -269,7 +285,11 @@ fn others(mounts: &[Mount], device: Option<&Device>, known: [&Option<Place>; 2])
         "devtmpfs" => node.as_ref().is_some_and(|node| mount.root == *node),
         _ => numbers.contains(&mount.device),
     };
-    let is_known = |path: &Path| known.iter().any(|place| place.as_ref().is_some_and(|place| place.path == *path));
+    let is_known = |path: &Path| {
+        known
+            .iter()
+            .any(|place| place.as_ref().is_some_and(|place| place.path == *path))
+    };
     let others = mounts.iter().filter(is_its).map(|mount| mount.path.clone());
     others.filter(|path| !is_known(path)).collect()
 }

@@ -12,7 +12,9 @@ use crate::node::step::{DeviceOf, Step};
 #[must_use]
 pub fn next(id: VolumeId, least: u64, seen: &Seen, known: &Known) -> Next {
     let Some(place) = &seen.target else {
-        return refuse(Failure::Internal("nobody looked at the volume's path".to_owned()));
+        return refuse(Failure::Internal(
+            "nobody looked at the volume's path".to_owned(),
+        ));
     };
     if let Some(next) = strange(place) {
         return next;
@@ -47,9 +49,11 @@ pub fn next(id: VolumeId, least: u64, seen: &Seen, known: &Known) -> Next {
         (Whose::Gone, _) => refuse(Failure::Precondition(
             "its target was given up: it has to be staged again".to_owned(),
         )),
-        (_, Some(_)) if mount.is_read_only || mount.is_fs_read_only => refuse(Failure::Precondition(
-            "its file system can only be read here: it can't grow".to_owned(),
-        )),
+        (_, Some(_)) if mount.is_read_only || mount.is_fs_read_only => {
+            refuse(Failure::Precondition(
+                "its file system can only be read here: it can't grow".to_owned(),
+            ))
+        }
         (_, Some(fs_type)) => Next::Do(Step::Grow {
             device: DeviceOf {
                 path: device.path.clone(),
@@ -58,6 +62,9 @@ pub fn next(id: VolumeId, least: u64, seen: &Seen, known: &Known) -> Next {
             fs_type,
             path: place.path.clone(),
         }),
-        (_, None) => refuse(Failure::Precondition(format!("{} can't grow", mount.fs_type))),
+        (_, None) => refuse(Failure::Precondition(format!(
+            "{} can't grow",
+            mount.fs_type
+        ))),
     }
 }

@@ -86,7 +86,11 @@ impl Publish {
     /// What is to be done where the volume appears already.
     fn there(&self, place: &Place, mount: &Mounted) -> Next {
         if mount.is_device != (self.form == Form::Block) {
-            let message = format!("`{}` has it already, and not as {}", place.path.display(), self.form.name());
+            let message = format!(
+                "`{}` has it already, and not as {}",
+                place.path.display(),
+                self.form.name()
+            );
             return refuse(Failure::AlreadyExists(message));
         }
         match (self.form, mount.is_read_only, self.is_read_only) {
@@ -111,7 +115,9 @@ impl Publish {
             };
             return match &mount.whose {
                 Whose::Volume if mount.is_device => Some(refuse(not_staged())),
-                Whose::Volume if mount.is_read_only && !self.is_read_only => wrong("it is staged to read, and asked for to write"),
+                Whose::Volume if mount.is_read_only && !self.is_read_only => {
+                    wrong("it is staged to read, and asked for to write")
+                }
                 Whose::Volume => None,
                 Whose::Gone => wrong("its target was given up: it has to be staged again"),
                 Whose::Other(_) => strange(staging),
@@ -125,7 +131,9 @@ impl Publish {
         };
         match (device.is_read_only, self.is_read_only) {
             (true, false) => wrong("it is staged to read, and asked for to write"),
-            (false, true) => wrong("its device is staged to write: who has it could write, whatever is asked for"),
+            (false, true) => wrong(
+                "its device is staged to write: who has it could write, whatever is asked for",
+            ),
             _ => None,
         }
     }

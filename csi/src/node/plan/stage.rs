@@ -41,7 +41,9 @@ pub struct Stage {
 #[must_use]
 pub fn next(asked: &Stage, seen: &Seen, known: &Known) -> Next {
     let Some(place) = &seen.staging else {
-        return refuse(Failure::Internal("nobody looked at the staging path".to_owned()));
+        return refuse(Failure::Internal(
+            "nobody looked at the staging path".to_owned(),
+        ));
     };
     if let Some(next) = strange(place) {
         return next;
@@ -50,7 +52,11 @@ pub fn next(asked: &Stage, seen: &Seen, known: &Known) -> Next {
         return next;
     }
     // The device was given up, or its connections were of a grant that is over: nothing can be done with it any more.
-    if place.mount.as_ref().is_some_and(|mount| mount.whose == Whose::Gone) {
+    if place
+        .mount
+        .as_ref()
+        .is_some_and(|mount| mount.whose == Whose::Gone)
+    {
         return Next::Do(Step::Unmount(place.path.clone()));
     }
     if let Some(mount) = &place.mount
@@ -103,10 +109,17 @@ impl Stage {
     /// Connections of a grant that is over go first: they may hold writes that must never be written, and the kernel would
     /// take a new connection for another path to the same disk.
     fn old(&self, seen: &Seen) -> Option<Next> {
-        let is_old = |path: &&_| !self.ways().iter().any(|way| crate::node::seen::Connection::is_granted_as(path, way));
+        let is_old = |path: &&_| {
+            !self
+                .ways()
+                .iter()
+                .any(|way| crate::node::seen::Connection::is_granted_as(path, way))
+        };
         let mut old = seen.paths.iter().filter(is_old);
         let first = old.next()?;
-        let deletable = std::iter::once(first).chain(old).find(|path| path.state != State::Going);
+        let deletable = std::iter::once(first)
+            .chain(old)
+            .find(|path| path.state != State::Going);
         Some(match deletable {
             Some(path) => Next::Do(Step::Delete {
                 controller: path.controller.clone(),
@@ -123,7 +136,9 @@ impl Stage {
     fn contradicted(&self, mount: &Mounted) -> Option<Next> {
         let exists = |message: String| Some(refuse(Failure::AlreadyExists(message)));
         if self.form == Form::Block || mount.is_device {
-            return exists("it is staged as a file system already, and asked for as a device".to_owned());
+            return exists(
+                "it is staged as a file system already, and asked for as a device".to_owned(),
+            );
         }
         if mount.fs_type != self.fs_type.name() {
             return exists(format!(
@@ -157,7 +172,9 @@ impl Stage {
             let message = format!("no portal can be connected to: {}", why.join("; "));
             return Some(refuse(Failure::Unavailable(message)));
         }
-        Some(Next::Wait("its target does not answer, and is tried".to_owned()))
+        Some(Next::Wait(
+            "its target does not answer, and is tried".to_owned(),
+        ))
     }
 
     fn mount(&self, place: &Place, device: &Device, is_used: bool, known: &Known) -> Next {

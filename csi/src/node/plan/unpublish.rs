@@ -9,7 +9,9 @@ use crate::node::step::Step;
 #[must_use]
 pub fn next(seen: &Seen, _: &Known) -> Next {
     let Some(place) = &seen.target else {
-        return refuse(Failure::Internal("nobody looked at the target path".to_owned()));
+        return refuse(Failure::Internal(
+            "nobody looked at the target path".to_owned(),
+        ));
     };
     if let Some(next) = strange(place) {
         return next;

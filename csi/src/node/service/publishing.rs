@@ -42,11 +42,18 @@ pub(super) fn read(request: &NodePublishVolumeRequest) -> Result<Asked, Failure>
         return Err(Failure::Invalid(message));
     }
     let handle = asked::known(&request.volume_id)?;
-    let mode = request.volume_capability.as_ref().and_then(|one| one.access_mode);
+    let mode = request
+        .volume_capability
+        .as_ref()
+        .and_then(|one| one.access_mode);
     let mapping = match request.publish_context.get("devicePath") {
         Some(path) => {
             let mapping = source::mapping(path, handle.id);
-            let wrong = || Failure::Invalid(format!("publish_context: `{path}` is no device of the volume's"));
+            let wrong = || {
+                Failure::Invalid(format!(
+                    "publish_context: `{path}` is no device of the volume's"
+                ))
+            };
             Some(mapping.ok_or_else(wrong)?)
         }
         None => None,
@@ -82,7 +89,15 @@ impl<C: Objects, H: Host> Inner<C, H> {
         subject.staging = Some(wish.staging.clone());
         subject.target = Some(wish.path.clone());
         let next = |seen: &_, known: &_| publish::next(wish, seen, known);
-        run(&self.host, &NoMarkers, &subject, Known::default(), deadline, next).await?;
+        run(
+            &self.host,
+            &NoMarkers,
+            &subject,
+            Known::default(),
+            deadline,
+            next,
+        )
+        .await?;
         tracing::info!(volume = %asked.handle.name, path = %wish.path.display(), "published");
         Ok(())
     }
@@ -95,7 +110,15 @@ impl<C: Objects, H: Host> Inner<C, H> {
     ) -> Result<(), Failure> {
         let mut subject = self.subject(handle);
         subject.target = Some(path.clone());
-        run(&self.host, &NoMarkers, &subject, Known::default(), deadline, unpublish::next).await?;
+        run(
+            &self.host,
+            &NoMarkers,
+            &subject,
+            Known::default(),
+            deadline,
+            unpublish::next,
+        )
+        .await?;
         tracing::info!(volume = %handle.name, path = %path.display(), "unpublished");
         Ok(())
     }

@@ -104,7 +104,15 @@ impl<C: Objects, H: Host> Inner<C, H> {
         let mut subject = self.subject(handle);
         subject.staging = Some(path.clone());
         let next = |seen: &_, known: &_| unstage::next(handle.id, seen, known);
-        run(&self.host, &NoMarkers, &subject, Known::default(), deadline, next).await?;
+        run(
+            &self.host,
+            &NoMarkers,
+            &subject,
+            Known::default(),
+            deadline,
+            next,
+        )
+        .await?;
         tracing::info!(volume = %handle.name, path = %path.display(), "unstaged");
         Ok(())
     }
@@ -127,7 +135,12 @@ impl<C: Objects, H: Host> Markers for Noting<'_, C, H> {
         let (inner, asked) = (self.inner, self.asked);
         let volume = inner.volume(&asked.handle).await?;
         // Whoever's grant has ended has nothing to say about the volume any more.
-        source::granted(&volume, &inner.settings.name, &asked.grant, &asked.context.link)?;
+        source::granted(
+            &volume,
+            &inner.settings.name,
+            &asked.grant,
+            &asked.context.link,
+        )?;
         let now = asked::marker(&volume)?;
         if now != before {
             return Ok(now);

@@ -87,7 +87,13 @@ impl<C: Objects, H: Host> Inner<C, H> {
         subject.staging = staging;
         subject.target = Some(path.clone());
         let seen = self.host.look(&subject).await?;
-        let absent = || Failure::NotFound(format!("volume `{}` is not at `{}`", handle.name, path.display()));
+        let absent = || {
+            Failure::NotFound(format!(
+                "volume `{}` is not at `{}`",
+                handle.name,
+                path.display()
+            ))
+        };
         let place = seen.target.as_ref().ok_or_else(absent)?;
         let mount = place.mount.as_ref().ok_or_else(absent)?;
         let condition = health::of(place, &seen);
@@ -122,7 +128,15 @@ impl<C: Objects, H: Host> Inner<C, H> {
         subject.staging = asked.staging.filter(|staging| *staging != asked.path);
         let id = asked.handle.id;
         let next = |seen: &_, known: &_| expand::next(id, asked.least, seen, known);
-        let seen = run(&self.host, &NoMarkers, &subject, Known::default(), deadline, next).await?;
+        let seen = run(
+            &self.host,
+            &NoMarkers,
+            &subject,
+            Known::default(),
+            deadline,
+            next,
+        )
+        .await?;
         let size = seen.device.map_or(0, |device| device.size);
         Ok(NodeExpandVolumeResponse {
             capacity_bytes: signed(size),

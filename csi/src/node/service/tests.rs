@@ -3,6 +3,7 @@
 mod arguments;
 mod faults;
 mod interrupted;
+mod storm;
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -19,8 +20,7 @@ use crate::objects::fake::Fake as Cluster;
 use crate::proto::volume_capability::access_mode::Mode;
 use crate::proto::{
     NodeExpandVolumeRequest, NodeGetVolumeStatsRequest, NodePublishVolumeRequest,
-    NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
-    VolumeCapability,
+    NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest, VolumeCapability,
 };
 
 const ID: &str = "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90";
@@ -42,7 +42,8 @@ struct Scene {
 }
 
 fn volume(generation: u64, is_local: bool, is_read_only: bool) -> Value {
-    let portals = PORTALS.map(|one| json!({"transport": "tcp", "address": one.split(':').next(), "port": 4420}));
+    let portals = PORTALS
+        .map(|one| json!({"transport": "tcp", "address": one.split(':').next(), "port": 4420}));
     let mut grant = json!({"nodeName": "n", "generation": generation});
     match is_local {
         true => grant["devicePath"] = json!(mapping().replace("vg-", "/dev/mapper/vg-")),
@@ -78,7 +79,11 @@ impl Scene {
         let mapping = is_local.then(mapping);
         let host = FakeHost::new(&portals, Some(granted), mapping.as_deref());
         // As kubelet does.
-        host.with(|world| world.files.insert(STAGING.into(), crate::node::seen::Kind::Empty));
+        host.with(|world| {
+            world
+                .files
+                .insert(STAGING.into(), crate::node::seen::Kind::Empty)
+        });
         let settings = Settings {
             name: "n".parse().unwrap(),
             most: 256,
@@ -100,8 +105,15 @@ impl Scene {
 
     /// The plugin is started again.
     fn restart(&mut self) {
+        self.restart_with(PATIENCE);
+    }
+
+    fn restart_with(&mut self, patience: Duration) {
         self.host.revive();
-        let settings = self.node.0.settings.clone();
+        let settings = Settings {
+            patience,
+            ..self.node.0.settings.clone()
+        };
         self.node = Node::new(self.cluster.clone(), self.host.clone(), settings);
     }
 
@@ -116,7 +128,10 @@ impl Scene {
         });
         self.cluster.patch("v", &patch);
         self.host.cut();
-        let granted = host_nqn(&"n".parse().unwrap(), weir_api::names::Generation(self.generation));
+        let granted = host_nqn(
+            &"n".parse().unwrap(),
+            weir_api::names::Generation(self.generation),
+        );
         self.host.with(|world| world.granted = Some(granted));
     }
 
@@ -146,12 +161,16 @@ impl Scene {
     }
 
     async fn stage(&self) -> Result<(), Status> {
-        let asked = self.node.node_stage_volume(Request::new(self.stage_request()));
+        let asked = self
+            .node
+            .node_stage_volume(Request::new(self.stage_request()));
         asked.await.map(drop)
     }
 
     async fn publish(&self) -> Result<(), Status> {
-        let asked = self.node.node_publish_volume(Request::new(self.publish_request()));
+        let asked = self
+            .node
+            .node_publish_volume(Request::new(self.publish_request()));
         asked.await.map(drop)
     }
 
@@ -160,7 +179,10 @@ impl Scene {
             volume_id: HANDLE.to_owned(),
             target_path: TARGET.to_owned(),
         };
-        self.node.node_unpublish_volume(Request::new(request)).await.map(drop)
+        self.node
+            .node_unpublish_volume(Request::new(request))
+            .await
+            .map(drop)
     }
 
     async fn unstage(&self) -> Result<(), Status> {
@@ -168,7 +190,10 @@ impl Scene {
             volume_id: HANDLE.to_owned(),
             staging_target_path: STAGING.to_owned(),
         };
-        self.node.node_unstage_volume(Request::new(request)).await.map(drop)
+        self.node
+            .node_unstage_volume(Request::new(request))
+            .await
+            .map(drop)
     }
 
     /// The request of this number, of a whole life.
@@ -187,7 +212,10 @@ impl Scene {
             volume_path: TARGET.to_owned(),
             staging_target_path: STAGING.to_owned(),
         };
-        let told = self.node.node_get_volume_stats(Request::new(request)).await?;
+        let told = self
+            .node
+            .node_get_volume_stats(Request::new(request))
+            .await?;
         Ok(told.into_inner())
     }
 }
@@ -211,7 +239,10 @@ async fn scenes() -> Vec<Scene> {
             let scene = Scene::new(capability, is_local, is_read_only).await;
             if is_read_only {
                 // Somebody wrote it before.
-                scene.host.with(|world| world.disk = crate::node::host::fake::filesystem(crate::capability::FsType::Ext4, None));
+                scene.host.with(|world| {
+                    world.disk =
+                        crate::node::host::fake::filesystem(crate::capability::FsType::Ext4, None)
+                });
             }
             scenes.push(scene);
         }
@@ -222,7 +253,13 @@ async fn scenes() -> Vec<Scene> {
 #[tokio::test]
 async fn a_life_leaves_nothing_and_each_request_can_be_made_twice() {
     for scene in scenes().await {
-        let before = scene.host.with(|world| (world.paths.clone(), world.mounts.clone(), world.files.clone()));
+        let before = scene.host.with(|world| {
+            (
+                world.paths.clone(),
+                world.mounts.clone(),
+                world.files.clone(),
+            )
+        });
         for number in 0..4 {
             scene.turn(number).await.unwrap();
             let once = scene.host.outcome();
@@ -234,9 +271,19 @@ async fn a_life_leaves_nothing_and_each_request_can_be_made_twice() {
             let is_asking = |step: &_| matches!(step, crate::node::step::Step::Claim(_));
             assert!(again.iter().all(is_asking), "{again:?}");
         }
-        let after = scene.host.with(|world| (world.paths.clone(), world.mounts.clone(), world.files.clone()));
+        let after = scene.host.with(|world| {
+            (
+                world.paths.clone(),
+                world.mounts.clone(),
+                world.files.clone(),
+            )
+        });
         assert_eq!(before, after, "{:?}", scene.capability);
-        assert!(!scene.host.with(|world| world.is_read_only && world.mapping.is_some()));
+        assert!(
+            !scene
+                .host
+                .with(|world| world.is_read_only && world.mapping.is_some())
+        );
     }
 }
 
@@ -262,9 +309,15 @@ async fn read_only_is_enforced_here() {
     let writer = mount(Mode::SingleNodeMultiWriter, "ext4");
     for (capability, by_grant) in [(reader, false), (writer, true)] {
         let scene = Scene::new(capability, false, by_grant).await;
-        scene.host.with(|world| world.disk = crate::node::host::fake::filesystem(crate::capability::FsType::Ext4, None));
+        scene.host.with(|world| {
+            world.disk = crate::node::host::fake::filesystem(crate::capability::FsType::Ext4, None)
+        });
         scene.stage().await.unwrap();
-        assert!(scene.host.with(|world| world.is_read_only && world.mounts[0].is_read_only));
+        assert!(
+            scene
+                .host
+                .with(|world| world.is_read_only && world.mounts[0].is_read_only)
+        );
     }
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -272,8 +325,14 @@ async fn read_only_is_enforced_here() {
         readonly: true,
         ..scene.publish_request()
     };
-    scene.node.node_publish_volume(Request::new(request)).await.unwrap();
-    let is_read_only = scene.host.with(|world| [world.mounts[0].is_read_only, world.mounts[1].is_read_only]);
+    scene
+        .node
+        .node_publish_volume(Request::new(request))
+        .await
+        .unwrap();
+    let is_read_only = scene
+        .host
+        .with(|world| [world.mounts[0].is_read_only, world.mounts[1].is_read_only]);
     assert_eq!(is_read_only, [false, true]);
     // Never the other way round.
     assert_eq!(code(scene.publish().await), Code::AlreadyExists);
@@ -281,7 +340,10 @@ async fn read_only_is_enforced_here() {
 
 #[tokio::test]
 async fn only_one_pod_has_a_volume_of_one_writer() {
-    for (mode, expected) in [(Mode::SingleNodeSingleWriter, Code::FailedPrecondition), (Mode::SingleNodeMultiWriter, Code::Ok)] {
+    for (mode, expected) in [
+        (Mode::SingleNodeSingleWriter, Code::FailedPrecondition),
+        (Mode::SingleNodeMultiWriter, Code::Ok),
+    ] {
         for capability in [mount(mode, "ext4"), block(mode)] {
             let scene = Scene::new(capability, false, false).await;
             scene.stage().await.unwrap();
@@ -303,18 +365,39 @@ async fn stats_tell_of_bytes_inodes_and_how_it_is() {
     scene.stage().await.unwrap();
     scene.publish().await.unwrap();
     let told = scene.stats().await.unwrap();
-    let figures: Vec<_> = told.usage.iter().map(|one| (one.total, one.available, one.used)).collect();
+    let figures: Vec<_> = told
+        .usage
+        .iter()
+        .map(|one| (one.total, one.available, one.used))
+        .collect();
     assert_eq!(figures, [(1000, 600, 300), (100, 90, 10)]);
     let condition = told.volume_condition.unwrap();
     assert!(!condition.abnormal, "{}", condition.message);
-    scene.host.with(|world| world.paths[0].state = crate::node::seen::State::Trying);
+    scene
+        .host
+        .with(|world| world.paths[0].state = crate::node::seen::State::Trying);
     let condition = scene.stats().await.unwrap().volume_condition.unwrap();
-    assert_eq!((condition.abnormal, condition.message.as_str()), (true, "1 of 2 connections work"));
+    assert_eq!(
+        (condition.abnormal, condition.message.as_str()),
+        (true, "1 of 2 connections work")
+    );
     scene.host.cut();
-    assert!(scene.stats().await.unwrap().volume_condition.unwrap().abnormal);
+    assert!(
+        scene
+            .stats()
+            .await
+            .unwrap()
+            .volume_condition
+            .unwrap()
+            .abnormal
+    );
     scene.host.give_up();
     let condition = scene.stats().await.unwrap().volume_condition.unwrap();
-    assert!(condition.abnormal && condition.message.contains("staged again"), "{}", condition.message);
+    assert!(
+        condition.abnormal && condition.message.contains("staged again"),
+        "{}",
+        condition.message
+    );
 }
 
 #[tokio::test]
@@ -336,21 +419,41 @@ async fn growing_waits_for_the_device_and_then_grows_the_file_system() {
         let done = scene.node.node_expand_volume(Request::new(request)).await;
         done.map(|done| done.into_inner().capacity_bytes)
     };
-    assert_eq!(grow(2 << 30).await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(
+        grow(2 << 30).await.unwrap_err().code(),
+        Code::DeadlineExceeded
+    );
     scene.host.with(|world| world.size = 2 << 30);
     for _ in 0..2 {
         assert_eq!(grow(2 << 30).await.unwrap(), 2 << 30);
     }
-    let grown = scene.host.with(|world| world.done.iter().filter(|step| matches!(step, crate::node::step::Step::Grow { .. })).count());
+    let grown = scene.host.with(|world| {
+        world
+            .done
+            .iter()
+            .filter(|step| matches!(step, crate::node::step::Step::Grow { .. }))
+            .count()
+    });
     assert_eq!(grown, 2);
 }
 
 #[tokio::test]
 async fn a_node_says_who_and_where_it_is() {
     let scene = Scene::ext4().await;
-    let info = scene.node.node_get_info(Request::new(proto::NodeGetInfoRequest {})).await.unwrap().into_inner();
-    assert_eq!((info.node_id.as_str(), info.max_volumes_per_node), ("n", 256));
-    assert_eq!(info.accessible_topology, Some(topology::of(&"n".parse().unwrap())));
+    let info = scene
+        .node
+        .node_get_info(Request::new(proto::NodeGetInfoRequest {}))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (info.node_id.as_str(), info.max_volumes_per_node),
+        ("n", 256)
+    );
+    assert_eq!(
+        info.accessible_topology,
+        Some(topology::of(&"n".parse().unwrap()))
+    );
 }
 
 #[tokio::test]
@@ -369,14 +472,24 @@ async fn a_file_system_is_made_once() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
     let marker = scene.marker().unwrap();
-    let uuid: Uuid = marker.strip_prefix("formatted ext4 ").unwrap().parse().unwrap();
+    let uuid: Uuid = marker
+        .strip_prefix("formatted ext4 ")
+        .unwrap()
+        .parse()
+        .unwrap();
     let made = crate::node::host::fake::filesystem(crate::capability::FsType::Ext4, Some(uuid));
     assert_eq!(scene.host.with(|world| world.disk.clone()), made);
     scene.unstage().await.unwrap();
     // Its signature is lost, or this is another device.
     scene.host.with(|world| world.disk = Found::Nothing);
     assert_eq!(code(scene.stage().await), Code::FailedPrecondition);
-    let formats = scene.host.with(|world| world.done.iter().filter(|step| matches!(step, crate::node::step::Step::Format { .. })).count());
+    let formats = scene.host.with(|world| {
+        world
+            .done
+            .iter()
+            .filter(|step| matches!(step, crate::node::step::Step::Format { .. }))
+            .count()
+    });
     assert_eq!(formats, 1);
     assert_eq!(scene.marker(), Some(marker));
 }

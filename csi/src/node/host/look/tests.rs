@@ -55,19 +55,35 @@ impl Machine {
             ("address", "traddr=10.0.0.1,trsvcid=4420,src_addr=10.0.0.2"),
             ("cntlid", "1"),
         ] {
-            self.write(&format!("sys/class/nvme/nvme3/{name}"), &format!("{text}\n"));
+            self.write(
+                &format!("sys/class/nvme/nvme3/{name}"),
+                &format!("{text}\n"),
+            );
         }
         self.write("sys/class/nvme-subsystem/nvme-subsys3/nvme3", "");
         let disk = "sys/block/nvme3n1";
-        for (name, text) in [("uuid", ID), ("size", "4096"), ("dev", "259:4"), ("nsid", "1"), ("ro", "1")] {
+        for (name, text) in [
+            ("uuid", ID),
+            ("size", "4096"),
+            ("dev", "259:4"),
+            ("nsid", "1"),
+            ("ro", "1"),
+        ] {
             self.write(&format!("{disk}/{name}"), &format!("{text}\n"));
         }
-        symlink("../../class/nvme-subsystem/nvme-subsys3", self.root.path().join(disk).join("device")).unwrap();
+        symlink(
+            "../../class/nvme-subsystem/nvme-subsys3",
+            self.root.path().join(disk).join("device"),
+        )
+        .unwrap();
         self.write("sys/dev/block/259:4/size", "4096\n");
     }
 
     fn mount(&mut self, number: &str, path: &Path, options: &str) {
-        let line = format!("41 22 {number} / {} {options} - ext4 /dev/x rw\n", path.display());
+        let line = format!(
+            "41 22 {number} / {} {options} - ext4 /dev/x rw\n",
+            path.display()
+        );
         self.mounts.push_str(&line);
     }
 
@@ -97,13 +113,20 @@ impl Machine {
 fn a_volume_on_another_node_is_seen() {
     let mut machine = Machine::new();
     machine.controller(&format!("nqn.2026-11.dev.weir:{ID}"), "live");
-    let (staging, target, other) = (machine.path("k/staging"), machine.path("k/pod/mount"), machine.path("k/pod/other"));
+    let (staging, target, other) = (
+        machine.path("k/staging"),
+        machine.path("k/pod/mount"),
+        machine.path("k/pod/other"),
+    );
     machine.mount("259:4", &staging, "rw");
     machine.mount("259:4", &target, "ro");
     machine.mount("259:4", &other, "rw");
     let seen = machine.look(None);
     let device = seen.device.unwrap();
-    assert_eq!((device.path.as_path(), device.number, device.size), (Path::new("/dev/nvme3n1"), (259, 4), 4096 * 512));
+    assert_eq!(
+        (device.path.as_path(), device.number, device.size),
+        (Path::new("/dev/nvme3n1"), (259, 4), 4096 * 512)
+    );
     assert!(device.is_read_only && !device.is_local);
     assert_eq!(seen.paths[0].portal, Some("10.0.0.1:4420".parse().unwrap()));
     assert_eq!(seen.paths[0].state, State::Live);
@@ -123,13 +146,19 @@ fn a_mount_whose_device_is_gone_is_told_from_another_disks() {
     let seen = machine.look(None);
     assert_eq!((seen.paths.len(), seen.device), (0, None));
     assert_eq!(seen.staging.unwrap().mount.unwrap().whose, Whose::Gone);
-    assert!(matches!(seen.target.unwrap().mount.unwrap().whose, Whose::Other(_)));
+    assert!(matches!(
+        seen.target.unwrap().mount.unwrap().whose,
+        Whose::Other(_)
+    ));
 }
 
 #[test]
 fn another_volumes_controller_is_not_seen() {
     let machine = Machine::new();
-    machine.controller("nqn.2026-11.dev.weir:7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d91", "live");
+    machine.controller(
+        "nqn.2026-11.dev.weir:7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d91",
+        "live",
+    );
     let seen = machine.look(None);
     assert_eq!((seen.paths.len(), seen.device), (0, None));
 }
@@ -146,13 +175,22 @@ fn the_device_of_a_volume_on_this_node_is_its_grants_own() {
     assert_eq!(machine.look(None).device, None);
     machine.mapping(3, &grant("n"), false);
     assert_eq!(machine.look(None).device.unwrap().number, (253, 3));
-    assert_eq!(machine.look(Some(grant("n"))).device.unwrap().number, (253, 3));
-    assert_eq!(machine.look(Some(grant("n").replace("-5", "-6"))).device, None);
+    assert_eq!(
+        machine.look(Some(grant("n"))).device.unwrap().number,
+        (253, 3)
+    );
+    assert_eq!(
+        machine.look(Some(grant("n").replace("-5", "-6"))).device,
+        None
+    );
     let single = Machine::new();
     single.mapping(1, &lv, false);
     let device = single.look(None).device.unwrap();
     assert!(device.is_local);
-    assert_eq!((device.path.as_path(), device.size), (Path::new("/dev/dm-1"), 2048 * 512));
+    assert_eq!(
+        (device.path.as_path(), device.size),
+        (Path::new("/dev/dm-1"), 2048 * 512)
+    );
 }
 
 #[test]

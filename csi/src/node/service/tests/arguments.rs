@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn stage(scene: &Scene, spoil: impl FnOnce(&mut NodeStageVolumeRequest)) -> Request<NodeStageVolumeRequest> {
+fn stage(
+    scene: &Scene,
+    spoil: impl FnOnce(&mut NodeStageVolumeRequest),
+) -> Request<NodeStageVolumeRequest> {
     let mut request = scene.stage_request();
     spoil(&mut request);
     Request::new(request)
@@ -13,7 +16,9 @@ async fn staging() {
     let scene = Scene::ext4().await;
     let group = || {
         let mut capability = mount(Mode::SingleNodeWriter, "");
-        if let Some(proto::volume_capability::AccessType::Mount(mount)) = &mut capability.access_type {
+        if let Some(proto::volume_capability::AccessType::Mount(mount)) =
+            &mut capability.access_type
+        {
             mount.mount_flags = vec!["nobarrier".to_owned()];
         }
         Some(capability)
@@ -22,24 +27,83 @@ async fn staging() {
     type Spoil = Box<dyn Fn(&mut NodeStageVolumeRequest)>;
     let rows: Vec<(Code, Spoil)> = vec![
         (Code::InvalidArgument, Box::new(|r| r.volume_id.clear())),
-        (Code::InvalidArgument, Box::new(|r| r.staging_target_path.clear())),
-        (Code::InvalidArgument, Box::new(move |r| r.staging_target_path = text("relative"))),
-        (Code::InvalidArgument, Box::new(move |r| r.staging_target_path = text("/a/../b"))),
-        (Code::InvalidArgument, Box::new(|r| r.volume_capability = None)),
-        (Code::InvalidArgument, Box::new(|r| r.volume_capability = Some(VolumeCapability::default()))),
-        (Code::InvalidArgument, Box::new(|r| r.volume_capability = Some(mount(Mode::MultiNodeMultiWriter, "ext4")))),
-        (Code::InvalidArgument, Box::new(|r| r.volume_capability = Some(mount(Mode::SingleNodeWriter, "btrfs")))),
-        (Code::InvalidArgument, Box::new(move |r| r.volume_capability = group())),
-        (Code::InvalidArgument, Box::new(|r| r.publish_context.clear())),
-        (Code::InvalidArgument, Box::new(move |r| drop(r.publish_context.insert(text("generation"), text("one"))))),
-        (Code::InvalidArgument, Box::new(move |r| drop(r.publish_context.insert(text("nqn"), text("nqn.other"))))),
-        (Code::InvalidArgument, Box::new(move |r| drop(r.publish_context.insert(text("devicePath"), text("/dev/sda"))))),
-        (Code::FailedPrecondition, Box::new(move |r| drop(r.publish_context.insert(text("generation"), text("7"))))),
-        (Code::InvalidArgument, Box::new(move |r| drop(r.volume_context.insert(text("fsType"), text("xfs"))))),
-        (Code::InvalidArgument, Box::new(move |r| drop(r.volume_context.insert(text("mkfsOptions"), text("-F"))))),
-        (Code::InvalidArgument, Box::new(move |r| drop(r.volume_context.insert(text("nonsense"), text("x"))))),
-        (Code::NotFound, Box::new(move |r| r.volume_id = text("reallyfakevolumeid"))),
-        (Code::NotFound, Box::new(move |r| r.volume_id = HANDLE.replace("v.7", "v.8"))),
+        (
+            Code::InvalidArgument,
+            Box::new(|r| r.staging_target_path.clear()),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| r.staging_target_path = text("relative")),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| r.staging_target_path = text("/a/../b")),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(|r| r.volume_capability = None),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(|r| r.volume_capability = Some(VolumeCapability::default())),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(|r| r.volume_capability = Some(mount(Mode::MultiNodeMultiWriter, "ext4"))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(|r| r.volume_capability = Some(mount(Mode::SingleNodeWriter, "btrfs"))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| r.volume_capability = group()),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(|r| r.publish_context.clear()),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| drop(r.publish_context.insert(text("generation"), text("one")))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| drop(r.publish_context.insert(text("nqn"), text("nqn.other")))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| {
+                drop(
+                    r.publish_context
+                        .insert(text("devicePath"), text("/dev/sda")),
+                )
+            }),
+        ),
+        (
+            Code::FailedPrecondition,
+            Box::new(move |r| drop(r.publish_context.insert(text("generation"), text("7")))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| drop(r.volume_context.insert(text("fsType"), text("xfs")))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| drop(r.volume_context.insert(text("mkfsOptions"), text("-F")))),
+        ),
+        (
+            Code::InvalidArgument,
+            Box::new(move |r| drop(r.volume_context.insert(text("nonsense"), text("x")))),
+        ),
+        (
+            Code::NotFound,
+            Box::new(move |r| r.volume_id = text("reallyfakevolumeid")),
+        ),
+        (
+            Code::NotFound,
+            Box::new(move |r| r.volume_id = HANDLE.replace("v.7", "v.8")),
+        ),
     ];
     for (number, (expected, spoil)) in rows.iter().enumerate() {
         let answer = scene.node.node_stage_volume(stage(&scene, spoil)).await;
@@ -71,7 +135,10 @@ async fn unstaging_and_unpublishing() {
             volume_id,
             target_path: path.clone(),
         };
-        let answer = scene.node.node_unpublish_volume(Request::new(request)).await;
+        let answer = scene
+            .node
+            .node_unpublish_volume(Request::new(request))
+            .await;
         assert_eq!(code(answer.map(drop)), expected, "{id} {path}");
     }
     assert_eq!(scene.host.with(|world| world.done.len()), 0);
@@ -90,11 +157,22 @@ async fn publishing() {
         (Code::InvalidArgument, |r| r.target_path.clear()),
         (Code::InvalidArgument, |r| r.target_path = "../x".to_owned()),
         (Code::FailedPrecondition, |r| r.staging_target_path.clear()),
-        (Code::InvalidArgument, |r| r.target_path = STAGING.to_owned()),
+        (Code::InvalidArgument, |r| {
+            r.target_path = STAGING.to_owned()
+        }),
         (Code::InvalidArgument, |r| r.volume_capability = None),
-        (Code::FailedPrecondition, |r| r.staging_target_path = "/k/elsewhere".to_owned()),
-        (Code::NotFound, |r| r.volume_id = "reallyfakevolumeid".to_owned()),
-        (Code::InvalidArgument, |r| drop(r.publish_context.insert("devicePath".to_owned(), "/dev/sda".to_owned()))),
+        (Code::FailedPrecondition, |r| {
+            r.staging_target_path = "/k/elsewhere".to_owned()
+        }),
+        (Code::NotFound, |r| {
+            r.volume_id = "reallyfakevolumeid".to_owned()
+        }),
+        (Code::InvalidArgument, |r| {
+            drop(
+                r.publish_context
+                    .insert("devicePath".to_owned(), "/dev/sda".to_owned()),
+            )
+        }),
     ];
     for (number, (expected, spoil)) in rows.into_iter().enumerate() {
         let mut request = scene.publish_request();
@@ -120,7 +198,10 @@ async fn stats_and_growing() {
             volume_path: path.to_owned(),
             staging_target_path: String::new(),
         };
-        let answer = scene.node.node_get_volume_stats(Request::new(request)).await;
+        let answer = scene
+            .node
+            .node_get_volume_stats(Request::new(request))
+            .await;
         assert_eq!(code(answer.map(drop)), expected, "{id} {path}");
         let request = NodeExpandVolumeRequest {
             volume_id: id.to_owned(),

@@ -14,8 +14,19 @@ async fn a_lost_target_is_let_go_of_before_it_is_unmounted() {
     let done = scene.host.with(|world| world.done.len());
     scene.unstage().await.unwrap();
     let steps = scene.host.with(|world| world.done[done..].to_vec());
-    assert!(matches!(&steps[..], [Step::Delete { .. }, Step::Delete { .. }, Step::Unmount(_)]), "{steps:?}");
-    assert_eq!(scene.host.with(|world| (world.paths.len(), world.mounts.len())), (0, 0));
+    assert!(
+        matches!(
+            &steps[..],
+            [Step::Delete { .. }, Step::Delete { .. }, Step::Unmount(_)]
+        ),
+        "{steps:?}"
+    );
+    assert_eq!(
+        scene
+            .host
+            .with(|world| (world.paths.len(), world.mounts.len())),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -35,7 +46,18 @@ async fn a_target_that_comes_back_in_time_gets_what_was_written() {
     let done = scene.host.with(|world| world.done.len());
     scene.unstage().await.unwrap();
     let steps = scene.host.with(|world| world.done[done..].to_vec());
-    assert!(matches!(&steps[..], [Step::Unmount(_), Step::Claim(_), Step::Delete { .. }, Step::Delete { .. }]), "{steps:?}");
+    assert!(
+        matches!(
+            &steps[..],
+            [
+                Step::Unmount(_),
+                Step::Claim(_),
+                Step::Delete { .. },
+                Step::Delete { .. }
+            ]
+        ),
+        "{steps:?}"
+    );
 }
 
 #[tokio::test]
@@ -48,7 +70,15 @@ async fn what_was_given_up_is_staged_again() {
     assert_eq!(code(scene.publish().await), Code::FailedPrecondition);
     scene.stage().await.unwrap();
     scene.publish().await.unwrap();
-    assert!(!scene.stats().await.unwrap().volume_condition.unwrap().abnormal);
+    assert!(
+        !scene
+            .stats()
+            .await
+            .unwrap()
+            .volume_condition
+            .unwrap()
+            .abnormal
+    );
     scene.unpublish().await.unwrap();
     scene.unstage().await.unwrap();
 }
@@ -62,7 +92,13 @@ async fn connections_of_an_older_grant_go_before_a_new_one_is_made() {
     scene.stage().await.unwrap();
     scene.regrant();
     scene.stage().await.unwrap();
-    let hosts = scene.host.with(|world| world.paths.iter().map(|path| path.host_nqn.clone()).collect::<Vec<_>>());
+    let hosts = scene.host.with(|world| {
+        world
+            .paths
+            .iter()
+            .map(|path| path.host_nqn.clone())
+            .collect::<Vec<_>>()
+    });
     assert_eq!(hosts.len(), 2);
     assert!(hosts.iter().all(|host| host.ends_with(":n:2")), "{hosts:?}");
     assert_eq!(scene.host.with(|world| world.mounts.len()), 1);
@@ -73,17 +109,26 @@ async fn a_grant_that_is_over_stages_nothing() {
     let mut scene = Scene::ext4().await;
     let old = scene.stage_request();
     scene.regrant();
-    let stage = |request: NodeStageVolumeRequest| scene.node.node_stage_volume(Request::new(request));
+    let stage =
+        |request: NodeStageVolumeRequest| scene.node.node_stage_volume(Request::new(request));
     assert_eq!(code(stage(old).await.map(drop)), Code::FailedPrecondition);
-    scene.cluster.patch("v", &json!({"spec": {"attachments": []}}));
-    assert_eq!(code(stage(scene.stage_request()).await.map(drop)), Code::FailedPrecondition);
+    scene
+        .cluster
+        .patch("v", &json!({"spec": {"attachments": []}}));
+    assert_eq!(
+        code(stage(scene.stage_request()).await.map(drop)),
+        Code::FailedPrecondition
+    );
     assert_eq!(scene.host.with(|world| world.done.len()), 0);
 }
 
 /// Not seen red yet: `others` not looked at in `unstage::next`.
 #[tokio::test]
 async fn what_a_pod_has_is_not_unstaged() {
-    for capability in [mount(Mode::SingleNodeMultiWriter, "ext4"), block(Mode::SingleNodeMultiWriter)] {
+    for capability in [
+        mount(Mode::SingleNodeMultiWriter, "ext4"),
+        block(Mode::SingleNodeMultiWriter),
+    ] {
         let scene = Scene::new(capability, false, false).await;
         scene.stage().await.unwrap();
         scene.publish().await.unwrap();
@@ -104,9 +149,15 @@ async fn what_is_not_the_volumes_is_left_alone() {
     };
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
-    scene.host.with(|world| world.mounts.extend([strange(STAGING), strange(TARGET)]));
+    scene
+        .host
+        .with(|world| world.mounts.extend([strange(STAGING), strange(TARGET)]));
     for number in 0..4 {
-        assert_eq!(code(scene.turn(number).await), Code::FailedPrecondition, "{number}");
+        assert_eq!(
+            code(scene.turn(number).await),
+            Code::FailedPrecondition,
+            "{number}"
+        );
     }
     assert_eq!(scene.host.with(|world| world.mounts.len()), 3);
 }
@@ -119,7 +170,10 @@ async fn a_device_with_something_else_on_it_is_not_touched() {
         (Found::Nothing, Code::Ok),
         (filesystem(FsType::Ext4, None), Code::Ok),
         (filesystem(FsType::Xfs, None), Code::FailedPrecondition),
-        (Found::Other("LVM2_member".to_owned()), Code::FailedPrecondition),
+        (
+            Found::Other("LVM2_member".to_owned()),
+            Code::FailedPrecondition,
+        ),
         (unreadable, Code::FailedPrecondition),
     ] {
         let scene = Scene::ext4().await;
@@ -130,7 +184,10 @@ async fn a_device_with_something_else_on_it_is_not_touched() {
     }
     // A note that nobody understands is no reason to think that there is none.
     let scene = Scene::ext4().await;
-    scene.cluster.patch("v", &json!({"metadata": {"annotations": {MARKER: "formatted zfs"}}}));
+    scene.cluster.patch(
+        "v",
+        &json!({"metadata": {"annotations": {MARKER: "formatted zfs"}}}),
+    );
     assert_eq!(code(scene.stage().await), Code::Internal);
     assert_eq!(scene.host.with(|world| world.done.len()), 0);
 }
@@ -150,7 +207,11 @@ async fn requests_that_contradict_what_is_there_are_refused() {
             ..scene.stage_request()
         };
         let answer = scene.node.node_stage_volume(Request::new(request)).await;
-        assert_eq!(code(answer.map(drop)), Code::AlreadyExists, "{capability:?}");
+        assert_eq!(
+            code(answer.map(drop)),
+            Code::AlreadyExists,
+            "{capability:?}"
+        );
     }
     let request = NodePublishVolumeRequest {
         volume_capability: Some(block(Mode::SingleNodeMultiWriter)),

@@ -31,12 +31,18 @@ async fn a_request_that_was_interrupted_anywhere_and_made_again_ends_as_one_that
                     }
                     scene.restart();
                     scene.turn(number).await.unwrap();
-                    assert_eq!(scene.host.outcome(), calm.host.outcome(), "request {number}, {death:?}, scene {index}");
+                    assert_eq!(
+                        scene.host.outcome(),
+                        calm.host.outcome(),
+                        "request {number}, {death:?}, scene {index}"
+                    );
                     // And the others after it.
                     for later in number + 1..4 {
                         scene.turn(later).await.unwrap();
                     }
-                    let (paths, mounts) = scene.host.with(|world| (world.paths.len(), world.mounts.len()));
+                    let (paths, mounts) = scene
+                        .host
+                        .with(|world| (world.paths.len(), world.mounts.len()));
                     assert_eq!((paths, mounts), (0, 0));
                 }
                 if deaths == 0 {
@@ -85,5 +91,8 @@ async fn an_unfinished_file_system_is_finished_by_whoever_comes() {
     scene.unstage().await.unwrap();
     scene.regrant();
     scene.stage().await.unwrap();
-    assert_eq!(scene.marker().unwrap(), begun.replace("formatting", "formatted"));
+    assert_eq!(
+        scene.marker().unwrap(),
+        begun.replace("formatting", "formatted")
+    );
 }
