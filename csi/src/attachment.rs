@@ -125,7 +125,10 @@ pub fn grant(volume: &Volume, ask: &Ask, now: u64) -> Result<Grant, Failure> {
 }
 
 /// Whether a volume was made for such a use.
-fn fits(volume: &Volume, name: &str, usage: &Use) -> Result<(), Failure> {
+///
+/// # Errors
+/// It was not.
+pub fn fits(volume: &Volume, name: &str, usage: &Use) -> Result<(), Failure> {
     let noted = volume
         .metadata
         .annotations

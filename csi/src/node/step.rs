@@ -121,7 +121,9 @@ impl Step {
         Duration::from_secs(match self {
             Step::Format { .. } | Step::Check(_) => 600,
             Step::Mount { .. } | Step::Unmount(_) | Step::Claim(_) | Step::Grow { .. } => 120,
-            Step::Connect(_) | Step::Delete { .. } => 30,
+            // A portal that answers does so at once; one that does not keeps its volume's others waiting.
+            Step::Connect(_) => 15,
+            Step::Delete { .. } => 30,
             _ => 10,
         })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::child;
+use super::child::{self, SELF};
 use super::{Host, Roots, Trouble, Usage};
 use crate::node::format::Found;
 use crate::node::helper::Job;
@@ -29,15 +29,15 @@ impl Host for Kernel {
     }
 
     async fn act(&self, step: &Step) -> Result<(), Trouble> {
-        child::have(&Job::Do(step.clone()), step.limit()).await
+        child::have(Path::new(SELF), &Job::Do(step.clone()), step.limit()).await
     }
 
     async fn probe(&self, device: &DeviceOf) -> Found {
-        let found = child::have(&Job::Probe(device.clone()), PROBE).await;
+        let found = child::have(Path::new(SELF), &Job::Probe(device.clone()), PROBE).await;
         found.unwrap_or_else(|trouble| Found::Unreadable(trouble.to_string()))
     }
 
     async fn usage(&self, path: &Path) -> Result<Usage, Trouble> {
-        child::have(&Job::Usage(path.to_owned()), USAGE).await
+        child::have(Path::new(SELF), &Job::Usage(path.to_owned()), USAGE).await
     }
 }

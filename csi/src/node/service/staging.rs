@@ -8,6 +8,7 @@ use uuid::Uuid;
 use weir_api::crd::Volume;
 
 use super::Inner;
+use crate::attachment;
 use crate::capability::Use;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -61,6 +62,8 @@ pub(super) fn read_end(
 impl<C: Objects, H: Host> Inner<C, H> {
     pub(super) async fn stage(&self, asked: Asked, deadline: Deadline) -> Result<(), Failure> {
         let volume = self.volume(&asked.handle).await?;
+        // What a device that was asked for holds is its pod's: nobody here looks into it.
+        attachment::fits(&volume, asked.handle.name.as_str(), &asked.usage)?;
         let node = &self.settings.name;
         let grant = source::granted(&volume, node, &asked.grant, &asked.context.link)?;
         let is_read_only = grant.is_read_only || asked.usage.is_read_only;

@@ -58,7 +58,7 @@ fn volume(generation: u64, is_local: bool, is_read_only: bool) -> Value {
     json!({
         "apiVersion": "weir.dev/v1alpha1", "kind": "Volume", "metadata": {"name": "v"},
         "spec": {
-            "id": ID, "capacityBytes": 1 << 30, "poolName": "p",
+            "id": ID, "capacityBytes": 1 << 30, "poolName": "p", "access": "MultiHost",
             "attachments": [{"nodeName": "n", "generation": generation, "readOnly": is_read_only}],
         },
         "status": {"phase": "Ready", "attachments": [grant]},
