@@ -75,7 +75,6 @@ impl Known {
             Step::Connect(_) | Step::Delete { .. } => {
                 self.found = None;
                 self.is_checked = false;
-                self.is_claimed = false;
             }
             _ => {}
         }

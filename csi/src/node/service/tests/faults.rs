@@ -5,7 +5,7 @@ use crate::capability::FsType;
 use crate::node::host::fake::filesystem;
 use crate::node::step::Step;
 
-/// Seen red with: nothing yet. Not seen red yet: `is_cut_off` in `unstage::next` never true: unmounting hangs.
+/// Not seen red yet: `is_cut_off` in `unstage::next` never true: unmounting hangs.
 #[tokio::test]
 async fn a_lost_target_is_let_go_of_before_it_is_unmounted() {
     let scene = Scene::ext4().await;
