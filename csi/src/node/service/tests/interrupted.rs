@@ -12,6 +12,7 @@ async fn pair(index: usize) -> (Scene, Scene) {
 /// Not seen red yet: `Step::Harden` left out of `publish::next`; `is_made` kept over a restart; the marker's `formatting` not noted.
 #[tokio::test]
 async fn a_request_that_was_interrupted_anywhere_and_made_again_ends_as_one_that_was_not() {
+    let mut all = 0;
     for index in 0..scenes().await.len() {
         for number in 0..4 {
             for nth in 0..20 {
@@ -45,13 +46,15 @@ async fn a_request_that_was_interrupted_anywhere_and_made_again_ends_as_one_that
                         .with(|world| (world.paths.len(), world.mounts.len()));
                     assert_eq!((paths, mounts), (0, 0));
                 }
+                all += deaths;
+                // It has no effect of this number.
                 if deaths == 0 {
-                    assert!(nth > 0 || number > 0, "nothing was interrupted");
                     break;
                 }
             }
         }
     }
+    assert!(all > 100, "{all} interruptions");
 }
 
 /// The same for writes to the API: the notes before and after mkfs.
