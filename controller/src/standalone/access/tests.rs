@@ -235,7 +235,7 @@ fn csi_reads_the_agents_leases_and_no_other() {
     }
 }
 
-/// Not seen red yet: `admits` always true; over HTTP a node then wrote `csi.weir.dev/generation`.
+/// Not seen red yet: `admits` always true. The program with it, asked by hand, let a node write `csi.weir.dev/generation`.
 #[test]
 fn a_node_changes_what_it_says_of_the_file_system_and_nothing_else() {
     let volume = |annotations: serde_json::Value, pool: &str, version: &str| {
