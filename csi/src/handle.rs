@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Not seen red yet: `looks_hashed` always false.
+    /// Seen red with: `looks_hashed` always false.
     #[test]
     fn a_name_that_looks_like_a_hash_is_not_the_hashed_ones() {
         let hashed = object_name("A").unwrap();

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::objects::fake::Fake;
 
-    /// Not seen red yet: `answered` not looked at; `is_ready` always true.
+    /// Seen red with: `answered` not looked at; `is_ready` always true.
     #[tokio::test]
     async fn it_is_ready_once_the_api_answered_and_stays_so() {
         let fake = Fake::new(|_| {}, Vec::new(), &[]);

@@ -52,7 +52,7 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
-    /// Not seen red yet: `insert` replaced by `true`.
+    /// Seen red with: `insert` replaced by `true`.
     #[test]
     fn a_volume_has_one_operation_at_a_time() {
         let (locks, a, b) = (Locks::default(), "a".parse().unwrap(), "b".parse().unwrap());

@@ -106,7 +106,7 @@ mod tests {
         json!([{"type": kind, "status": status, "reason": reason, "message": "m", "observedGeneration": generation}])
     }
 
-    /// Not seen red yet: `is_nowhere` without `is_untouched`: what is told as `NoRoom` is deleted.
+    /// Seen red with: `is_nowhere` without `is_untouched`: what is told as `NoRoom` is deleted.
     #[test]
     fn progress_is_read_from_the_object() {
         let placed = json!({"poolName": "p"});

@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
-    /// Not seen red yet: the connection in `free` left out.
+    /// Seen red with: the connection in `free` left out.
     #[tokio::test]
     async fn a_socket_is_replaced_only_if_nobody_answers() {
         let dir = tempfile::tempdir().unwrap();

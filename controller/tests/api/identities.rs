@@ -167,6 +167,7 @@ async fn an_agent_writes_nothing_else() {
     server.stop().await;
 }
 
+/// Seen red with: `VolumeAtNode` holding for every Volume; `admits` always true.
 #[tokio::test]
 async fn csi_asks_for_volumes_and_its_nodes_say_what_they_made_of_them() {
     let server = filled().await;

@@ -55,7 +55,7 @@ fn new(grant: Result<Grant, Failure>) -> u64 {
 
 /// Rows: access, who has it, who asks, and whom the refusal names; none: it is granted.
 ///
-/// Not seen red yet: `excludes` always false; its first `if` left out; `!holder.read_only ||` left out.
+/// Seen red with: `excludes` always false; `!holder.read_only ||` left out.
 #[test]
 fn who_has_a_volume_keeps_others_from_it() {
     let (rwo, rwop) = (
@@ -117,7 +117,7 @@ fn a_grant_that_was_asked_for_is_not_asked_for_again() {
     );
 }
 
-/// Not seen red yet: the filter of `ending` turned to nothing.
+/// Seen red with: the filter of `ending` turned to nothing.
 #[test]
 fn who_is_being_cut_off_still_has_the_volume() {
     let ending = volume(json!({"status": {"attachments": [{"nodeName": "a", "generation": 3}]}}));
@@ -128,7 +128,7 @@ fn who_is_being_cut_off_still_has_the_volume() {
     assert_eq!(new(grant(&ending, &rwo("a"), 0)), 4);
 }
 
-/// Not seen red yet: the annotation not read; `now` left out; `checked_add(1)` left out.
+/// Seen red with: the annotation not read; `now` left out; `checked_add(1)` left out.
 #[test]
 fn every_grant_has_a_generation_that_nobody_had() {
     let noted = |number: &str| json!({"annotations": {GENERATION: number}});
@@ -218,7 +218,7 @@ fn a_volume_is_granted_only_for_what_it_was_made_for() {
     );
 }
 
-/// Not seen red yet: the generation not compared.
+/// Seen red with: the generation not compared.
 #[test]
 fn a_grant_is_there_when_the_agent_says_so_of_this_generation() {
     let node: NodeName = "a".parse().unwrap();
@@ -283,7 +283,7 @@ fn ending_a_grant_leaves_the_others_and_remembers() {
 
 /// Rows: the object, and whether the grant of `a` has ended.
 ///
-/// Not seen red yet: `status.attachments` not looked at; `is_of_this_state` always true; `is_nowhere` always true.
+/// Seen red with: `status.attachments` not looked at; `is_of_this_state` always true; `is_nowhere` always true.
 #[test]
 fn a_grant_has_ended_when_the_agent_says_so_of_this_state() {
     let node: NodeName = "a".parse().unwrap();
@@ -323,7 +323,7 @@ fn a_grant_has_ended_when_the_agent_says_so_of_this_state() {
 /// An agent shows no grant while it cuts one off, after it failed to, and while it can't look: rows are a phase, a condition, and
 /// whether the grant has ended.
 ///
-/// Not seen red yet: `nothing_left` always `Ok`; `unfinished` left out of it; `refused` left out of it.
+/// Seen red with: `nothing_left` always `Ok`; `unfinished` left out of it; `refused` left out of it.
 #[test]
 fn an_empty_list_alone_ends_no_grant() {
     let node: NodeName = "a".parse().unwrap();

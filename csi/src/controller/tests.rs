@@ -168,7 +168,7 @@ async fn a_claim_is_made_and_a_retry_is_the_same_volume() {
 
 /// Whatever happens to its writes, a claim has one volume in the end.
 ///
-/// Not seen red yet: the object's name made of a new UUID instead of the request's.
+/// Seen red with: the object's name made of a new UUID instead of the request's.
 #[tokio::test]
 async fn a_retry_makes_no_second_volume() {
     for trouble in [Trouble::Lost, Trouble::Unheard] {
@@ -210,7 +210,7 @@ async fn a_claim_without_room_leaves_nothing_behind_and_can_go_elsewhere() {
 
 /// A pool is found just when the volume is to be taken back.
 ///
-/// Not seen red yet: the deletion's `Conflict` taken for done.
+/// Seen red with: the deletion's `Conflict` taken for done.
 #[tokio::test]
 async fn a_volume_that_found_its_pool_is_not_taken_back() {
     let (fake, controller) = start(no_room);
@@ -320,7 +320,7 @@ async fn a_volume_is_deleted_once_nobody_has_it() {
     assert_eq!(code(delete(&controller, "").await), Code::InvalidArgument);
 }
 
-/// Not seen red yet: `find` without its comparison of ids.
+/// Seen red with: `find` without its comparison of ids.
 #[tokio::test]
 async fn another_volume_of_the_same_name_is_never_touched() {
     let (fake, controller) = start(all);
@@ -337,7 +337,7 @@ async fn another_volume_of_the_same_name_is_never_touched() {
 
 /// A grant may come between looking and deleting.
 ///
-/// Not seen red yet: the deletion's `Conflict` taken for done.
+/// Seen red with: the deletion's `Conflict` taken for done.
 #[tokio::test]
 async fn a_deletion_that_was_overtaken_looks_again() {
     let (fake, controller) = start(all);
@@ -413,7 +413,7 @@ async fn a_volume_goes_from_node_to_node_with_a_new_generation() {
 
 /// Two plugins, each of which thinks it is alone, and grants that are written between the other's look and its write.
 ///
-/// Not seen red yet: `excludes` of [`crate::attachment`] always false.
+/// Seen red with: `excludes` of [`crate::attachment`] always false.
 #[tokio::test]
 async fn two_nodes_never_both_have_a_volume() {
     let (fake, one) = start(all);

@@ -234,7 +234,7 @@ mod tests {
 
     /// Whether a device may be formatted, and which, is never an option's to say.
     ///
-    /// Not seen red yet: `-F` and `-f` in the tables; `offset` in `-E`'s.
+    /// Seen red with: `-F` and `-f` in the tables; `offset` in `-E`'s.
     #[test]
     fn what_could_destroy_is_refused() {
         let both = [

@@ -116,7 +116,7 @@ fn what_agents_can_not_serve_is_refused_before_anything_is_made() {
     assert_eq!(wanted(&shared).object().spec.access, Access::MultiHost);
 }
 
-/// Not seen red yet: `difference` always `None`; the annotation of the request not looked at.
+/// Seen red with: `difference` always `None`.
 #[test]
 fn only_the_same_request_finds_its_volume_again() {
     let there = wanted(&request("pvc-1")).object();
@@ -164,6 +164,7 @@ fn only_the_same_request_finds_its_volume_again() {
     );
 }
 
+/// Seen red with: the annotation of the request not compared.
 #[test]
 fn a_volume_that_somebody_else_made_is_never_taken() {
     let mut there = wanted(&request("pvc-1")).object();
@@ -196,7 +197,7 @@ fn a_volume_that_is_going_is_waited_for() {
 
 /// The pod was scheduled anew after there was no room where it was to be.
 ///
-/// Not seen red yet: `is_nowhere` without `is_untouched`: what is told as `Outdated` is deleted.
+/// Seen red with: `is_nowhere` without `is_untouched`: what is told as `Outdated` is deleted.
 #[test]
 fn a_volume_in_no_pool_follows_its_pod() {
     let on = |node: &str| {

@@ -91,6 +91,7 @@ impl Cluster {
         let said = json!({"status": {
             "capacityBytes": 10 * GIB,
             "freeBytes": 10 * GIB,
+            "orphans": 0,
             "conditions": [{"type": "Ready", "status": "True", "reason": "AsAsked", "message": "it is served"}],
         }});
         let how = PatchParams::default();

@@ -208,7 +208,7 @@ fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
     }
 }
 
-/// Not seen red yet: `LeaseOfAgents` always granted.
+/// Seen red with: `LeaseOfAgents` always granted.
 #[test]
 fn csi_reads_the_agents_leases_and_no_other() {
     let rows = [
@@ -235,7 +235,7 @@ fn csi_reads_the_agents_leases_and_no_other() {
     }
 }
 
-/// Not seen red yet: `admits` always true.
+/// Seen red with: `admits` always true.
 #[test]
 fn a_node_changes_what_it_says_of_the_file_system_and_nothing_else() {
     let volume = |annotations: serde_json::Value, pool: &str, version: &str| {
