@@ -26,6 +26,7 @@ use weir_agent::ladder::{BackendFigures, Rung};
 use weir_agent::probe::{Op, Snapshot, Stage, Tally};
 use weir_agent_ebpf::scale::{bucket_of, lower_bound_ns};
 use weir_api::names::VolumeId;
+use weir_api::pool::ThinUsage;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
@@ -52,6 +53,11 @@ fn agent() -> String {
             name: "fast".to_owned(),
             capacity: Bytes(1 << 40),
             free: Bytes(1 << 30),
+            allocated: Some(Bytes(1 << 40)),
+            thin: Some(ThinUsage {
+                data_percent: 7,
+                metadata_percent: 1,
+            }),
         }],
         ..Gauges::default()
     };
@@ -99,7 +105,7 @@ fn promtool_has_no_complaint_below_ebpf_either() {
 /// Seen red with: volumes joined by their name alone, not by node and name.
 #[test]
 fn promtool_has_no_complaint_about_the_rules() {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus");
+    let rules = "../deploy/prometheus";
     for (what, file) in [
         ("check", "weir.rules.yaml"),
         ("test", "weir.rules.test.yaml"),

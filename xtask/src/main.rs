@@ -252,8 +252,8 @@ fn run(command: Command) -> Result<()> {
                 false => session::write(workspace.root(), &controller, newest),
             }
         }
-        Command::Codegen { check: true } => codegen::check(workspace::root()?),
-        Command::Codegen { check: false } => codegen::write(workspace::root()?),
+        Command::Codegen { check: true } => codegen::check(&workspace::root()?),
+        Command::Codegen { check: false } => codegen::write(&workspace::root()?),
         Command::Vm(VmCommand::Shell { kernel, systemd }) => {
             vm::shell::interactive(&lab(&cache, kernel, userland(systemd), Payload::Programs)?)
         }

@@ -12,10 +12,13 @@ use crate::setup::{self, BpfTools};
 /// The target triple of eBPF objects.
 const BPF_TARGET: &str = "bpfel-unknown-none";
 
-/// The clone's directory.
-pub(crate) fn root() -> Result<&'static Path> {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().context("xtask has no parent")
+/// The directory of the clone in which cargo was called, which tells it to what it runs. It need not be the one in
+/// which this program was built: clones that share a target directory share what is built there.
+pub(crate) fn root() -> Result<PathBuf> {
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let xtask = told.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    let root = xtask.parent().context("xtask has no parent")?;
+    Ok(root.to_owned())
 }
 
 /// A clone, with what every cargo call in it must be given.
@@ -36,7 +39,7 @@ impl Workspace {
         let tools = setup::bpf_tools(cache)?;
         let probes = target.join(BPF_TARGET).join("bpf/weir-probes");
         let workspace = Workspace {
-            root: root.to_owned(),
+            root,
             target,
             probes,
         };

@@ -4,6 +4,7 @@
 //! these are full.
 
 use weir_api::crd::{Engine, Layout, Locality};
+use weir_api::units::Bytes;
 
 use super::affinity::admits;
 use super::pool_view::{Health, PoolView};
@@ -36,13 +37,15 @@ pub enum Filter {
     MaxVolumes,
     /// It has as many volumes for other nodes as it may.
     MaxRemoteVolumes,
+    /// Its thin pool is too full for another volume.
+    ThinPool,
     /// It has too little space.
     Capacity,
 }
 
 impl Filter {
     /// All of them, in order.
-    pub const ALL: [Filter; 12] = [
+    pub const ALL: [Filter; 13] = [
         Filter::Engine,
         Filter::Layout,
         Filter::Nodes,
@@ -54,6 +57,7 @@ impl Filter {
         Filter::AntiAffinity,
         Filter::MaxVolumes,
         Filter::MaxRemoteVolumes,
+        Filter::ThinPool,
         Filter::Capacity,
     ];
 
@@ -72,6 +76,7 @@ impl Filter {
             Filter::AntiAffinity => "antiAffinity",
             Filter::MaxVolumes => "maxVolumes",
             Filter::MaxRemoteVolumes => "maxRemoteVolumes",
+            Filter::ThinPool => "thinPool",
             Filter::Capacity => "capacity",
         }
     }
@@ -91,6 +96,7 @@ impl Filter {
             Filter::AntiAffinity => "on nodes that hold a volume with its anti-affinity key",
             Filter::MaxVolumes => "at their maxVolumes",
             Filter::MaxRemoteVolumes => "at their maxRemoteVolumes",
+            Filter::ThinPool => "whose thin pool is too full for another volume",
             Filter::Capacity => "with too little space",
         }
     }
@@ -134,6 +140,9 @@ pub(super) fn refusal(
         is_remote && too_many(after.remote, pool.max_remote_volumes),
         Filter::MaxRemoteVolumes,
     )?;
+    // Thick volumes take nothing of it.
+    let is_thin = wanted.thin > Bytes(0);
+    refuse(is_thin && pool.space.is_thin_full, Filter::ThinPool)?;
     let room = pool.space.room(&pool.booked, held, &wanted);
     room.ok_or(Filter::Capacity)
 }
