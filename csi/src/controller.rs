@@ -16,7 +16,7 @@ use weir_api::names::NodeName;
 
 use crate::deadline::Deadline;
 use crate::failure::Failure;
-use crate::handle::Handle;
+use crate::handle::{Handle, nobodys};
 use crate::lock::Locks;
 use crate::objects::{Objects, Surroundings};
 use crate::proto;
@@ -65,25 +65,11 @@ impl<C: Objects + Surroundings> Controller<C> {
 
     /// The volume that a request names, which has to be there.
     async fn need(&self, id: &str) -> Result<(Handle, Volume), Failure> {
-        let handle = named(id)?.ok_or_else(|| nobodys(id))?;
+        let handle = Handle::known(id)?;
         let volume = self.find(&handle).await?;
         let volume = volume.ok_or_else(|| nobodys(id))?;
         Ok((handle, volume))
     }
-}
-
-/// The handle that a request has; none: nothing of ours was ever called so.
-fn named(id: &str) -> Result<Option<Handle>, Failure> {
-    match id {
-        "" => Err(Failure::Invalid("volume_id is missing".to_owned())),
-        id => Ok(id.parse().ok()),
-    }
-}
-
-fn nobodys(id: &str) -> Failure {
-    Failure::NotFound(format!(
-        "there is no volume `{id}`; they are called NAME.ID"
-    ))
 }
 
 /// Every node that may use a volume, or still can.

@@ -64,6 +64,35 @@ impl fmt::Display for Handle {
     }
 }
 
+impl Handle {
+    /// The handle that a request has; none: nothing of ours was ever called so.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of(id: &str) -> Result<Option<Self>, Failure> {
+        match id {
+            "" => Err(Failure::Invalid("volume_id is missing".to_owned())),
+            id => Ok(id.parse().ok()),
+        }
+    }
+
+    /// The handle of a volume that has to be there.
+    ///
+    /// # Errors
+    /// There is none, or it is nobody's.
+    pub fn known(id: &str) -> Result<Self, Failure> {
+        Self::of(id)?.ok_or_else(|| nobodys(id))
+    }
+}
+
+/// That there is no such volume.
+#[must_use]
+pub fn nobodys(id: &str) -> Failure {
+    Failure::NotFound(format!(
+        "there is no volume `{id}`; they are called NAME.ID"
+    ))
+}
+
 /// It is no volume's handle, and so there is no such volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nobodys;

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use weir_api::condition::{self, READY, Truth};
-use weir_api::crd::{
-    Affinity, Engine, Layout, Operator, PoolEngine, Requirement, StoragePool, Volume,
-};
+use weir_api::crd::{Affinity, Engine, Layout, PoolEngine, StoragePool, Volume};
 use weir_api::names::{NodeName, ObjectName};
+use weir_api::pool::ThinUsage;
 use weir_api::units::Bytes;
 use weir_api::volume::Provisioning;
 
@@ -17,9 +16,6 @@ use crate::objects::Labels;
 use crate::parameters::Class;
 use crate::size::UNIT;
 use crate::topology;
-
-/// A thin pool as full as this takes no more volumes; the controller has the same limits.
-const FULL: (u8, u8) = (90, 80);
 
 /// The room for volumes of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,21 +94,7 @@ fn takes(class: &Class, pool: &StoragePool, node: &Labels) -> bool {
 }
 
 fn admits(affinity: Option<&Affinity>, labels: &Labels) -> bool {
-    affinity.is_none_or(|affinity| {
-        let mut equal = affinity.match_labels.iter();
-        equal.all(|(key, value)| labels.get(key) == Some(value))
-            && affinity.required.iter().all(|one| holds(one, labels))
-    })
-}
-
-fn holds(requirement: &Requirement, labels: &Labels) -> bool {
-    let value = labels.get(&requirement.key);
-    match requirement.operator {
-        Operator::In => value.is_some_and(|value| requirement.values.contains(value)),
-        Operator::NotIn => value.is_none_or(|value| !requirement.values.contains(value)),
-        Operator::Exists => value.is_some(),
-        Operator::DoesNotExist => value.is_none(),
-    }
+    affinity.is_none_or(|affinity| affinity.admits(labels))
 }
 
 /// The largest volume of a class that a pool has room for.
@@ -139,10 +121,7 @@ fn free(class: &Class, pool: &StoragePool, promised: &BTreeMap<ObjectName, Bytes
             }
         }
         Provisioning::Thin => {
-            let is_full = |thin: &weir_api::pool::ThinUsage| {
-                thin.data_percent >= FULL.0 || thin.metadata_percent >= FULL.1
-            };
-            if status.thin.as_ref().is_some_and(is_full) {
+            if status.thin.as_ref().is_some_and(ThinUsage::is_over) {
                 return Bytes(0);
             }
             let ratio = u128::from(pool.spec.overprovision_ratio.0);

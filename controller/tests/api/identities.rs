@@ -191,7 +191,8 @@ async fn csi_asks_for_volumes_and_its_nodes_say_what_they_made_of_them() {
     let taken = json!({"spec": {"attachments": [{"nodeName": "n2", "generation": 2}]}});
     let v = format!("{VOLUMES}/v");
     let (its, others) = (server.client("csi-node:n1"), server.client("csi-node:n2"));
-    its.get(VOLUMES).await.expect(200);
+    its.get(VOLUMES).await.expect(403);
+    its.get(&v).await.expect(200);
     its.patch(&v, MERGE, &noted("formatting")).await.expect(200);
     its.patch(&v, MERGE, &noted("formatted")).await.expect(200);
     for (client, patch) in [

@@ -5,13 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use weir_api::names::NodeName;
 
+use super::Controller;
 use super::make::in_time;
 use super::wait::{Look, wait};
-use super::{Controller, named, nobodys};
 use crate::attachment::{self, Ask, Grant};
 use crate::capability::Use;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
+use crate::handle::{Handle, nobodys};
 use crate::objects::{ApiError, Objects, Surroundings};
 use crate::proto::{ControllerPublishVolumeRequest, ControllerUnpublishVolumeRequest};
 
@@ -22,7 +23,7 @@ impl<C: Objects + Surroundings> Controller<C> {
         deadline: Deadline,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let id = &request.volume_id;
-        let handle = named(id)?;
+        let handle = Handle::of(id)?;
         if request.node_id.is_empty() {
             return Err(Failure::Invalid("node_id is missing".to_owned()));
         }
@@ -77,7 +78,7 @@ impl<C: Objects + Surroundings> Controller<C> {
         request: &ControllerUnpublishVolumeRequest,
         deadline: Deadline,
     ) -> Result<(), Failure> {
-        let Some(handle) = named(&request.volume_id)? else {
+        let Some(handle) = Handle::of(&request.volume_id)? else {
             return Ok(());
         };
         let node: Option<NodeName> = match request.node_id.as_str() {

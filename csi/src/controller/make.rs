@@ -7,7 +7,7 @@ use weir_api::crd::{Locality, Volume};
 use weir_api::names::VolumeId;
 
 use super::wait::{Look, wait};
-use super::{Controller, named, users};
+use super::{Controller, users};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::handle::Handle;
@@ -140,7 +140,7 @@ impl<C: Objects + Surroundings> Controller<C> {
     }
 
     pub(super) async fn remove(&self, id: &str, deadline: Deadline) -> Result<(), Failure> {
-        let Some(handle) = named(id)? else {
+        let Some(handle) = Handle::of(id)? else {
             return Ok(());
         };
         let _turn = self.locks.take(&handle.name)?;

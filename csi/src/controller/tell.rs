@@ -9,7 +9,7 @@ use super::{Controller, users};
 use crate::capability::{Form, Uses};
 use crate::condition;
 use crate::failure::Failure;
-use crate::handle::Handle;
+use crate::handle::{Handle, nobodys};
 use crate::objects::{Labels, Objects, Surroundings};
 use crate::parameters::Class;
 use crate::proto::validate_volume_capabilities_response::Confirmed;
@@ -27,15 +27,15 @@ impl<C: Objects + Surroundings> Controller<C> {
         &self,
         request: proto::ValidateVolumeCapabilitiesRequest,
     ) -> Result<proto::ValidateVolumeCapabilitiesResponse, Failure> {
-        let handle = super::named(&request.volume_id)?;
+        let handle = Handle::of(&request.volume_id)?;
         if request.volume_capabilities.is_empty() {
             return Err(Failure::Invalid(
                 "volume_capabilities are missing".to_owned(),
             ));
         }
-        let handle = handle.ok_or_else(|| super::nobodys(&request.volume_id))?;
+        let handle = handle.ok_or_else(|| nobodys(&request.volume_id))?;
         let volume = self.find(&handle).await?;
-        let volume = volume.ok_or_else(|| super::nobodys(&request.volume_id))?;
+        let volume = volume.ok_or_else(|| nobodys(&request.volume_id))?;
         Ok(match confirms(&volume, &request) {
             Ok(()) => proto::ValidateVolumeCapabilitiesResponse {
                 confirmed: Some(Confirmed {

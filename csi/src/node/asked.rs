@@ -11,33 +11,6 @@ use crate::handle::Handle;
 /// The longest path that Linux takes, with its NUL.
 const LONGEST: usize = 4096;
 
-/// The handle that a request has; none: nothing of ours was ever called so.
-///
-/// # Errors
-/// There is none.
-pub fn handle(id: &str) -> Result<Option<Handle>, Failure> {
-    match id {
-        "" => Err(Failure::Invalid("volume_id is missing".to_owned())),
-        id => Ok(id.parse().ok()),
-    }
-}
-
-/// The handle of a volume that has to be there.
-///
-/// # Errors
-/// There is none, or it is nobody's.
-pub fn known(id: &str) -> Result<Handle, Failure> {
-    handle(id)?.ok_or_else(|| nobodys(id))
-}
-
-/// That there is no such volume.
-#[must_use]
-pub fn nobodys(id: &str) -> Failure {
-    Failure::NotFound(format!(
-        "there is no volume `{id}`; they are called NAME.ID"
-    ))
-}
-
 /// A path that a request names.
 ///
 /// # Errors
@@ -59,6 +32,16 @@ pub fn path(field: &str, text: &str) -> Result<PathBuf, Failure> {
     }
     // As mountinfo has it: no slash at the end, none doubled.
     Ok(path.components().collect())
+}
+
+/// What a request names that ends something: the volume, if anything of ours was ever called so, and a path.
+///
+/// # Errors
+/// One of them is missing, or is none.
+pub fn end(id: &str, field: &str, text: &str) -> Result<Option<(Handle, PathBuf)>, Failure> {
+    let handle = Handle::of(id)?;
+    let path = path(field, text)?;
+    Ok(handle.map(|handle| (handle, path)))
 }
 
 /// What the API says of a volume's file system.

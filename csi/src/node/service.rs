@@ -11,7 +11,9 @@ use tonic::{Request, Response, Status};
 use weir_api::names::NodeName;
 
 use super::host::Host;
-use super::seen::Subject;
+use super::plan::{Known, Next};
+use super::run::{NoMarkers, run};
+use super::seen::{Seen, Subject};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::handle::Handle;
@@ -95,7 +97,25 @@ impl<C: Objects, H: Host> Node<C, H> {
     }
 }
 
-impl<C, H> Inner<C, H> {
+impl<C, H: Host> Inner<C, H> {
+    /// Runs a request that makes no file system.
+    async fn run(
+        &self,
+        subject: &Subject,
+        deadline: Deadline,
+        next: impl Fn(&Seen, &Known) -> Next,
+    ) -> Result<Seen, Failure> {
+        run(
+            &self.host,
+            &NoMarkers,
+            subject,
+            Known::default(),
+            deadline,
+            next,
+        )
+        .await
+    }
+
     fn subject(&self, handle: &Handle) -> Subject {
         Subject {
             id: handle.id,

@@ -156,7 +156,7 @@ impl Surroundings for Live {
         }
         // Without Kubernetes there may be no Node objects; every node that uses a volume has an agent.
         let leases: Api<Lease> = Api::namespaced(self.0.clone(), LEASE_NAMESPACE);
-        let lease = get(&leases, &name.agent_lease()).await?;
+        let lease = get(&leases, name.agent_lease()).await?;
         Ok(lease.map(|_| Labels::new()))
     }
 }

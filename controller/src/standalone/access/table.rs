@@ -141,7 +141,7 @@ const CSI_CONTROLLER: &[Rule] = &[
 ];
 
 const CSI_NODE: &[Rule] = &[
-    rule(READ, "weir.dev", &["volumes"]),
+    rule(&["get"], "weir.dev", &["volumes"]),
     // Whether the API answers.
     rule(&["list"], "weir.dev", &["storagepools"]),
     only(

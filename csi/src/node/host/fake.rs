@@ -81,7 +81,7 @@ impl Fake {
             mapping: mapping.map(str::to_owned),
             portals: portals.iter().copied().collect(),
             granted,
-            disk: Found::Nothing,
+            disk: Found::Blank,
             was_mounted: false,
             size: 1 << 30,
             known_size: 1 << 30,
@@ -310,7 +310,12 @@ impl World {
                 self.free(device)?;
                 assert!(!self.was_mounted, "a file system with data is made anew");
                 let (kind, uuid) = (fs_type.name().to_owned(), Some(*uuid));
-                self.disk = Found::FileSystem { kind, uuid };
+                let is_used = false;
+                self.disk = Found::FileSystem {
+                    kind,
+                    uuid,
+                    is_used,
+                };
             }
             Step::Check(device) => drop(self.free(device)?),
             Step::Mount {
@@ -321,9 +326,11 @@ impl World {
                 ..
             } => {
                 let number = self.answers(device)?;
-                assert!(
-                    matches!(&self.disk, Found::FileSystem { kind, .. } if kind == fs_type.name())
-                );
+                let Found::FileSystem { kind, is_used, .. } = &mut self.disk else {
+                    panic!("{:?} is mounted", self.disk);
+                };
+                assert_eq!(kind, fs_type.name());
+                *is_used = true;
                 self.was_mounted = true;
                 self.mounts.push(FakeMount {
                     path: path.clone(),
@@ -450,8 +457,13 @@ impl Host for Fake {
     }
 }
 
-/// A file system as the probe tells it.
+/// A file system with data on it, as the probe tells it.
 pub(crate) fn filesystem(fs_type: FsType, uuid: Option<uuid::Uuid>) -> Found {
     let kind = fs_type.name().to_owned();
-    Found::FileSystem { kind, uuid }
+    let is_used = true;
+    Found::FileSystem {
+        kind,
+        uuid,
+        is_used,
+    }
 }

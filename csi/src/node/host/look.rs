@@ -61,7 +61,9 @@ impl Roots {
             None => self.local(subject)?,
         };
         let place = |path: &Option<PathBuf>| match path {
-            Some(path) => self.place(path, &mounts, device.as_ref()).map(Some),
+            Some(path) => self
+                .place(path, &mounts, device.as_ref(), subject.id)
+                .map(Some),
             None => Ok(None),
         };
         let (staging, target) = (place(&subject.staging)?, place(&subject.target)?);
@@ -160,25 +162,33 @@ impl Roots {
         path: &Path,
         mounts: &[Mount],
         device: Option<&Device>,
+        id: VolumeId,
     ) -> Result<Place, Trouble> {
         let path = resolved(path)?;
         let Some(mount) = mountinfo::at(mounts, &path) else {
             let kind = kind(&path)?;
             return Ok(Place::bare(&path, kind));
         };
-        let (is_device, number) = match mount.fs_type.as_str() {
-            // A node of /dev that was bound here. Its directory needs no disk to tell what it is.
-            "devtmpfs" => (true, number(&path)),
-            _ => (false, Some(mount.device)),
+        // A node of /dev that was bound here.
+        let is_device = mount.fs_type == "devtmpfs";
+        let is_deleted = is_device && mount.root.to_string_lossy().ends_with("//deleted");
+        let number = match (is_device, is_deleted) {
+            // Its number may be another disk's by now.
+            (true, true) => None,
+            // Its directory needs no disk to tell what it is.
+            (true, false) => number(&path),
+            (false, _) => Some(mount.device),
         };
         let whose = match (number, device) {
+            _ if is_deleted => Whose::Gone,
             (Some(number), Some(device)) if device.number == number => Whose::Volume,
+            // What an older grant made of the volume: it was cut off, and is there as long as somebody has it.
+            (Some(number), _) if self.is_mapping(number, id) => Whose::Gone,
             (Some(number), _) if self.is_there(number) => Whose::Other(format!(
                 "{} of device {}:{}",
                 mount.fs_type, number.0, number.1
             )),
             (Some(number), _) if is_device || is_on_disk(mount, number) => Whose::Gone,
-            (None, _) if mount.root.to_string_lossy().ends_with("//deleted") => Whose::Gone,
             _ => Whose::Other(format!("{} `{}`", mount.fs_type, mount.source.display())),
         };
         Ok(Place {
@@ -193,6 +203,11 @@ impl Roots {
             }),
             path,
         })
+    }
+
+    fn is_mapping(&self, (major, minor): Number, id: VolumeId) -> bool {
+        let name = self.sys.join(format!("dev/block/{major}:{minor}/dm/name"));
+        fs::read_to_string(name).is_ok_and(|name| source::is_of(name.trim(), id))
     }
 
     fn is_there(&self, (major, minor): Number) -> bool {

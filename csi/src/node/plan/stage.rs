@@ -35,6 +35,8 @@ pub struct Stage {
     pub path: PathBuf,
     /// The UUID of its file system, if one is to be made.
     pub fresh: Uuid,
+    /// Whether it was somebody's before it was Weir's: then none is ever made.
+    pub is_taken_over: bool,
 }
 
 /// What comes next.
@@ -207,6 +209,17 @@ impl Stage {
             Decision::Begin | Decision::Format(_) if is_used => refuse(Failure::Precondition(
                 "the device is in use here: no file system is made on it".to_owned(),
             )),
+            Decision::Begin | Decision::Format(_) if self.is_taken_over => {
+                refuse(Failure::Precondition(
+                    "it was somebody's before it was Weir's, and has no file system: whoever knows that it holds nothing has to make one"
+                        .to_owned(),
+                ))
+            }
+            Decision::Keep(uuid) => Next::Note(Marker {
+                is_done: true,
+                fs_type: self.fs_type,
+                uuid,
+            }),
             Decision::Begin => Next::Note(Marker {
                 is_done: false,
                 fs_type: self.fs_type,
@@ -217,7 +230,7 @@ impl Stage {
                 fs_type: self.fs_type,
                 uuid,
                 options: self.mkfs.clone(),
-                is_begun: *found != Found::Nothing,
+                is_begun: matches!(found, Found::FileSystem { .. }),
             }),
             Decision::Mount => {
                 // Where it is mounted elsewhere it was checked, and can't be.

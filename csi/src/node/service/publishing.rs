@@ -10,8 +10,7 @@ use crate::handle::Handle;
 use crate::node::asked;
 use crate::node::host::Host;
 use crate::node::plan::publish::Publish;
-use crate::node::plan::{Known, publish, unpublish};
-use crate::node::run::{NoMarkers, run};
+use crate::node::plan::{publish, unpublish};
 use crate::node::source;
 use crate::objects::Objects;
 use crate::parameters::NodeContext;
@@ -27,7 +26,7 @@ pub(super) struct Asked {
 }
 
 pub(super) fn read(request: &NodePublishVolumeRequest) -> Result<Asked, Failure> {
-    asked::handle(&request.volume_id)?;
+    Handle::of(&request.volume_id)?;
     let path = asked::path("target_path", &request.target_path)?;
     let usage = Use::of(request.volume_capability.as_ref())?;
     NodeContext::of(&request.volume_context, &usage)?;
@@ -41,7 +40,7 @@ pub(super) fn read(request: &NodePublishVolumeRequest) -> Result<Asked, Failure>
         let message = "target_path is the staging_target_path".to_owned();
         return Err(Failure::Invalid(message));
     }
-    let handle = asked::known(&request.volume_id)?;
+    let handle = Handle::known(&request.volume_id)?;
     let mode = request
         .volume_capability
         .as_ref()
@@ -76,9 +75,7 @@ pub(super) fn read(request: &NodePublishVolumeRequest) -> Result<Asked, Failure>
 pub(super) fn read_end(
     request: &NodeUnpublishVolumeRequest,
 ) -> Result<Option<(Handle, PathBuf)>, Failure> {
-    let handle = asked::handle(&request.volume_id)?;
-    let path = asked::path("target_path", &request.target_path)?;
-    Ok(handle.map(|handle| (handle, path)))
+    asked::end(&request.volume_id, "target_path", &request.target_path)
 }
 
 impl<C: Objects, H: Host> Inner<C, H> {
@@ -89,15 +86,7 @@ impl<C: Objects, H: Host> Inner<C, H> {
         subject.staging = Some(wish.staging.clone());
         subject.target = Some(wish.path.clone());
         let next = |seen: &_, known: &_| publish::next(wish, seen, known);
-        run(
-            &self.host,
-            &NoMarkers,
-            &subject,
-            Known::default(),
-            deadline,
-            next,
-        )
-        .await?;
+        self.run(&subject, deadline, next).await?;
         tracing::info!(volume = %asked.handle.name, path = %wish.path.display(), "published");
         Ok(())
     }
@@ -110,15 +99,7 @@ impl<C: Objects, H: Host> Inner<C, H> {
     ) -> Result<(), Failure> {
         let mut subject = self.subject(handle);
         subject.target = Some(path.clone());
-        run(
-            &self.host,
-            &NoMarkers,
-            &subject,
-            Known::default(),
-            deadline,
-            unpublish::next,
-        )
-        .await?;
+        self.run(&subject, deadline, unpublish::next).await?;
         tracing::info!(volume = %handle.name, path = %path.display(), "unpublished");
         Ok(())
     }

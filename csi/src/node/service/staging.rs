@@ -12,13 +12,13 @@ use crate::attachment;
 use crate::capability::Use;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
-use crate::handle::Handle;
+use crate::handle::{Handle, nobodys};
 use crate::node::asked;
 use crate::node::host::Host;
 use crate::node::marker::{MARKER, Marker};
 use crate::node::plan::stage::Stage;
 use crate::node::plan::{Known, stage, unstage};
-use crate::node::run::{Markers, NoMarkers, run};
+use crate::node::run::{Markers, run};
 use crate::node::source::{self, Source};
 use crate::objects::{ApiError, Objects};
 use crate::parameters::NodeContext;
@@ -36,11 +36,11 @@ pub(super) struct Asked {
 
 pub(super) fn read(request: &NodeStageVolumeRequest) -> Result<Asked, Failure> {
     // What is missing is told before what is wrong.
-    asked::handle(&request.volume_id)?;
+    Handle::of(&request.volume_id)?;
     let path = asked::path("staging_target_path", &request.staging_target_path)?;
     let usage = Use::of(request.volume_capability.as_ref())?;
     let context = NodeContext::of(&request.volume_context, &usage)?;
-    let handle = asked::known(&request.volume_id)?;
+    let handle = Handle::known(&request.volume_id)?;
     source::generation(&request.publish_context)?;
     Ok(Asked {
         handle,
@@ -54,9 +54,8 @@ pub(super) fn read(request: &NodeStageVolumeRequest) -> Result<Asked, Failure> {
 pub(super) fn read_end(
     request: &NodeUnstageVolumeRequest,
 ) -> Result<Option<(Handle, PathBuf)>, Failure> {
-    let handle = asked::handle(&request.volume_id)?;
-    let path = asked::path("staging_target_path", &request.staging_target_path)?;
-    Ok(handle.map(|handle| (handle, path)))
+    let path = &request.staging_target_path;
+    asked::end(&request.volume_id, "staging_target_path", path)
 }
 
 impl<C: Objects, H: Host> Inner<C, H> {
@@ -82,6 +81,7 @@ impl<C: Objects, H: Host> Inner<C, H> {
             flags: asked.usage.mount_flags.clone(),
             path: asked.path.clone(),
             fresh: Uuid::new_v4(),
+            is_taken_over: volume.spec.source.is_some(),
         };
         let known = Known {
             marker: asked::marker(&volume)?,
@@ -107,15 +107,7 @@ impl<C: Objects, H: Host> Inner<C, H> {
         let mut subject = self.subject(handle);
         subject.staging = Some(path.clone());
         let next = |seen: &_, known: &_| unstage::next(handle.id, seen, known);
-        run(
-            &self.host,
-            &NoMarkers,
-            &subject,
-            Known::default(),
-            deadline,
-            next,
-        )
-        .await?;
+        self.run(&subject, deadline, next).await?;
         tracing::info!(volume = %handle.name, path = %path.display(), "unstaged");
         Ok(())
     }
@@ -123,7 +115,7 @@ impl<C: Objects, H: Host> Inner<C, H> {
     async fn volume(&self, handle: &Handle) -> Result<Volume, Failure> {
         let there = self.cluster.get(&handle.name).await?;
         let there = there.filter(|volume| volume.spec.id == handle.id);
-        there.ok_or_else(|| asked::nobodys(&handle.to_string()))
+        there.ok_or_else(|| nobodys(&handle.to_string()))
     }
 }
 

@@ -8,8 +8,7 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::handle::Handle;
 use crate::node::host::{Host, Usage};
-use crate::node::plan::{Known, expand};
-use crate::node::run::{NoMarkers, run};
+use crate::node::plan::expand;
 use crate::node::{asked, health};
 use crate::objects::Objects;
 use crate::proto::volume_usage::Unit;
@@ -29,7 +28,7 @@ pub(super) struct Size {
 }
 
 pub(super) fn read_size(request: &NodeExpandVolumeRequest) -> Result<Size, Failure> {
-    asked::handle(&request.volume_id)?;
+    Handle::of(&request.volume_id)?;
     let path = asked::path("volume_path", &request.volume_path)?;
     let staging = optional("staging_target_path", &request.staging_target_path)?;
     let range = request.capacity_range.as_ref();
@@ -37,7 +36,7 @@ pub(super) fn read_size(request: &NodeExpandVolumeRequest) -> Result<Size, Failu
     if let Some(capability) = &request.volume_capability {
         Use::of(Some(capability))?;
     }
-    let handle = asked::known(&request.volume_id)?;
+    let handle = Handle::known(&request.volume_id)?;
     let least = range.map_or(0, |range| range.required_bytes);
     Ok(Size {
         handle,
@@ -79,10 +78,10 @@ impl<C: Objects, H: Host> Inner<C, H> {
         &self,
         request: NodeGetVolumeStatsRequest,
     ) -> Result<NodeGetVolumeStatsResponse, Failure> {
-        asked::handle(&request.volume_id)?;
+        Handle::of(&request.volume_id)?;
         let path = asked::path("volume_path", &request.volume_path)?;
         let staging = optional("staging_target_path", &request.staging_target_path)?;
-        let handle = asked::known(&request.volume_id)?;
+        let handle = Handle::known(&request.volume_id)?;
         let mut subject = self.subject(&handle);
         subject.staging = staging;
         subject.target = Some(path.clone());
@@ -128,15 +127,7 @@ impl<C: Objects, H: Host> Inner<C, H> {
         subject.staging = asked.staging.filter(|staging| *staging != asked.path);
         let id = asked.handle.id;
         let next = |seen: &_, known: &_| expand::next(id, asked.least, seen, known);
-        let seen = run(
-            &self.host,
-            &NoMarkers,
-            &subject,
-            Known::default(),
-            deadline,
-            next,
-        )
-        .await?;
+        let seen = self.run(&subject, deadline, next).await?;
         let size = seen.device.map_or(0, |device| device.size);
         Ok(NodeExpandVolumeResponse {
             capacity_bytes: signed(size),

@@ -481,8 +481,10 @@ async fn a_file_system_is_made_once() {
     assert_eq!(scene.host.with(|world| world.disk.clone()), made);
     scene.unstage().await.unwrap();
     // Its signature is lost, or this is another device.
-    scene.host.with(|world| world.disk = Found::Nothing);
-    assert_eq!(code(scene.stage().await), Code::FailedPrecondition);
+    for lost in [Found::Blank, Found::Unmarked] {
+        scene.host.with(|world| world.disk = lost);
+        assert_eq!(code(scene.stage().await), Code::FailedPrecondition);
+    }
     let formats = scene.host.with(|world| {
         world
             .done

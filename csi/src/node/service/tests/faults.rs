@@ -167,8 +167,10 @@ async fn what_is_not_the_volumes_is_left_alone() {
 async fn a_device_with_something_else_on_it_is_not_touched() {
     let unreadable = Found::Unreadable("EIO".to_owned());
     for (disk, expected) in [
-        (Found::Nothing, Code::Ok),
-        (filesystem(FsType::Ext4, None), Code::Ok),
+        (Found::Blank, Code::Ok),
+        (Found::Unmarked, Code::FailedPrecondition),
+        (filesystem(FsType::Ext4, Some(Uuid::nil())), Code::Ok),
+        (filesystem(FsType::Ext4, None), Code::FailedPrecondition),
         (filesystem(FsType::Xfs, None), Code::FailedPrecondition),
         (
             Found::Other("LVM2_member".to_owned()),
@@ -179,7 +181,7 @@ async fn a_device_with_something_else_on_it_is_not_touched() {
         let scene = Scene::ext4().await;
         scene.host.with(|world| world.disk = disk.clone());
         assert_eq!(code(scene.stage().await), expected, "{disk:?}");
-        let is_kept = disk == Found::Nothing || scene.host.with(|world| world.disk == disk);
+        let is_kept = disk == Found::Blank || scene.host.with(|world| world.disk == disk);
         assert!(is_kept, "{disk:?}");
     }
     // A note that nobody understands is no reason to think that there is none.
@@ -190,6 +192,36 @@ async fn a_device_with_something_else_on_it_is_not_touched() {
     );
     assert_eq!(code(scene.stage().await), Code::Internal);
     assert_eq!(scene.host.with(|world| world.done.len()), 0);
+}
+
+/// An API that was restored from an old copy, or an object that was made again for an orphan, knows less than the device.
+///
+/// Not seen red yet: `is_used` not looked at in `format::decide`: the fake refuses to make a file system with data anew.
+#[tokio::test]
+async fn a_file_system_that_the_api_forgot_is_kept_and_noted() {
+    let scene = Scene::ext4().await;
+    scene.stage().await.unwrap();
+    let done = scene.marker().unwrap();
+    for forgotten in [json!(done.replace("formatted", "formatting")), json!(null)] {
+        scene.unstage().await.unwrap();
+        let patch = json!({"metadata": {"annotations": {MARKER: forgotten}}});
+        scene.cluster.patch("v", &patch);
+        scene.stage().await.unwrap();
+        assert_eq!(scene.marker().as_ref(), Some(&done));
+    }
+}
+
+/// Not seen red yet: `is_taken_over` always false.
+#[tokio::test]
+async fn no_file_system_is_made_on_what_was_taken_over() {
+    let scene = Scene::ext4().await;
+    let source = json!({"spec": {"source": {"logicalVolume": "old"}}});
+    scene.cluster.patch("v", &source);
+    assert_eq!(code(scene.stage().await), Code::FailedPrecondition);
+    assert_eq!(scene.host.with(|world| world.disk.clone()), Found::Blank);
+    let old = filesystem(FsType::Ext4, Some(Uuid::nil()));
+    scene.host.with(|world| world.disk = old);
+    scene.stage().await.unwrap();
 }
 
 /// Whoever comes second does not undo what the first has.
