@@ -1,4 +1,8 @@
 //! The program as a helper: one job, one answer.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers panic like tests; clippy only excuses test functions"
+)]
 
 use std::fs;
 use std::path::Path;
