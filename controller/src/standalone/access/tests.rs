@@ -141,6 +141,22 @@ fn paths_are_open_by_row() {
     }
 }
 
+fn expect_lease(who: &Identity, (verb, namespace, name): (&str, &str, &str), expected: Decision) {
+    let object = Object {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        subresource: "",
+        namespace,
+        name,
+    };
+    let asked = Attributes {
+        verb,
+        on: On::Resource(object),
+    };
+    let decided = decide(who, &asked);
+    assert_eq!(decided, expected, "{who:?}: {verb} {namespace}/{name}");
+}
+
 #[test]
 fn a_lease_is_its_nodes_by_name_alone() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
@@ -155,18 +171,7 @@ fn a_lease_is_its_nodes_by_name_alone() {
         ("weir-agents", "", Decision::If(Condition::LeaseOfNode)),
     ];
     for (namespace, name, expected) in rows {
-        let object = Object {
-            group: "coordination.k8s.io",
-            resource: "leases",
-            subresource: "",
-            namespace,
-            name,
-        };
-        let asked = Attributes {
-            verb: "update",
-            on: On::Resource(object),
-        };
-        assert_eq!(decide(&agent, &asked), expected, "{namespace}/{name}");
+        expect_lease(&agent, ("update", namespace, name), expected);
     }
 }
 
@@ -189,22 +194,7 @@ fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
         ("get", "kube-node-lease", "n1", Decision::Denied),
     ];
     for (verb, namespace, name, expected) in rows {
-        let object = Object {
-            group: "coordination.k8s.io",
-            resource: "leases",
-            subresource: "",
-            namespace,
-            name,
-        };
-        let asked = Attributes {
-            verb,
-            on: On::Resource(object),
-        };
-        assert_eq!(
-            decide(&agent, &asked),
-            expected,
-            "{verb} {namespace}/{name}"
-        );
+        expect_lease(&agent, (verb, namespace, name), expected);
     }
 }
 
@@ -219,19 +209,7 @@ fn csi_reads_the_agents_leases_and_no_other() {
         ("get", "kube-node-lease", "n1", Decision::Denied),
     ];
     for (verb, namespace, name, expected) in rows {
-        let object = Object {
-            group: "coordination.k8s.io",
-            resource: "leases",
-            subresource: "",
-            namespace,
-            name,
-        };
-        let asked = Attributes {
-            verb,
-            on: On::Resource(object),
-        };
-        let decided = decide(&Identity::CsiController, &asked);
-        assert_eq!(decided, expected, "{verb} {namespace}/{name}");
+        expect_lease(&Identity::CsiController, (verb, namespace, name), expected);
     }
 }
 
