@@ -138,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        /// Not seen red yet: `admits` always true.
+        /// Seen red with: `admits` always true.
         #[test]
         fn a_size_is_never_smaller_than_asked_for_nor_larger_than_allowed(
             required in 0..1_i64 << 45, room in 0..16_i64 << 20, is_limited: bool,

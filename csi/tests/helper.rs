@@ -58,7 +58,7 @@ fn paths_are_made_and_removed_twice_as_well_as_once() {
 
 /// Nothing is done to what is no volume's device: a plain file, as is left where a disk was, a directory, nothing, some other device.
 ///
-/// Not seen red yet: `pin` without `owner` and without `is_block_device`: the file is formatted.
+/// Seen red with: `pin` without `owner` and without `is_block_device`: the file is formatted.
 #[test]
 fn only_a_volumes_device_is_touched() {
     let root = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ use crate::proto::volume_capability::access_mode::Mode;
 use crate::wanted::tests::{at, request as claim};
 
 /// Long for a test, and short for a person.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn pool() -> StoragePool {
     let pool = json!({
@@ -151,7 +151,7 @@ fn code<T>(answer: Result<T, Status>) -> Code {
     answer.err().map_or(Code::Ok, |status| status.code())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_claim_is_made_and_a_retry_is_the_same_volume() {
     let (fake, controller) = start(all);
     let made = create(&controller, claim("pvc-1")).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_claim_is_made_and_a_retry_is_the_same_volume() {
 /// Whatever happens to its writes, a claim has one volume in the end.
 ///
 /// Seen red with: the object's name made of a new UUID instead of the request's.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_retry_makes_no_second_volume() {
     for trouble in [Trouble::Lost, Trouble::Unheard] {
         let (fake, controller) = start(all);
@@ -194,7 +194,7 @@ async fn a_retry_makes_no_second_volume() {
     assert_eq!(fake.made().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_claim_without_room_leaves_nothing_behind_and_can_go_elsewhere() {
     let (fake, controller) = start(no_room);
     let refused = create(&controller, claim("pvc-1")).await.unwrap_err();
@@ -211,7 +211,7 @@ async fn a_claim_without_room_leaves_nothing_behind_and_can_go_elsewhere() {
 /// A pool is found just when the volume is to be taken back.
 ///
 /// Seen red with: the deletion's `Conflict` taken for done.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_volume_that_found_its_pool_is_not_taken_back() {
     let (fake, controller) = start(no_room);
     // The creation is raced by nobody; then comes the deletion.
@@ -229,7 +229,7 @@ async fn a_volume_that_found_its_pool_is_not_taken_back() {
 }
 
 /// An attempt was killed before it took its volume back, and the pod was scheduled elsewhere.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_asked_for_elsewhere_is_made_anew() {
     let (fake, controller) = start(nothing);
     let on = |node: &str| {
@@ -254,7 +254,7 @@ async fn what_was_asked_for_elsewhere_is_made_anew() {
     assert_eq!(fake.made().len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_takes_its_time_is_told_and_found_again() {
     let (fake, controller) = start(zeroing);
     let late = create(&controller, claim("pvc-1")).await.unwrap_err();
@@ -273,7 +273,7 @@ async fn what_takes_its_time_is_told_and_found_again() {
     assert_eq!(fake.made().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_local_volume_says_where_it_is() {
     let (_, controller) = start(all);
     let mut local = claim("pvc-1");
@@ -287,7 +287,7 @@ async fn a_local_volume_says_where_it_is() {
     assert_eq!(code(create(&controller, local).await), Code::AlreadyExists);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_operation_per_volume() {
     let (_, controller) = start(zeroing);
     let (one, other) = tokio::join!(
@@ -299,7 +299,7 @@ async fn one_operation_per_volume() {
     assert_eq!(codes, [Code::DeadlineExceeded, Code::Aborted]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_volume_is_deleted_once_nobody_has_it() {
     let (fake, controller) = start(all);
     let id = create(&controller, claim("pvc-1")).await.unwrap().volume_id;
@@ -321,7 +321,7 @@ async fn a_volume_is_deleted_once_nobody_has_it() {
 }
 
 /// Seen red with: `find` without its comparison of ids.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn another_volume_of_the_same_name_is_never_touched() {
     let (fake, controller) = start(all);
     let old = create(&controller, claim("pvc-1")).await.unwrap().volume_id;
@@ -338,7 +338,7 @@ async fn another_volume_of_the_same_name_is_never_touched() {
 /// A grant may come between looking and deleting.
 ///
 /// Seen red with: the deletion's `Conflict` taken for done.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_that_was_overtaken_looks_again() {
     let (fake, controller) = start(all);
     let id = create(&controller, claim("pvc-1")).await.unwrap().volume_id;
@@ -352,7 +352,7 @@ async fn a_deletion_that_was_overtaken_looks_again() {
     assert_eq!(fake.volumes(), []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_waits_until_the_data_is_gone() {
     fn busy(volume: &mut Volume) {
         place(volume);
@@ -373,7 +373,7 @@ async fn a_deletion_waits_until_the_data_is_gone() {
     delete(&controller, &id).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_volume_goes_from_node_to_node_with_a_new_generation() {
     let (fake, controller) = start(all);
     let id = create(&controller, claim("pvc-1")).await.unwrap().volume_id;
@@ -414,7 +414,7 @@ async fn a_volume_goes_from_node_to_node_with_a_new_generation() {
 /// Two plugins, each of which thinks it is alone, and grants that are written between the other's look and its write.
 ///
 /// Seen red with: `excludes` of [`crate::attachment`] always false.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_nodes_never_both_have_a_volume() {
     let (fake, one) = start(all);
     let other = Controller::new(fake.clone(), PATIENCE);
@@ -435,7 +435,7 @@ async fn two_nodes_never_both_have_a_volume() {
     assert!(held.message().contains("node `b`"), "{held}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_is_only_told_once_the_agent_says_so() {
     let (fake, controller) = start(all);
     let id = create(&controller, claim("pvc-1")).await.unwrap().volume_id;
@@ -451,7 +451,7 @@ async fn an_end_is_only_told_once_the_agent_says_so() {
     publish(&controller, &id, "b").await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_not_found() {
     let (_, controller) = start(all);
     let id = create(&controller, claim("pvc-1")).await.unwrap().volume_id;
@@ -476,7 +476,7 @@ async fn what_is_not_there_is_not_found() {
     assert_eq!(code(unpublish(&controller, &id, "No Node").await), Code::Ok);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn capabilities_are_confirmed_as_a_whole() {
     let (_, controller) = start(all);
     let made = create(&controller, claim("pvc-1")).await.unwrap();
@@ -533,7 +533,7 @@ async fn capabilities_are_confirmed_as_a_whole() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn volumes_are_listed_page_by_page() {
     let (fake, controller) = start(all);
     for number in 0..5 {
@@ -603,7 +603,7 @@ async fn volumes_are_listed_page_by_page() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn capacity_is_told_for_a_class_and_a_place() {
     let (_, controller) = start(all);
     let capacity = async |locality: &str, node: Option<&str>| {
@@ -626,7 +626,7 @@ async fn capacity_is_told_for_a_class_and_a_place() {
 }
 
 /// What is advertised is served, and what is not says so.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_advertised_that_is_not_there() {
     let (_, controller) = start(all);
     let request = Request::new(proto::ControllerGetCapabilitiesRequest {});

@@ -139,7 +139,7 @@ mod tests {
 
     /// Every state of marker and device, and what is done with it to write `ext4`: `M`ount, `B`egin, `F`ormat, `K`eep, or nothing.
     ///
-    /// Not seen red yet: the arm of a formatted device that holds nothing left out; `*uuid == Some(marker.uuid)` left out of `is_ours`;
+    /// Seen red with: the arm of a formatted device that holds nothing left out; `*uuid == Some(marker.uuid)` left out of `is_ours`;
     /// `is_used` not looked at; the arm of no marker and `Unmarked` left out.
     #[test]
     fn a_device_is_formatted_only_if_it_can_hold_nothing() {

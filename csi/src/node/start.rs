@@ -114,7 +114,7 @@ mod tests {
 
     /// Each spoils one thing of a host that will do.
     ///
-    /// Not seen red yet: `!mount.is_shared` left out.
+    /// Seen red with: `!mount.is_shared` left out.
     #[test]
     fn what_hides_mounts_or_devices_keeps_the_plugin_from_starting() {
         let root = tempfile::tempdir().unwrap();

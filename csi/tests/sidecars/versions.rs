@@ -14,7 +14,7 @@ fn volume(name: &str) -> Volume {
     serde_json::from_value(volume).unwrap()
 }
 
-/// Not seen red yet: `resourceVersion` left out of the patch; the preconditions left out of the deletion.
+/// Seen red with: `resourceVersion` left out of the patch; the preconditions left out of the deletion.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_only_made_to_what_was_looked_at() {
     let cluster = Cluster::start().await;

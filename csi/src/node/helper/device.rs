@@ -102,7 +102,7 @@ mod tests {
     const ID: &str = "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90";
     const OTHER: &str = "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d91";
 
-    /// Not seen red yet: `is_subsystem` always true; `is_of` replaced by `true`.
+    /// Seen red with: `is_subsystem` always true; `is_of` replaced by `true`.
     #[test]
     fn a_device_is_a_volumes_by_what_the_kernel_says_of_it() {
         let sys = tempfile::tempdir().unwrap();

@@ -263,7 +263,7 @@ pub(super) fn set_read_only(device: &DeviceOf, is_read_only: bool) -> Result<(),
 mod tests {
     use super::*;
 
-    /// Not seen red yet: `Some(2)` taken for any code without a type.
+    /// Seen red with: `Some(2)` taken for any code without a type.
     #[test]
     fn what_blkid_says_is_told() {
         let uuid = Uuid::from_u128(7);
@@ -306,7 +306,7 @@ mod tests {
 
     /// Superblocks as mkfs leaves them, and as they are once somebody has mounted them.
     ///
-    /// Not seen red yet: `s_mnt_count` left out; `sb_inprogress` taken for the opposite.
+    /// Seen red with: `s_mnt_count` left out; `sb_inprogress` taken for the opposite.
     #[test]
     fn a_file_system_that_may_hold_data_is_told_from_one_that_was_only_made() {
         let with = |bytes: &[(usize, u8)]| {

@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// Not seen red yet: `process_group` left out: what it started goes on.
+    /// Seen red with: `process_group` left out: what it started goes on.
     #[tokio::test]
     async fn a_helper_that_does_not_end_is_killed_with_all_it_started() {
         let directory = tempfile::tempdir().unwrap();

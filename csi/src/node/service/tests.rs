@@ -28,8 +28,8 @@ const HANDLE: &str = "v.7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90";
 const STAGING: &str = "/k/staging";
 const TARGET: &str = "/k/pods/1/mount";
 const PORTALS: [&str; 2] = ["10.0.0.1:4420", "10.0.1.1:4420"];
-/// Long for a test, and short for a person.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// As it is by default: time passes only where nothing else is left to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node, the API, and a volume that is granted to the node.
 struct Scene {
@@ -105,15 +105,8 @@ impl Scene {
 
     /// The plugin is started again.
     fn restart(&mut self) {
-        self.restart_with(PATIENCE);
-    }
-
-    fn restart_with(&mut self, patience: Duration) {
         self.host.revive();
-        let settings = Settings {
-            patience,
-            ..self.node.0.settings.clone()
-        };
+        let settings = self.node.0.settings.clone();
         self.node = Node::new(self.cluster.clone(), self.host.clone(), settings);
     }
 
@@ -250,7 +243,7 @@ async fn scenes() -> Vec<Scene> {
     scenes
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_life_leaves_nothing_and_each_request_can_be_made_twice() {
     for scene in scenes().await {
         let before = scene.host.with(|world| {
@@ -287,7 +280,7 @@ async fn a_life_leaves_nothing_and_each_request_can_be_made_twice() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn all_portals_become_paths_and_one_is_enough() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -302,7 +295,8 @@ async fn all_portals_become_paths_and_one_is_enough() {
     assert_eq!(none.marker(), None);
 }
 
-#[tokio::test]
+/// Seen red with: `Step::Harden` left out of `publish::next`.
+#[tokio::test(start_paused = true)]
 async fn read_only_is_enforced_here() {
     // By the mode, by the grant, and by the pod.
     let reader = mount(Mode::MultiNodeReaderOnly, "ext4");
@@ -338,7 +332,7 @@ async fn read_only_is_enforced_here() {
     assert_eq!(code(scene.publish().await), Code::AlreadyExists);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn only_one_pod_has_a_volume_of_one_writer() {
     for (mode, expected) in [
         (Mode::SingleNodeSingleWriter, Code::FailedPrecondition),
@@ -358,7 +352,7 @@ async fn only_one_pod_has_a_volume_of_one_writer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn stats_tell_of_bytes_inodes_and_how_it_is() {
     let scene = Scene::ext4().await;
     assert_eq!(scene.stats().await.unwrap_err().code(), Code::NotFound);
@@ -400,7 +394,7 @@ async fn stats_tell_of_bytes_inodes_and_how_it_is() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn growing_waits_for_the_device_and_then_grows_the_file_system() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -437,7 +431,7 @@ async fn growing_waits_for_the_device_and_then_grows_the_file_system() {
     assert_eq!(grown, 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_node_says_who_and_where_it_is() {
     let scene = Scene::ext4().await;
     let info = scene
@@ -456,7 +450,7 @@ async fn a_node_says_who_and_where_it_is() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_volume_has_one_operation_at_a_time() {
     let scene = Scene::ext4().await;
     let turn = scene.node.0.locks.take(&"v".parse().unwrap()).unwrap();
@@ -467,7 +461,7 @@ async fn a_volume_has_one_operation_at_a_time() {
     scene.stage().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_file_system_is_made_once() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();

@@ -6,7 +6,7 @@ fn id() -> VolumeId {
     VolumeId("7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90".parse().unwrap())
 }
 
-/// Not seen red yet: `is_of` always true.
+/// Seen red with: `is_of` always true.
 #[test]
 fn a_path_is_a_volumes_only_by_its_id() {
     let node: NodeName = "n".parse().unwrap();

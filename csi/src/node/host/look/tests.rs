@@ -137,7 +137,7 @@ fn a_volume_on_another_node_is_seen() {
     assert_eq!(seen.others, [other]);
 }
 
-/// Not seen red yet: `is_there` always false: what is another disk's counts as gone, and is unmounted.
+/// Seen red with: `is_there` always false: what is another disk's counts as gone, and is unmounted.
 #[test]
 fn a_mount_whose_device_is_gone_is_told_from_another_disks() {
     let mut machine = Machine::new();
@@ -154,7 +154,7 @@ fn a_mount_whose_device_is_gone_is_told_from_another_disks() {
     ));
 }
 
-/// Not seen red yet: `is_mapping` always false: what is mounted can't be unmounted any more.
+/// Seen red with: `is_mapping` always false: what is mounted can't be unmounted any more.
 #[test]
 fn what_an_older_grant_left_counts_as_gone() {
     let id = VolumeId(ID.parse().unwrap());
@@ -172,7 +172,7 @@ fn what_an_older_grant_left_counts_as_gone() {
 
 /// Its number may be another disk's by now.
 ///
-/// Not seen red yet: `is_deleted` not looked at.
+/// Seen red with: `is_deleted` not looked at.
 #[test]
 fn a_device_that_was_removed_is_gone_where_it_was_bound() {
     let mut machine = Machine::new();

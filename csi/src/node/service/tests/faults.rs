@@ -5,8 +5,8 @@ use crate::capability::FsType;
 use crate::node::host::fake::filesystem;
 use crate::node::step::Step;
 
-/// Not seen red yet: `is_cut_off` in `unstage::next` never true: unmounting hangs.
-#[tokio::test]
+/// Seen red with: `is_cut_off` in `unstage::next` never true: unmounting hangs.
+#[tokio::test(start_paused = true)]
 async fn a_lost_target_is_let_go_of_before_it_is_unmounted() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -29,7 +29,7 @@ async fn a_lost_target_is_let_go_of_before_it_is_unmounted() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_target_that_comes_back_in_time_gets_what_was_written() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -60,7 +60,7 @@ async fn a_target_that_comes_back_in_time_gets_what_was_written() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_given_up_is_staged_again() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -85,8 +85,8 @@ async fn what_was_given_up_is_staged_again() {
 
 /// The connections of an older grant may hold writes that must never be written.
 ///
-/// Not seen red yet: `Stage::old` left out: the fake refuses a path beside another host's.
-#[tokio::test]
+/// Seen red with: `Stage::old` left out: the fake refuses a path beside another host's.
+#[tokio::test(start_paused = true)]
 async fn connections_of_an_older_grant_go_before_a_new_one_is_made() {
     let mut scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -104,7 +104,7 @@ async fn connections_of_an_older_grant_go_before_a_new_one_is_made() {
     assert_eq!(scene.host.with(|world| world.mounts.len()), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_grant_that_is_over_stages_nothing() {
     let mut scene = Scene::ext4().await;
     let old = scene.stage_request();
@@ -122,8 +122,8 @@ async fn a_grant_that_is_over_stages_nothing() {
     assert_eq!(scene.host.with(|world| world.done.len()), 0);
 }
 
-/// Not seen red yet: `others` not looked at in `unstage::next`.
-#[tokio::test]
+/// Seen red with: `others` not looked at in `unstage::next`.
+#[tokio::test(start_paused = true)]
 async fn what_a_pod_has_is_not_unstaged() {
     for capability in [
         mount(Mode::SingleNodeMultiWriter, "ext4"),
@@ -137,7 +137,7 @@ async fn what_a_pod_has_is_not_unstaged() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_the_volumes_is_left_alone() {
     let strange = |path: &str| crate::node::host::fake::FakeMount {
         path: path.into(),
@@ -163,7 +163,7 @@ async fn what_is_not_the_volumes_is_left_alone() {
 }
 
 /// What the device may hold before it is staged to write, and whether it may be.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_device_with_something_else_on_it_is_not_touched() {
     let unreadable = Found::Unreadable("EIO".to_owned());
     for (disk, expected) in [
@@ -196,8 +196,8 @@ async fn a_device_with_something_else_on_it_is_not_touched() {
 
 /// An API that was restored from an old copy, or an object that was made again for an orphan, knows less than the device.
 ///
-/// Not seen red yet: `is_used` not looked at in `format::decide`: the fake refuses to make a file system with data anew.
-#[tokio::test]
+/// Seen red with: `is_used` not looked at in `format::decide`: the fake refuses to make a file system with data anew.
+#[tokio::test(start_paused = true)]
 async fn a_file_system_that_the_api_forgot_is_kept_and_noted() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();
@@ -211,8 +211,8 @@ async fn a_file_system_that_the_api_forgot_is_kept_and_noted() {
     }
 }
 
-/// Not seen red yet: `is_taken_over` always false.
-#[tokio::test]
+/// Seen red with: `is_taken_over` always false.
+#[tokio::test(start_paused = true)]
 async fn no_file_system_is_made_on_what_was_taken_over() {
     let scene = Scene::ext4().await;
     let source = json!({"spec": {"source": {"logicalVolume": "old"}}});
@@ -225,7 +225,7 @@ async fn no_file_system_is_made_on_what_was_taken_over() {
 }
 
 /// Whoever comes second does not undo what the first has.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn requests_that_contradict_what_is_there_are_refused() {
     let scene = Scene::ext4().await;
     scene.stage().await.unwrap();

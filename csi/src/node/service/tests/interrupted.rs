@@ -9,8 +9,8 @@ async fn pair(index: usize) -> (Scene, Scene) {
     (scenes().await.remove(index), scenes().await.remove(index))
 }
 
-/// Not seen red yet: `Step::Harden` left out of `publish::next`; `is_made` kept over a restart; the marker's `formatting` not noted.
-#[tokio::test]
+/// Seen red with: `is_made` true from the beginning.
+#[tokio::test(start_paused = true)]
 async fn a_request_that_was_interrupted_anywhere_and_made_again_ends_as_one_that_was_not() {
     let mut all = 0;
     for index in 0..scenes().await.len() {
@@ -58,7 +58,7 @@ async fn a_request_that_was_interrupted_anywhere_and_made_again_ends_as_one_that
 }
 
 /// The same for writes to the API: the notes before and after mkfs.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn notes_that_are_lost_or_unheard_are_made_again() {
     for trouble in [Trouble::Lost, Trouble::Unheard, Trouble::Raced] {
         for nth in 0..2 {
@@ -82,7 +82,9 @@ async fn notes_that_are_lost_or_unheard_are_made_again() {
 }
 
 /// A move while mkfs was not finished: it is made anew, with the same UUID, and only since nobody ever mounted it.
-#[tokio::test]
+///
+/// Seen red with: the marker's `formatting` not noted.
+#[tokio::test(start_paused = true)]
 async fn an_unfinished_file_system_is_finished_by_whoever_comes() {
     let mut scene = Scene::ext4().await;
     // Two connections, mkfs; then it dies.

@@ -32,12 +32,9 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Short, since many of these wait for it.
-const SHORT: Duration = Duration::from_millis(20);
-
 async fn storm(index: usize, events: Vec<Event>) {
     let mut scene = scenes().await.remove(index);
-    scene.restart_with(SHORT);
+    scene.restart();
     for event in events {
         match event {
             // That it ends is all that is asked here.
@@ -48,10 +45,10 @@ async fn storm(index: usize, events: Vec<Event>) {
             Event::Regrant if !scene.is_local => scene.regrant(),
             Event::GiveUp | Event::Regrant => {}
             Event::Die(death) => scene.host.die(death),
-            Event::Restart => scene.restart_with(SHORT),
+            Event::Restart => scene.restart(),
         }
     }
-    scene.restart_with(SHORT);
+    scene.restart();
     scene.host.heal();
     scene.unpublish().await.unwrap();
     scene.unstage().await.unwrap();
@@ -70,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
     fn nothing_is_left_and_nothing_is_lost(index in 0_usize..12, events in prop::collection::vec(event(), 1..24)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(storm(index, events));
     }
 }
