@@ -142,7 +142,7 @@ fn published() -> BTreeSet<String> {
     rows.map(str::to_owned).collect()
 }
 
-/// Not seen red yet: `bool readonly = 6` of `NodePublishVolumeRequest` as number 9; a message more; a message less.
+/// Seen red with: `bool readonly = 6` of `NodePublishVolumeRequest` as number 9; a message more.
 #[test]
 fn the_protocol_is_the_published_one() {
     let (ours, published) = (ours(), published());

@@ -63,7 +63,8 @@ pub(super) async fn run<H: Host>(
                 if Instant::now() >= deadline.at() {
                     return Err(Failure::Late(why));
                 }
-                tokio::time::sleep(pause).await;
+                // Not longer: who asked would hear that time is over, and not what is waited for.
+                tokio::time::sleep_until(deadline.at().min(Instant::now() + pause)).await;
                 pause = LATER.min(pause * 2);
                 continue;
             }
