@@ -23,7 +23,9 @@ pub(super) fn pool(
         devices: pool.devices.clone(),
     };
     let uuid = pool.vg_uuid.as_deref()?;
-    view(disks, &group, Some(uuid), mapped.as_ref().ok()?)
+    let told = |error: &String| tracing::debug!(group = %group.name, error, "LVM is asked");
+    let mapped = mapped.as_ref().inspect_err(|error| told(error)).ok()?;
+    view(disks, &group, Some(uuid), mapped)
 }
 
 /// A group's LVs as they are now.
