@@ -16,7 +16,7 @@ use super::super::decide::{self, Around, Held, Homing, Step};
 use super::super::event::{Note, Weight};
 use super::super::write::{Came, Write};
 use super::{Key, LOOK_AGAIN, Leader};
-use crate::place::{Hold, PoolView, Usage, VolumeView, place};
+use weir_placement::{Hold, PoolView, Usage, VolumeView, place};
 
 impl Leader {
     pub(super) fn see_volume(&mut self, event: Event<Volume>) {

@@ -6,8 +6,8 @@ use super::super::decide::{
     AgentState, Around, Held, Step, placed, pool as decide_pool, volume as decide_with,
 };
 use super::{condition, pool, volume};
-use crate::place::{Holds, VolumeView, place};
 use weir_api::condition::{REJECTED, SCHEDULED, Truth, reason};
+use weir_placement::{Holds, VolumeView, place};
 
 const DELETED: &str = "2026-11-27T00:00:00Z";
 

@@ -8,6 +8,7 @@
 //! Space is counted twice over, and the smaller result counts: what the pool's agent says is free, less what was
 //! promised and is not there yet; and the pool's size less everything that was promised. The first sees what is
 //! not Weir's, the second is right while an agent's word is old.
+#![forbid(unsafe_code)]
 
 mod affinity;
 mod choose;

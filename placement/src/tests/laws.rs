@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::place::outcome::LARGEST_RECORD;
+use crate::outcome::LARGEST_RECORD;
 use weir_api::units::Bytes;
 
 const MIB: u64 = 1 << 20;
