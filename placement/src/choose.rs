@@ -1,12 +1,24 @@
 //! Which of the pools that can take a volume is best.
 //!
-//! The locality that is preferred comes first, then preferred labels, then the share of the pool that is left,
-//! then the bytes that are left. Ties are decided by a hash of the pool's name and the seed, so that volumes with
-//! different seeds spread and the same decision can be made again.
+//! The locality that is preferred comes first, then preferred labels. Among those that are equal in that:
+//!
+//! - Where latency is known, [`SAMPLE`] pools are drawn, and the best of these is taken: not the best of all, which
+//!   everybody else would take as well, before it shows. Pools that are cold come before those of which nothing is known,
+//!   and these before hot ones. Of cold ones the lowest predicted 99th percentile is best, of hot ones the lowest
+//!   in-flight, of unknown ones the largest share of free space. Figures that are nearer to each other than they are
+//!   measured (an eighth) are equal; then space decides.
+//! - Where nobody's latency is known, all pools are compared by space: the share of the pool that is left, then the bytes.
+//!
+//! Ties are decided by a hash of the pool's name and the seed, so that volumes with different seeds spread and the same
+//! decision can be made again. What is drawn is decided by the same hash: the order of the pools has no part in it.
+
+use std::cmp::Ordering;
 
 use weir_api::crd::Locality;
 
 use super::affinity::score;
+use super::climate::Climate;
+use super::model::Trust;
 use super::pool_view::PoolView;
 use super::room::Room;
 use super::volume_view::VolumeView;
@@ -14,32 +26,164 @@ use super::volume_view::VolumeView;
 /// How many pools a placement record names.
 pub(super) const MOST_CANDIDATES: usize = 8;
 
+/// How many pools are drawn.
+pub const SAMPLE: usize = 8;
+
 /// A pool that can take the volume.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contender {
     pub(super) index: usize,
     pub(super) room: Room,
+    /// With the volume, in microseconds; `None`: not known.
+    pub(super) predicted: Option<f32>,
+    pub(super) is_hot: bool,
     rank: Rank,
 }
 
 /// The larger, the better; compared in the order of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    is_on_preferred_side: bool,
-    labels: u32,
+    latency: u32,
     share: u64,
     left: u64,
     tie: u64,
 }
 
-impl Contender {
+/// What comes before all figures; the larger, the better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Preference {
+    is_on_preferred_side: bool,
+    labels: u32,
+}
+
+/// The best that were seen so far.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    pools: &'a [PoolView],
+    climate: &'a Climate,
+    volume: &'a VolumeView,
+    seed: u64,
+    has_preferences: bool,
+    preference: Preference,
+    contenders: Vec<Contender>,
+}
+
+impl<'a> Field<'a> {
     pub(super) fn new(
-        index: usize,
-        pool: &PoolView,
-        volume: &VolumeView,
-        room: Room,
+        pools: &'a [PoolView],
+        climate: &'a Climate,
+        volume: &'a VolumeView,
         seed: u64,
     ) -> Self {
+        let wish = &volume.placement;
+        let has_labels = [&wish.nodes, &wish.pools]
+            .into_iter()
+            .flatten()
+            .any(|affinity| !affinity.preferred.is_empty());
+        let has_side = matches!(
+            wish.locality,
+            Locality::PreferLocal | Locality::PreferRemote
+        ) && !volume.consumers.is_empty();
+        Field {
+            pools,
+            climate,
+            volume,
+            seed,
+            has_preferences: has_labels || has_side,
+            preference: Preference::default(),
+            contenders: Vec::with_capacity(MOST_CANDIDATES + 1),
+        }
+    }
+
+    /// A pool can take the volume.
+    pub(super) fn enter(&mut self, index: usize, room: Room) {
+        if self.has_preferences {
+            let preference = self.preference(index);
+            match preference.cmp(&self.preference) {
+                Ordering::Less => return,
+                Ordering::Equal => {}
+                Ordering::Greater => {
+                    self.preference = preference;
+                    self.contenders.clear();
+                }
+            }
+        }
+        let pool = &self.pools[index];
+        let tie = mix(self.seed ^ pool.hash);
+        // Whoever is drawn has the largest hash.
+        if self.is_drawn()
+            && self.contenders.len() == SAMPLE
+            && self
+                .contenders
+                .last()
+                .is_some_and(|last| last.rank.tie > tie)
+        {
+            return;
+        }
+        let contender = self.contender(index, room, tie);
+        let order = |other: &Contender| match self.is_drawn() {
+            true => other.rank.tie.cmp(&tie),
+            false => other.rank.cmp(&contender.rank),
+        };
+        // Two names with one hash are told apart by the names.
+        let is_before = |other: &Contender| {
+            let names = || pool.name.cmp(&self.pools[other.index].name);
+            order(other).then_with(names) == Ordering::Greater
+        };
+        let place = self.contenders.partition_point(is_before);
+        let most = if self.is_drawn() {
+            SAMPLE
+        } else {
+            MOST_CANDIDATES
+        };
+        if place < most {
+            self.contenders.insert(place, contender);
+            self.contenders.truncate(most);
+        }
+    }
+
+    /// The contenders, the best first.
+    pub(super) fn best(mut self) -> Vec<Contender> {
+        let pools = self.pools;
+        self.contenders.sort_by(|a, b| {
+            let names = || pools[a.index].name.cmp(&pools[b.index].name);
+            b.rank.cmp(&a.rank).then_with(names)
+        });
+        self.contenders
+    }
+
+    /// Whether latency decides, among some that are drawn; otherwise space does, among all.
+    pub(super) fn is_drawn(&self) -> bool {
+        self.climate.known > 0
+    }
+
+    fn contender(&self, index: usize, room: Room, tie: u64) -> Contender {
+        let live = &self.pools[index].live;
+        let is_known = self.is_drawn() && live.trust != Trust::None;
+        let (read, write) = live.with(self.climate.of_one);
+        let predicted = is_known.then(|| read.max(write));
+        let is_hot = is_known && live.load() > self.climate.hot_above;
+        let latency = match predicted {
+            None => UNKNOWN,
+            Some(_) if is_hot => HOT - eighths(live.load()),
+            Some(predicted) => COLD - eighths(predicted),
+        };
+        Contender {
+            index,
+            room,
+            predicted,
+            is_hot,
+            rank: Rank {
+                latency,
+                share: share(room),
+                left: room.after.0,
+                tie,
+            },
+        }
+    }
+
+    fn preference(&self, index: usize) -> Preference {
+        let (pool, volume) = (&self.pools[index], self.volume);
         let wish = &volume.placement;
         let is_on_preferred_side = match wish.locality {
             Locality::PreferLocal => volume.is_local(&pool.node) == Some(true),
@@ -48,31 +192,27 @@ impl Contender {
         };
         let labels = score(wish.nodes.as_ref(), &pool.node_labels)
             + score(wish.pools.as_ref(), &pool.labels);
-        let rank = Rank {
+        Preference {
             is_on_preferred_side,
             labels,
-            share: share(room),
-            left: room.after.0,
-            tie: mix(seed ^ pool.hash),
-        };
-        Contender { index, room, rank }
+        }
     }
 }
 
-/// The best contenders, the best first.
-pub(super) fn best<'a>(contenders: &'a mut [Contender], pools: &[PoolView]) -> &'a [Contender] {
-    // Two names with one hash are told apart by the names: no order of the pools decides anything.
-    let order = |a: &Contender, b: &Contender| {
-        let names = || pools[a.index].name.cmp(&pools[b.index].name);
-        b.rank.cmp(&a.rank).then_with(names)
-    };
-    if contenders.len() > MOST_CANDIDATES {
-        contenders.select_nth_unstable_by(MOST_CANDIDATES, order);
-    }
-    let count = contenders.len().min(MOST_CANDIDATES);
-    let best = &mut contenders[..count];
-    best.sort_unstable_by(order);
-    best
+/// The best of each kind; what is worse is less. There are far fewer than a thousand eighths.
+const COLD: u32 = 3000;
+const UNKNOWN: u32 = 1500;
+const HOT: u32 = 1000;
+
+/// In steps of an eighth of a power of two: nothing is measured more exactly than that.
+fn eighths(value: f32) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small number that is not negative"
+    )]
+    let steps = (value.clamp(0.0, 1e12) + 1.0).log2().mul_add(8.0, 0.5) as u32;
+    steps
 }
 
 /// What is left of the whole, in 2³²nds.

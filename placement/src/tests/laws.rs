@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::json;
+use weir_agent_ebpf::scale::bucket_of;
+use weir_api::latency::Rung;
+use weir_api::units::{Bytes, Latency};
 
 use super::*;
+use crate::model::{Counts, Line, Report};
 use crate::outcome::LARGEST_RECORD;
-use weir_api::units::Bytes;
 
 const MIB: u64 = 1 << 20;
 
@@ -47,12 +52,35 @@ fn pools() -> impl Strategy<Value = Vec<PoolView>> {
             },
         })
     });
-    proptest::collection::vec(built, 0..24).prop_map(|all| {
+    proptest::collection::vec((built, figures()), 0..24).prop_map(|all| {
         let named = all.into_iter().enumerate();
         named
-            .map(|(index, json)| pool(&format!("p{index}"), json))
+            .map(|(index, (json, live))| PoolView {
+                live,
+                ..pool(&format!("p{index}"), json)
+            })
             .collect()
     })
+}
+
+fn figures() -> impl Strategy<Value = Figures> {
+    let line = || (0.0..4000.0f32, 0.0..50.0f32).prop_map(|(base, slope)| Line { base, slope });
+    let trust = prop_oneof![
+        2 => Just(Trust::None),
+        1 => Just(Trust::Coarse),
+        5 => Just(Trust::Full)
+    ];
+    let parts = (trust, 0.0..64.0f32, 0.0..8.0f32, line(), line(), 0..12u16);
+    parts.prop_map(
+        |(trust, in_flight, phantom, read, write, failing)| Figures {
+            trust,
+            in_flight,
+            phantom,
+            read,
+            write,
+            failing,
+        },
+    )
 }
 
 fn volumes() -> impl Strategy<Value = VolumeView> {
@@ -69,8 +97,9 @@ fn volumes() -> impl Strategy<Value = VolumeView> {
         proptest::option::of(0..3u8),
         0..6u8,
         any::<bool>(),
+        proptest::option::of(100..5000u32),
     );
-    parts.prop_map(|(size, locality, consumer, kind, labelled)| {
+    parts.prop_map(|(size, locality, consumer, kind, labelled, objective)| {
         let mut asked = json!({
             "capacityBytes": size * MIB,
             "placement": {"locality": locality},
@@ -84,6 +113,9 @@ fn volumes() -> impl Strategy<Value = VolumeView> {
             2 => asked["placement"]["antiAffinityKey"] = json!("k"),
             _ => {}
         }
+        if let Some(micros) = objective {
+            asked["latency"] = json!({"readP99": format!("{micros}us"), "writeP99": "4ms"});
+        }
         if labelled {
             asked["placement"]["pools"] =
                 json!({"required": [{"key": "disk", "operator": "Exists"}]});
@@ -92,10 +124,41 @@ fn volumes() -> impl Strategy<Value = VolumeView> {
     })
 }
 
+/// What agents told of pools in one second: at most one report of each.
+fn reports() -> impl Strategy<Value = Vec<(usize, u64, u64)>> {
+    let each = proptest::option::of((50..4000u64, 0..2000u64));
+    proptest::collection::vec(each, 8).prop_map(|all| {
+        let told = all.into_iter().enumerate();
+        told.filter_map(|(pool, told)| told.map(|(micros, count)| (pool, micros, count)))
+            .collect()
+    })
+}
+
+fn hear(model: &mut PoolModel, micros: u64, count: u64) {
+    let bucket = u16::try_from(bucket_of(micros * 1000)).unwrap();
+    let buckets = [(bucket, count)];
+    let reads = Counts {
+        buckets: if count > 0 { &buckets } else { &[] },
+        unbucketed: 0,
+        sum_ns: micros * 1000 * count,
+    };
+    let report = Report {
+        span: Duration::from_secs(1),
+        age: Duration::from_secs(1),
+        rung: Rung::Ebpf,
+        reads,
+        writes: Counts::default(),
+        in_flight: 1,
+        failed: 0,
+    };
+    model.hear(&report, Duration::from_secs(2));
+}
+
 proptest! {
     #[test]
     fn each_pool_is_refused_by_one_filter_or_compared(pools in pools(), volume in volumes(), seed: u64) {
-        let placement = place(&pools, &volume, &Holds::default(), seed);
+        let climate = Climate::of(&pools);
+        let placement = place(&pools, &climate, &volume, &Holds::default(), seed);
         let refused: u32 = Filter::ALL.iter().map(|filter| placement.tally.of(*filter)).sum();
         prop_assert_eq!(refused as usize + placement.fitting, pools.len());
         prop_assert_eq!(placement.winner.is_some(), placement.fitting > 0);
@@ -107,7 +170,8 @@ proptest! {
     /// Seen red with: `refusal` without its last two lines' filter, i.e. `unwrap_or` some room.
     #[test]
     fn no_pool_is_chosen_that_a_filter_refuses(pools in pools(), volume in volumes(), seed: u64) {
-        let placement = place(&pools, &volume, &Holds::default(), seed);
+        let climate = Climate::of(&pools);
+        let placement = place(&pools, &climate, &volume, &Holds::default(), seed);
         for candidate in &placement.candidates {
             let alone = pools.iter().find(|pool| pool.name == candidate.pool_name).unwrap();
             // The filters once more, in other words.
@@ -127,7 +191,73 @@ proptest! {
             if volume.placement.pools.is_some() {
                 prop_assert!(alone.labels.contains_key("disk"));
             }
+            let live = &alone.live;
+            prop_assert!(live.failing <= 10);
+            if let (Some(most), true) = (volume.read_p99, climate.known > 0) {
+                let load = live.in_flight + live.phantom + climate.of_one;
+                prop_assert!(live.trust != Trust::None);
+                prop_assert!(live.read.base + live.read.slope * load <= most);
+            }
         }
+    }
+
+    /// Of the pools that were drawn none that is better in everything is passed over.
+    ///
+    /// Seen red with: `rank.latency` compared the other way round; `share: 0`.
+    #[test]
+    fn no_better_pool_of_those_drawn_is_passed_over(pools in pools(), volume in volumes(), seed: u64) {
+        let climate = Climate::of(&pools);
+        let placement = place(&pools, &climate, &volume, &Holds::default(), seed);
+        let find = |candidate: &Candidate| pools.iter().find(|pool| pool.name == candidate.pool_name).unwrap();
+        let Some(first) = placement.candidates.first() else { return Ok(()) };
+        let winner = find(first);
+        for other in &placement.candidates[1..] {
+            let pool = find(other);
+            if pool.live.trust == Trust::None || winner.live.trust == Trust::None {
+                continue;
+            }
+            let p99 = |live: &Figures| {
+                let (read, write) = live.with(climate.of_one);
+                read.max(write)
+            };
+            let is_better = p99(&pool.live) < p99(&winner.live)
+                && pool.live.load() < winner.live.load()
+                && other.free_bytes > first.free_bytes
+                && other.free_bytes.0 * winner.space.capacity.0 > first.free_bytes.0 * pool.space.capacity.0;
+            prop_assert!(!is_better, "{other:?} was passed over for {first:?}");
+        }
+    }
+
+    /// What agents tell comes in any order: what fits does not depend on it, nor does what is drawn.
+    ///
+    /// Seen red with: `Climate::of` taking the mean of the loads in place of a quantile, in single precision; `hear`
+    /// trusting whatever was heard last.
+    #[test]
+    fn the_order_of_reports_decides_nothing(
+        (told, shuffled) in reports().prop_flat_map(|told| (Just(told.clone()), Just(told).prop_shuffle())),
+        volume in volumes(),
+        seed: u64,
+    ) {
+        let heard = |told: &[(usize, u64, u64)]| {
+            let mut models: Vec<PoolModel> = (0..8).map(|_| PoolModel::new(None, Duration::ZERO)).collect();
+            for (pool, micros, count) in told {
+                hear(&mut models[*pool], *micros, *count);
+            }
+            let pools: Vec<PoolView> = models
+                .iter()
+                .enumerate()
+                .map(|(index, model)| PoolView {
+                    live: model.figures(Duration::from_secs(2)),
+                    ..pool(&format!("p{index}"), json!({}))
+                })
+                .collect();
+            let climate = Climate::of(&pools);
+            place(&pools, &climate, &volume, &Holds::default(), seed)
+        };
+        let (one, other) = (heard(&told), heard(&shuffled));
+        prop_assert_eq!(one.fitting, other.fitting);
+        prop_assert_eq!(&one.tally, &other.tally);
+        prop_assert_eq!(one.record(None), other.record(None));
     }
 
     /// Seen red with: `best` ordering by rank and then by index, and `mix` returning 0.
@@ -137,8 +267,10 @@ proptest! {
         volume in volumes(),
         seed: u64,
     ) {
-        let one = place(&pools, &volume, &Holds::default(), seed);
-        let other = place(&shuffled, &volume, &Holds::default(), seed);
+        let climate = Climate::of(&pools);
+        prop_assert_eq!(climate, Climate::of(&shuffled));
+        let one = place(&pools, &climate, &volume, &Holds::default(), seed);
+        let other = place(&shuffled, &Climate::of(&shuffled), &volume, &Holds::default(), seed);
         prop_assert_eq!(one.record(None), other.record(None));
         prop_assert_eq!(one.explain(), other.explain());
         prop_assert_eq!(
@@ -156,10 +288,11 @@ proptest! {
         volumes in proptest::collection::vec(volumes(), 1..40),
         seed: u64,
     ) {
+        let climate = Climate::of(&pools);
         let mut holds = Holds::default();
         let mut put: BTreeMap<usize, Vec<&VolumeView>> = BTreeMap::new();
         for (index, volume) in volumes.iter().enumerate() {
-            if let Some(winner) = place(&pools, volume, &holds, seed).winner {
+            if let Some(winner) = place(&pools, &climate, volume, &holds, seed).winner {
                 hold(&mut holds, &index.to_string(), &pools[winner], volume);
                 put.entry(winner).or_default().push(volume);
             }
@@ -198,13 +331,14 @@ fn the_largest_record_fits_4_kib() {
     }
     let candidate = |number: usize| Candidate {
         pool_name: name(&long(number)),
-        predicted_p99: None,
-        in_flight: None,
+        predicted_p99: Some(Latency(999_999_999)),
+        in_flight: Some(u32::MAX),
         free_bytes: Bytes(u64::MAX),
-        is_hot: false,
+        is_hot: true,
     };
     let placement = Placement {
         winner: Some(0),
+        basis: Basis::Latency,
         candidates: (0..8).map(candidate).collect(),
         fitting: 8,
         of: 68,
