@@ -233,6 +233,12 @@ impl Mean {
     }
 }
 
+/// Temporary.
+pub(crate) fn tuned(name: &str, value: f32) -> f32 {
+    let said = std::env::var(name).ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(value)
+}
+
 /// Figures are kept in single precision: seven digits of what is known to an eighth.
 #[expect(clippy::cast_possible_truncation, reason = "figures, not accounts")]
 pub(crate) fn narrow(value: f64) -> f32 {

@@ -52,9 +52,11 @@ pub(crate) fn normal(rng: &mut Rng) -> f64 {
 
 /// How many there are where this many are expected.
 pub(crate) fn poisson(rng: &mut Rng, expected: f32) -> u32 {
-    if expected > 20.0 {
+    if expected > 12.0 {
         // Four evenly drawn numbers are near enough to a normal one, and quick.
-        let sum = rng.f32() + rng.f32() + rng.f32() + rng.f32() - 2.0;
+        let bits = rng.u64(..);
+        let part = |shift: u32| f32::from(u16::try_from((bits >> shift) & 0xffff).unwrap_or(0));
+        let sum = (part(0) + part(16) + part(32) + part(48)) / 65_536.0 - 2.0;
         let drawn = expected + sum * 1.732 * expected.sqrt();
         #[expect(
             clippy::cast_possible_truncation,
@@ -63,11 +65,12 @@ pub(crate) fn poisson(rng: &mut Rng, expected: f32) -> u32 {
         )]
         return (drawn + 0.5).max(0.0) as u32;
     }
-    if expected <= 0.0 {
-        return 0;
+    if expected < 0.02 {
+        // Two would come together once in five thousand times.
+        return u32::from(expected > 0.0 && rng.f32() < expected);
     }
     let mut left = rng.f32();
-    let mut share = narrow(f64::from(-expected).exp());
+    let mut share = (-expected).exp();
     let mut count = 0;
     while left > share && count < 200 {
         left -= share;

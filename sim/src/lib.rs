@@ -20,6 +20,8 @@ pub mod scenario;
 mod simulation;
 mod strategy;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use compare::{Comparison, Results, compare};

@@ -130,8 +130,30 @@ impl Gathered {
     }
 }
 
+impl Report {
+    /// Without anything else.
+    pub(crate) fn of_in_flight(
+        index: usize,
+        pool: &mut Pool,
+        span: Duration,
+        now: Duration,
+        rng: &mut Rng,
+    ) -> Self {
+        Report {
+            pool: index,
+            at: now,
+            span,
+            in_flight: poisson(rng, narrow(pool.state().flow.in_flight)),
+            ..Report::default()
+        }
+    }
+}
+
 fn counted(expected: impl Iterator<Item = (usize, f32)>, rng: &mut Rng) -> Counts {
-    let mut counts = Counts::default();
+    let mut counts = Counts {
+        buckets: Vec::with_capacity(48),
+        sum_ns: 0,
+    };
     let mut sum = 0.0;
     for (bucket, expected) in expected {
         let count = poisson(rng, expected);

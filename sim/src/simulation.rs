@@ -13,8 +13,7 @@ use crate::world::World;
 
 /// Lives through a scenario.
 pub(crate) fn run(scenario: &'static Scenario, seed: u64, strategy: &mut dyn Strategy) -> Measured {
-    let is_told = strategy.hears() == Hears::Reports;
-    let mut world = World::new(scenario, seed, is_told);
+    let mut world = World::new(scenario, seed, strategy.hears());
     let mut on_its_way: VecDeque<(Duration, Vec<Report>)> = VecDeque::new();
     let mut existing = stream(seed, Stream::Existing, 0);
     while let Some((now, event)) = world.events.next(scenario.length) {

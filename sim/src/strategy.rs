@@ -84,7 +84,9 @@ pub fn run(scenario: &'static Scenario, name: Name, seed: u64) -> Measured {
 pub(crate) enum Hears {
     /// Nothing but what was bound to them.
     Nothing,
-    /// What agents tell.
+    /// How much is in flight, of what agents tell.
+    InFlight,
+    /// All that agents tell.
     Reports,
 }
 

@@ -11,6 +11,7 @@ use crate::pool::{self, Pool};
 use crate::queue::Demand;
 use crate::report::{Gathered, Report};
 use crate::scenario::{Scenario, WINDOW};
+use crate::strategy::Hears;
 use crate::tenant::{self, Tenant};
 
 /// The cluster.
@@ -40,7 +41,7 @@ pub(crate) struct Life {
 }
 
 impl World {
-    pub(crate) fn new(scenario: &'static Scenario, seed: u64, is_told: bool) -> Self {
+    pub(crate) fn new(scenario: &'static Scenario, seed: u64, hears: Hears) -> Self {
         let pools = pool::all(scenario, seed);
         let capacity = pools.iter().map(|pool| pool.disk.capacity).sum();
         let tenants = tenant::all(scenario, seed, capacity);
@@ -58,15 +59,16 @@ impl World {
             events.put(tenant.created, Event::Create(index));
         }
         events.put(WINDOW, Event::Window);
-        if is_told {
+        if hears != Hears::Nothing {
             events.put(scenario.telemetry.every, Event::Report);
         }
         let count = pools.len();
         World {
             scenario,
-            gathered: (0..if is_told { count } else { 0 })
-                .map(|_| Gathered::new())
-                .collect(),
+            gathered: match hears {
+                Hears::Reports => (0..count).map(|_| Gathered::new()).collect(),
+                Hears::Nothing | Hears::InFlight => Vec::new(),
+            },
             lives: vec![Life::default(); tenants.len()],
             reports: stream(seed, Stream::Reports, 0),
             losses: stream(seed, Stream::Loss, 0),
@@ -273,10 +275,12 @@ impl World {
             (from..to).contains(&share)
         });
         let mut told = Vec::new();
-        for (index, gathered) in self.gathered.iter_mut().enumerate() {
-            let pool = &mut self.pools[index];
+        for (index, pool) in self.pools.iter_mut().enumerate() {
             let rng = &mut self.reports;
-            let report = gathered.report(index, pool, telemetry.every, now, rng);
+            let report = match self.gathered.get_mut(index) {
+                Some(gathered) => gathered.report(index, pool, telemetry.every, now, rng),
+                None => Report::of_in_flight(index, pool, telemetry.every, now, rng),
+            };
             let is_lost = self.losses.f64() < telemetry.lost;
             if !is_lost && !is_dark {
                 told.push(report);
@@ -340,6 +344,37 @@ impl World {
             self.measured.unplaced += u64::from(life.pool.is_none());
             let p99 = life.seen.as_ref().and_then(Seen::p99);
             self.measured.p99_ms.extend(p99.map(|ns| ns / 1e6));
+        }
+        if std::env::var_os("BYKIND").is_some() {
+            let mut rows: std::collections::BTreeMap<String, (u32, f64, f64)> = Default::default();
+            for (life, tenant) in self.lives.iter().zip(&self.tenants) {
+                let (Some(p), Some(p99)) = (life.pool, life.seen.as_ref().and_then(Seen::p99))
+                else {
+                    continue;
+                };
+                let pool = &self.pools[p];
+                let key = format!(
+                    "{}{}",
+                    if pool.disk.channels > 8 {
+                        "nvme"
+                    } else {
+                        "sata"
+                    },
+                    if pool.limps.is_some() { "-limp" } else { "" }
+                );
+                let row = rows.entry(key).or_default();
+                row.0 += 1;
+                row.1 += p99 / 1e6;
+                row.2 += tenant.calm.rate;
+            }
+            for (k, (n, sum, rate)) in rows {
+                eprintln!(
+                    "{k:12} n={n:4} share-of-p99={:7.1} mean={:.3} rate={:.0}",
+                    sum,
+                    sum / f64::from(n),
+                    rate / f64::from(n)
+                );
+            }
         }
         self.measured.bound = self.pools.iter().map(|pool| pool.bound).collect();
         self.measured

@@ -30,12 +30,21 @@ pub(super) struct Operation {
     /// When the last point was taken, and the last minute told to the day.
     point_at: Duration,
     minute_at: Duration,
+    /// The last points' 99th percentiles, the newest first; 0: there was none, or not in time.
+    recent: [f32; RECENT],
 }
 
 /// So many I/Os weigh as much as what was known before them.
 const AS_MUCH_AS_KNOWN: f64 = 300.0;
 /// Fewer have no 99th percentile worth a point.
 const FEWEST: f64 = 200.0;
+/// So many points, which are a minute, tell that a pool is well again.
+const RECENT: usize = 6;
+/// It is well again if all of them are below this part of what the last minutes say.
+const WELL: f32 = 0.5;
+/// How much the day weighs beside the last minutes, and how many minutes of it weigh half of that.
+const OF_DAY: f32 = 0.5;
+const HALF_A_DAY: f32 = 30.0;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Counts<'_> {
@@ -57,6 +66,7 @@ impl Operation {
             calibration,
             point_at: now,
             minute_at: now,
+            recent: [0.0; RECENT],
         }
     }
 
@@ -75,18 +85,20 @@ impl Operation {
         if span <= MINUTES {
             self.minutes.add(counts.buckets, now);
         }
-        if now.saturating_sub(self.point_at) >= SECONDS && self.seconds.count(now) >= FEWEST {
-            self.point_at = now;
-            if let Some(p99) = self.seconds.quantile(0.99) {
-                self.fit.add(in_flight, p99, now);
+        if now.saturating_sub(self.point_at) >= SECONDS {
+            // A gap is no evidence of anything.
+            if now.saturating_sub(self.point_at) >= 2 * SECONDS {
+                self.recent = [0.0; RECENT];
             }
+            self.point_at = now;
+            self.take_point(in_flight, now);
         }
         if now.saturating_sub(self.minute_at) >= MINUTE {
             self.minute_at = now;
             if self.minutes.count(now) >= FEWEST
                 && let Some(p99) = self.minutes.quantile(0.99)
             {
-                self.day.add(p99, in_flight, now);
+                self.day.add(p99, in_flight, self.rate(now), now);
             }
         }
     }
@@ -100,22 +112,67 @@ impl Operation {
     pub(super) fn line(&self, in_flight: f32, now: Duration) -> Option<Line> {
         let calibrated = self.calibration.map(|line| line.slope);
         let slope = self.fit.slope(now).or(calibrated).unwrap_or(0.0);
-        let before = match self.day.mean(now) {
-            Some((p99, was, _)) => Some((p99 + slope * (in_flight - was)).max(0.25 * p99)),
-            None => self.calibration.map(|line| line.at(in_flight)),
-        };
+        let day = self.day.mean(now).map(|(p99, was, minutes)| {
+            let here = (p99 + slope * (in_flight - was)).max(0.25 * p99);
+            (here, f32::from(minutes))
+        });
+        let calibration = self.calibration.map(|line| line.at(in_flight));
+        let before = day.map(|(here, _)| here).or(calibration);
         let count = self.minutes.count(now);
         let seen = self.minutes.quantile(0.99).filter(|_| count >= 1.0);
         let weight = super::narrow(count / (count + AS_MUCH_AS_KNOWN));
-        let level = match (seen, before) {
-            // By their logarithms: an idle disk's one slow read is an outlier, not a mean.
-            (Some(seen), Some(before)) => (seen.ln() * weight + before.ln() * (1.0 - weight)).exp(),
+        let lately = match (before, seen) {
+            (Some(before), Some(seen)) => between(before, seen, weight),
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => return None,
+        };
+        let level = match day {
+            Some((here, minutes)) => {
+                let weight = super::tuned("T_DAY", OF_DAY) * minutes / (minutes + HALF_A_DAY);
+                between(lately, here, weight)
+            }
+            None => lately,
         };
         Some(Line {
             base: level - slope * in_flight,
             slope,
         })
     }
+
+    /// What the last ten seconds were like, if enough ended in them.
+    fn take_point(&mut self, in_flight: f32, now: Duration) {
+        self.recent.rotate_right(1);
+        self.recent[0] = 0.0;
+        if self.seconds.count(now) < FEWEST {
+            return;
+        }
+        let (Some(p99), Some(before)) = (self.seconds.quantile(0.99), self.minutes.quantile(0.99))
+        else {
+            return;
+        };
+        self.fit.add(in_flight, p99, now);
+        self.recent[0] = p99;
+        let is_well = |p99: &f32| *p99 > 0.0 && *p99 < super::tuned("T_RESET", WELL) * before;
+        if self.recent.iter().all(is_well) {
+            self.forget_what_was_before(now);
+        }
+    }
+
+    /// It is well, and was for a minute: what it was like before is over. The last minutes would take half an hour to forget
+    /// it by themselves, as long as one of a hundred I/Os is left of it.
+    fn forget_what_was_before(&mut self, now: Duration) {
+        self.minutes.forget();
+        self.day.forgive(self.rate(now));
+    }
+
+    /// I/Os a second, just now.
+    fn rate(&self, now: Duration) -> f32 {
+        super::narrow(self.seconds.count(now) / SECONDS.as_secs_f64())
+    }
+}
+
+/// Between two latencies, by their logarithms: an idle disk's one slow read is an outlier, not a mean.
+fn between(one: f32, other: f32, weight: f32) -> f32 {
+    let (one, other) = (one.max(1e-3).ln(), other.max(1e-3).ln());
+    (one * (1.0 - weight) + other * weight).exp()
 }

@@ -105,7 +105,7 @@ fn an_idle_pool_is_as_it_was_when_it_last_did_something() {
 
 /// Seen red with: `let seen = None` in `Operation::line`.
 #[test]
-fn a_pool_that_becomes_slow_is_known_to_be_within_minutes_and_back_again() {
+fn a_pool_that_becomes_slow_is_known_to_be_within_a_minute() {
     let mut model = PoolModel::new(line(100.0, 5.0), at(0));
     for second in 0..3600 {
         hear(&mut model, 100, 5000, at(second));
@@ -115,11 +115,49 @@ fn a_pool_that_becomes_slow_is_known_to_be_within_minutes_and_back_again() {
     }
     let slow = model.figures(at(3660));
     assert!(slow.with(0.0).0 > 1000.0, "{slow:?}");
-    for second in 3660..7200 {
+}
+
+/// Six points of ten seconds each decide: without them the last minutes would take half an hour to forget.
+///
+/// Seen red with: `forget_what_was_before` never called.
+#[test]
+fn a_pool_that_is_well_again_is_known_to_be_within_two_minutes() {
+    let mut model = PoolModel::new(line(100.0, 5.0), at(0));
+    for second in 0..7200 {
+        let micros = if second < 3600 { 100 } else { 2000 };
+        hear(&mut model, micros, 5000, at(second));
+    }
+    for second in 7200..7320 {
         hear(&mut model, 100, 5000, at(second));
     }
-    let well = model.figures(at(7200));
-    assert!(well.with(0.0).0 < 200.0, "{well:?}");
+    let well = model.figures(at(7320));
+    assert!(well.with(0.0).0 < 150.0, "{well:?}");
+}
+
+/// A pool whose tenants are calm just now is not one that has calm tenants.
+///
+/// Seen red with: `Day::forgive` forgetting every hour.
+#[test]
+fn bursts_are_remembered_when_they_are_over() {
+    let mut bursty = PoolModel::new(line(100.0, 5.0), at(0));
+    let mut calm = bursty.clone();
+    for second in 0..7200u64 {
+        let is_burst = (3000..3600).contains(&second);
+        let (micros, count) = if is_burst {
+            (5000, 50_000)
+        } else {
+            (100, 5000)
+        };
+        hear(&mut bursty, micros, count, at(second));
+        hear(&mut calm, 100, 5000, at(second));
+    }
+    let p99 = |model: &PoolModel| model.figures(at(7200)).with(0.0).0;
+    assert!(
+        p99(&bursty) > 1.5 * p99(&calm),
+        "{} {}",
+        p99(&bursty),
+        p99(&calm)
+    );
 }
 
 /// I/Os that never end have no latency: what is in flight tells of them.

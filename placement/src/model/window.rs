@@ -18,6 +18,8 @@ pub(super) struct Window {
 
 /// The factor from which on a new origin is taken. Single precision has room for far more.
 const LARGE: f64 = 1e6;
+/// What is left of what is forgotten.
+const FORGOTTEN: f32 = 1e-3;
 
 impl Window {
     pub(super) fn new(length: Duration, now: Duration) -> Self {
@@ -49,6 +51,14 @@ impl Window {
                 self.total += weight;
             }
         }
+    }
+
+    /// What was added so far weighs next to nothing from now on: a whole window of it less than a second of what comes.
+    pub(super) fn forget(&mut self) {
+        self.weights
+            .iter_mut()
+            .for_each(|weight| *weight *= FORGOTTEN);
+        self.total *= FORGOTTEN;
     }
 
     /// How many, those that lie back weighing less.

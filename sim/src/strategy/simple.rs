@@ -153,7 +153,7 @@ impl Strategy for PowerOfTwo {
     deaf!(unmoved);
 
     fn hears(&self) -> Hears {
-        Hears::Reports
+        Hears::InFlight
     }
 
     fn hear(&mut self, report: &Report, _: Duration) {
