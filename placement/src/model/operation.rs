@@ -112,12 +112,11 @@ impl Operation {
     pub(super) fn line(&self, in_flight: f32, now: Duration) -> Option<Line> {
         let calibrated = self.calibration.map(|line| line.slope);
         let slope = self.fit.slope(now).or(calibrated).unwrap_or(0.0);
-        let day = self.day.mean(now).map(|(p99, was, minutes)| {
-            let here = (p99 + slope * (in_flight - was)).max(0.25 * p99);
-            (here, f32::from(minutes))
-        });
+        let day = self.day.mean(now);
+        let at_this_load =
+            |(p99, was, _): (f32, f32, u16)| (p99 + slope * (in_flight - was)).max(0.25 * p99);
         let calibration = self.calibration.map(|line| line.at(in_flight));
-        let before = day.map(|(here, _)| here).or(calibration);
+        let before = day.map(at_this_load).or(calibration);
         let count = self.minutes.count(now);
         let seen = self.minutes.quantile(0.99).filter(|_| count >= 1.0);
         let weight = super::narrow(count / (count + AS_MUCH_AS_KNOWN));
@@ -127,7 +126,10 @@ impl Operation {
             (None, None) => return None,
         };
         let level = match day {
-            Some((here, minutes)) => {
+            // Not less where less is in flight now: a burst that is over was seen by the day, and comes again.
+            Some((p99, was, minutes)) => {
+                let here = p99 + slope * (in_flight - was).max(0.0);
+                let minutes = f32::from(minutes);
                 let weight = super::tuned("T_DAY", OF_DAY) * minutes / (minutes + HALF_A_DAY);
                 between(lately, here, weight)
             }
@@ -161,7 +163,7 @@ impl Operation {
     /// It is well, and was for a minute: what it was like before is over. The last minutes would take half an hour to forget
     /// it by themselves, as long as one of a hundred I/Os is left of it.
     fn forget_what_was_before(&mut self, now: Duration) {
-        self.minutes.forget();
+        self.minutes.begin_with(&self.seconds, now);
         self.day.forgive(self.rate(now));
     }
 

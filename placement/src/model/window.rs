@@ -18,8 +18,6 @@ pub(super) struct Window {
 
 /// The factor from which on a new origin is taken. Single precision has room for far more.
 const LARGE: f64 = 1e6;
-/// What is left of what is forgotten.
-const FORGOTTEN: f32 = 1e-3;
 
 impl Window {
     pub(super) fn new(length: Duration, now: Duration) -> Self {
@@ -53,12 +51,14 @@ impl Window {
         }
     }
 
-    /// What was added so far weighs next to nothing from now on: a whole window of it less than a second of what comes.
-    pub(super) fn forget(&mut self) {
-        self.weights
-            .iter_mut()
-            .for_each(|weight| *weight *= FORGOTTEN);
-        self.total *= FORGOTTEN;
+    /// Forgets everything but what another window, a shorter one, has left of it.
+    pub(super) fn begin_with(&mut self, other: &Window, now: Duration) {
+        let fading = narrow((-other.age(now)).exp());
+        for (weight, left) in self.weights.iter_mut().zip(&other.weights[..]) {
+            *weight = left * fading;
+        }
+        self.total = other.total * fading;
+        self.origin = now;
     }
 
     /// How many, those that lie back weighing less.
