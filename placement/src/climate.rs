@@ -15,7 +15,7 @@ pub struct Climate {
 }
 
 /// The share of pools that are not hot.
-const COLD: f32 = 0.8;
+const COLD: f64 = 0.8;
 
 /// What a volume is expected to add where nothing was ever seen.
 const OF_ONE: f32 = 1.0;
@@ -48,8 +48,7 @@ impl Climate {
         let nothing = Climate::default();
         // The median: a pool that can't keep up has more of its volumes' I/Os in flight than any other would.
         Climate {
-            hot_above: quantile(&mut loads, f64::from(super::model::tuned("T_COLD", COLD)))
-                .unwrap_or(nothing.hot_above),
+            hot_above: quantile(&mut loads, COLD).unwrap_or(nothing.hot_above),
             of_one: quantile(&mut each, 0.5).unwrap_or(OF_ONE),
             known: u32::try_from(loads.len()).unwrap_or(u32::MAX),
         }

@@ -7,6 +7,11 @@
 //!   ten seconds are too few to tell a pool from its garbage collection. Few I/Os are mixed with what was known before
 //!   them: the day's hours, and the calibration that the agent ran when the pool was new. So an idle pool is as good as
 //!   it was when it last did something, and not "best"; and a canary read, which is an I/O like any other, refreshes it.
+//!   The day has a part in it in any case: it knows bursts that are over and come again.
+//! - **Well again.** One slow I/O of a hundred is enough for the 99th percentile, so five minutes would not forget a bad time for
+//!   half an hour. If six looks in a row at the last ten seconds, which are a minute, are less than half of it, it is
+//!   over: the ten seconds are all that is known of the minutes then, and the hours in which the pool was slow with no more
+//!   to do than now are forgotten as well.
 //! - **Slope.** Theil–Sen: the median of the slopes between every two points. Up to 29 of 100 points may be arbitrarily
 //!   wrong and the median still is between the right ones, there is nothing to tune, and it is cheap as long as the
 //!   points are few. Least squares follows a single pause of the disk. The points are few and stay spread out because
@@ -231,12 +236,6 @@ impl Mean {
         let age = narrow(now.saturating_sub(self.at).as_secs_f64());
         (-age / self.length).exp()
     }
-}
-
-/// Temporary.
-pub(crate) fn tuned(name: &str, value: f32) -> f32 {
-    let said = std::env::var(name).ok();
-    said.and_then(|said| said.parse().ok()).unwrap_or(value)
 }
 
 /// Figures are kept in single precision: seven digits of what is known to an eighth.

@@ -345,37 +345,6 @@ impl World {
             let p99 = life.seen.as_ref().and_then(Seen::p99);
             self.measured.p99_ms.extend(p99.map(|ns| ns / 1e6));
         }
-        if std::env::var_os("BYKIND").is_some() {
-            let mut rows: std::collections::BTreeMap<String, (u32, f64, f64)> = Default::default();
-            for (life, tenant) in self.lives.iter().zip(&self.tenants) {
-                let (Some(p), Some(p99)) = (life.pool, life.seen.as_ref().and_then(Seen::p99))
-                else {
-                    continue;
-                };
-                let pool = &self.pools[p];
-                let key = format!(
-                    "{}{}",
-                    if pool.disk.channels > 8 {
-                        "nvme"
-                    } else {
-                        "sata"
-                    },
-                    if pool.limps.is_some() { "-limp" } else { "" }
-                );
-                let row = rows.entry(key).or_default();
-                row.0 += 1;
-                row.1 += p99 / 1e6;
-                row.2 += tenant.calm.rate;
-            }
-            for (k, (n, sum, rate)) in rows {
-                eprintln!(
-                    "{k:12} n={n:4} share-of-p99={:7.1} mean={:.3} rate={:.0}",
-                    sum,
-                    sum / f64::from(n),
-                    rate / f64::from(n)
-                );
-            }
-        }
         self.measured.bound = self.pools.iter().map(|pool| pool.bound).collect();
         self.measured
     }

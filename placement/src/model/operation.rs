@@ -130,7 +130,7 @@ impl Operation {
             Some((p99, was, minutes)) => {
                 let here = p99 + slope * (in_flight - was).max(0.0);
                 let minutes = f32::from(minutes);
-                let weight = super::tuned("T_DAY", OF_DAY) * minutes / (minutes + HALF_A_DAY);
+                let weight = OF_DAY * minutes / (minutes + HALF_A_DAY);
                 between(lately, here, weight)
             }
             None => lately,
@@ -154,7 +154,7 @@ impl Operation {
         };
         self.fit.add(in_flight, p99, now);
         self.recent[0] = p99;
-        let is_well = |p99: &f32| *p99 > 0.0 && *p99 < super::tuned("T_RESET", WELL) * before;
+        let is_well = |p99: &f32| *p99 > 0.0 && *p99 < WELL * before;
         if self.recent.iter().all(is_well) {
             self.forget_what_was_before(now);
         }
