@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -231,6 +231,7 @@ impl Runner for Host {
                 }
             }
         }
+        let begun = Instant::now();
         let ended = self.start(cmd)?;
         let output = match ended.recv_timeout(cmd.deadline) {
             Ok(output) => output,
@@ -247,6 +248,7 @@ impl Runner for Host {
             }
             Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("its thread panicked")),
         };
+        tracing::debug!(%cmd, took = ?begun.elapsed(), "command");
         fail_point::after("command ended");
         let output = output.map_err(|source| CmdError::Run {
             cmd: cmd.to_string(),

@@ -1,5 +1,7 @@
 //! Block devices themselves: what they are, who holds them, zeroing and flushing.
 
+mod area;
+pub(crate) mod direct;
 mod scannable;
 
 use std::fs::{File, OpenOptions};
@@ -11,7 +13,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use weir_api::units::Bytes;
 
+use crate::dm::Mapped;
+use crate::dm::control::Control;
 use crate::fail_point;
+use crate::lvm::area::Area;
 use crate::probe::DevT;
 
 /// Something about a device could not be found out or done.
@@ -51,6 +56,18 @@ pub trait Disks: Send {
     /// # Errors
     /// They could not be listed.
     fn scannable(&self) -> Result<Vec<String>, DiskError>;
+
+    /// What LVM wrote onto the physical volume at `path`, past the page cache, as LVM does.
+    ///
+    /// # Errors
+    /// It can't be read in time, or is not laid out as known: LVM can be asked.
+    fn area(&self, path: &Path) -> Result<Area, DiskError>;
+
+    /// Every device of device mapper.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    fn mapped(&self) -> Result<Vec<Mapped>, DiskError>;
 
     /// Checks that nobody uses the block device at `path`, and that its ends can be read.
     ///
@@ -105,6 +122,21 @@ impl Disks for HostDisks {
 
     fn scannable(&self) -> Result<Vec<String>, DiskError> {
         scannable::list(Path::new("/sys"))
+    }
+
+    fn area(&self, path: &Path) -> Result<Area, DiskError> {
+        area::read(path).map_err(|error| DiskError::new("read LVM's metadata on", path, error))
+    }
+
+    fn mapped(&self) -> Result<Vec<Mapped>, DiskError> {
+        let control = Control::new();
+        control.mapped().map_err(|error| {
+            DiskError::new(
+                "list the devices of",
+                control.path(),
+                io::Error::other(error),
+            )
+        })
     }
 
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {
@@ -244,6 +276,7 @@ mod tests {
         std::fs::write(&file, vec![0; 4 << 20]).unwrap();
         let checks = [
             HostDisks.number(&file).map(|_| ()),
+            HostDisks.area(&file).map(|_| ()),
             HostDisks.check_unused(&file),
             HostDisks.flush(&file),
             HostDisks.drop_cache(&file),

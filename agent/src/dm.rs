@@ -4,6 +4,11 @@
 //! returns once the I/O that was on its way has ended (kernel: `dm_suspend` in drivers/md/dm.c waits
 //! for it), and no other host's I/O goes through it.
 
+pub(crate) mod control;
+pub(crate) mod packet;
+pub mod thin_pool;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_api::names::MappingName;
@@ -11,9 +16,10 @@ use weir_api::units::Bytes;
 
 use crate::cmd::{Cmd, CmdError, Program, Runner};
 use crate::probe::DevT;
+use thin_pool::Fill;
 
-/// A look is quick; a hung device is told by the deadline.
-const READ: Duration = Duration::from_secs(30);
+/// What is asked between looks holds up those on all volumes.
+const GLANCE: Duration = Duration::from_secs(10);
 /// Replacing a table waits for I/O that is on its way, and slow disks take their time.
 const CHANGE: Duration = Duration::from_secs(120);
 
@@ -23,6 +29,8 @@ const SECTOR: u64 = 512;
 /// Device mapper's own view of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mapped {
+    /// What whoever made it named it for as long as it exists; empty if nothing.
+    pub uuid: String,
     /// Whose it is, if it is a mapping of Weir's.
     pub mapping: Option<MappingName>,
     /// Its number.
@@ -37,24 +45,32 @@ pub struct Mapped {
 pub struct Dm<'a>(pub &'a dyn Runner);
 
 impl Dm<'_> {
-    /// Every device.
+    /// How full these thin pools are, each told by its path below `/dev/mapper`; those that are not active are
+    /// left out.
+    ///
+    /// The kernel is asked, and not `lvs`: that reads the metadata of every disk first, to say the same.
+    /// `--noflush` keeps the question from being a commit of the thin pool's own metadata, a write to an idle
+    /// disk (kernel: `pool_status` in drivers/md/dm-thin.c).
     ///
     /// # Errors
     /// See [`CmdError`].
-    pub fn list(&self) -> Result<Vec<Mapped>, CmdError> {
-        let fields = "major,minor,open,uuid,devnos_used";
-        let args = [
-            "info",
-            "--columns",
-            "--noheadings",
-            "--separator",
-            ";",
-            "--options",
-            fields,
-        ];
-        let cmd = command(&args, READ, "dm".to_owned());
+    pub fn thin_pools<K: Ord + Clone>(
+        &self,
+        paths: &BTreeMap<K, String>,
+    ) -> Result<BTreeMap<K, Fill>, CmdError> {
+        if paths.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let args = ["status", "--noflush", "--target", "thin-pool"];
+        // It waits for a commit of the metadata that hangs on its disk: nothing else is to wait for it.
+        let cmd = command(&args, GLANCE, "thin pools".to_owned());
         let text = self.0.run(&cmd)?;
-        read(&text).map_err(|reason| CmdError::Output {
+        let fills = paths.iter().filter_map(|(key, path)| {
+            let fill = thin_pool::read(&text, path).transpose()?;
+            Some(fill.map(|fill| (key.clone(), fill)))
+        });
+        let fills: Result<_, String> = fills.collect();
+        fills.map_err(|reason| CmdError::Output {
             cmd: cmd.to_string(),
             reason,
         })
@@ -112,62 +128,5 @@ fn command(args: &[&str], deadline: Duration, lock: String) -> Cmd {
         args: args.iter().map(|&arg| arg.to_owned()).collect(),
         deadline,
         lock,
-    }
-}
-
-/// Reads rows of `major;minor;open;uuid;major:minor,major:minor`.
-fn read(text: &str) -> Result<Vec<Mapped>, String> {
-    let mut devices = Vec::new();
-    for row in text.lines().map(str::trim) {
-        if row.is_empty() || row == "No devices found" {
-            continue;
-        }
-        let bad = || format!("`{row}` is not a device");
-        let fields: Vec<&str> = row.split(';').map(str::trim).collect();
-        let [major, minor, open, uuid, below] = fields.as_slice() else {
-            return Err(bad());
-        };
-        let number: DevT = format!("{major}:{minor}").parse().map_err(|_| bad())?;
-        let below = below.split(',').filter(|dev| !dev.is_empty());
-        devices.push(Mapped {
-            mapping: MappingName::from_dm_uuid(uuid),
-            number,
-            open: open.parse().map_err(|_| bad())?,
-            below: below
-                .map(|dev| dev.trim().parse().map_err(|_| bad()))
-                .collect::<Result<_, _>>()?,
-        });
-    }
-    Ok(devices)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const ROWS: &str = "253;0;1;LVM-abc;254:16\n\
-        253;3;1;WEIR-123456789abcdef0123456789abcdef0-0123456789abcdef-7;253:0\n\
-        253;4;0;WEIR-123456789abcdef0123456789abcdef0-0123456789abcdef-6;\n\
-        253;5;0;WEIR-somebody-else;253:1,253:2\n";
-
-    #[test]
-    fn mappings_are_told_from_other_devices_and_by_what_is_below() {
-        let devices = read(ROWS).unwrap();
-        let ours: Vec<bool> = devices.iter().map(|d| d.mapping.is_some()).collect();
-        assert_eq!(ours, [false, true, true, false]);
-        assert_eq!(devices[1].below, [devices[0].number]);
-        assert_eq!(devices[2].below, []);
-        assert_eq!((devices[0].open, devices[3].below.len()), (1, 2));
-        assert_eq!(read("No devices found\n"), Ok(Vec::new()));
-    }
-
-    proptest! {
-        #[test]
-        fn no_damaged_report_panics(cut in 0..ROWS.len(), junk in "\\PC{0,8}") {
-            let mut text = ROWS.to_owned();
-            text.insert_str(cut, &junk);
-            let _ = read(&text);
-        }
     }
 }

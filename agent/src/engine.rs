@@ -4,11 +4,14 @@ mod answer;
 mod apply;
 mod calm;
 mod observe;
+mod on_disk;
 mod report;
+mod thin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::cluster::heeded;
 use crate::cmd::Runner;
@@ -51,7 +54,8 @@ pub struct Parts {
     pub measure: Box<dyn Measure>,
 }
 
-/// The engine. It keeps nothing between two rounds that it could not read again.
+/// The engine. It keeps nothing between two rounds that it could not read again, but for when it told how full a
+/// thin pool is.
 pub struct Engine {
     parts: Parts,
     gauges: Arc<Mutex<Gauges>>,
@@ -61,6 +65,9 @@ pub struct Engine {
     told: BTreeMap<Subject, String>,
     /// See [`Engine::rests_on`].
     rests_on: Option<BTreeSet<String>>,
+    /// When the loop began to look this time.
+    now: Instant,
+    thin: thin::ThinPools,
 }
 
 /// How a round ended.
@@ -86,6 +93,8 @@ impl Engine {
             statuses: Statuses::default(),
             told: BTreeMap::new(),
             rests_on: None,
+            now: Instant::now(),
+            thin: thin::ThinPools::default(),
         }
     }
 
@@ -96,6 +105,7 @@ impl Engine {
     pub fn round(&mut self, requests: &Requests) -> Result<Round, RecordError> {
         let mut failures: BTreeMap<Subject, String> = BTreeMap::new();
         self.rests_on = None;
+        self.thin.begin();
         for _ in 0..MOST_PLANS {
             let (records, plan) = self.look(requests)?;
             let requests = &*heeded(requests, &records);
@@ -139,10 +149,25 @@ impl Engine {
         self.rests_on.as_ref()
     }
 
+    /// Says what time it is: how often something is told depends on it.
+    pub fn begins(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Whether a look would tell something else of how full thin pools are. No figure is told on it: each that is told comes
+    /// from a look.
+    #[must_use]
+    pub fn has_thin_news(&self) -> bool {
+        let dm = Dm(self.parts.runner.as_ref());
+        // A look could not say more while device mapper does not answer.
+        let seen = dm.thin_pools(self.thin.paths()).unwrap_or_default();
+        self.thin.is_news(&seen, self.now)
+    }
+
     /// What device mapper says now, for a glance; `None` if it can't be asked.
     #[must_use]
     pub fn mapped(&self) -> Option<Vec<Mapped>> {
-        Dm(self.parts.runner.as_ref()).list().ok()
+        self.parts.disks.mapped().ok()
     }
 
     /// Counts a glance as a look at the node: it found what the last one found, and measuring goes on.

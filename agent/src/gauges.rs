@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use weir_api::names::VolumeId;
+use weir_api::pool::ThinUsage;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
@@ -67,6 +68,10 @@ pub struct PoolGauge {
     pub capacity: Bytes,
     /// Its unused extents.
     pub free: Bytes,
+    /// What was promised to its volumes.
+    pub allocated: Option<Bytes>,
+    /// How full its thin pool is.
+    pub thin: Option<ThinUsage>,
 }
 
 /// The gauges, locked.
@@ -120,9 +125,21 @@ pub(crate) fn families(now: &Gauges) -> Vec<MetricFamily> {
     }
     let mut capacity = Family::new(&catalogue::POOL_CAPACITY);
     let mut free = Family::new(&catalogue::POOL_FREE);
+    let mut allocated = Family::new(&catalogue::POOL_ALLOCATED);
+    let mut thin = Family::new(&catalogue::POOL_THIN_USED);
     for pool in &now.pools {
         capacity.gauge([&pool.name], pool.capacity.0);
         free.gauge([&pool.name], pool.free.0);
+        if let Some(bytes) = pool.allocated {
+            allocated.gauge([&pool.name], bytes.0);
+        }
+        if let Some(usage) = pool.thin {
+            thin.gauge([pool.name.as_str(), "data"], usage.data_percent.into());
+            thin.gauge(
+                [pool.name.as_str(), "metadata"],
+                usage.metadata_percent.into(),
+            );
+        }
     }
     let mut orphans = Family::new(&catalogue::ORPHANS);
     orphans.gauge(["recorded"], now.orphan_volumes as u64);
@@ -136,7 +153,7 @@ pub(crate) fn families(now: &Gauges) -> Vec<MetricFamily> {
     let mut rounds = Family::new(&catalogue::ROUNDS);
     rounds.counter([], now.rounds_total);
     let all = [
-        infos, phases, capacity, free, orphans, invalid, broken, failed, rounds,
+        infos, phases, capacity, free, allocated, thin, orphans, invalid, broken, failed, rounds,
     ];
     all.into_iter()
         .filter_map(Family::finish)
@@ -167,6 +184,11 @@ mod tests {
                 name: "p".to_owned(),
                 capacity: Bytes(8),
                 free: Bytes(4),
+                allocated: Some(Bytes(3)),
+                thin: Some(ThinUsage {
+                    data_percent: 90,
+                    metadata_percent: 2,
+                }),
             }],
             orphan_volumes: 2,
             failed_steps_total: 3,
@@ -187,6 +209,9 @@ mod tests {
             info,
             "weir_volume_phase{volume=\"a\",pool=\"p\",phase=\"Ready\"} 1",
             "weir_pool_free_bytes{pool=\"p\"} 4",
+            "weir_pool_allocated_bytes{pool=\"p\"} 3",
+            "weir_pool_thin_used_percent{pool=\"p\",part=\"data\"} 90",
+            "weir_pool_thin_used_percent{pool=\"p\",part=\"metadata\"} 2",
             "weir_orphan_volumes{kind=\"recorded\"} 2",
             "weir_failed_steps_total 3",
         ] {

@@ -5,13 +5,15 @@
 //! change. Nothing is decided on a glance but whether to look: every plan is made from a look.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::disk::direct;
 use crate::dm::Mapped;
+use crate::lvm::area::MAGIC;
 use crate::watch;
 
 /// What a glance saw, as a number: two that are equal saw the same.
@@ -37,8 +39,6 @@ pub struct Places {
 const HEAD: usize = 8192;
 /// Where the header of the metadata area is.
 const HEADER: usize = 4096;
-/// What stands in that header, four bytes of checksum in.
-const MAGIC: &[u8] = b" LVM2 x[5A%r0N*>";
 
 impl Places {
     /// Glances at requests, record, the target, and LVM's metadata on `disks`, beside what device mapper
@@ -123,26 +123,12 @@ fn hash_files(dir: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
 
 fn hash_disk(disk: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
     let meta = fs::metadata(disk)?;
-    let mut head = Box::new(Head([0; HEAD]));
-    // Past the page cache: LVM writes past it too.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(disk)?;
-    file.read_exact_at(&mut head.0, 0)?;
-    if !has_header(&head.0) {
+    let head = direct::read(&direct::open(disk)?, 0, HEAD as u64)?;
+    if !head[HEADER + 4..].starts_with(MAGIC) {
         return Err(io::Error::other("its metadata is somewhere else"));
     }
-    (meta.rdev(), &head.0).hash(hasher);
+    (meta.rdev(), &head).hash(hasher);
     Ok(())
-}
-
-/// Aligned as O_DIRECT wants it.
-#[repr(C, align(4096))]
-struct Head([u8; HEAD]);
-
-fn has_header(head: &[u8; HEAD]) -> bool {
-    head[HEADER + 4..].starts_with(MAGIC)
 }
 
 fn hash_file(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
@@ -216,7 +202,7 @@ mod tests {
             }),
             ("disk", &|path| {
                 // What a commit of LVM's changes: the place of the text, in the header.
-                let file = OpenOptions::new().write(true).open(path).unwrap();
+                let file = fs::OpenOptions::new().write(true).open(path).unwrap();
                 file.write_all_at(&[7], (HEADER + 40) as u64).unwrap();
             }),
             ("sys/block/dm-0", &|path| fs::remove_dir_all(path).unwrap()),
@@ -248,6 +234,7 @@ mod tests {
     fn an_opener_is_seen() {
         let (_root, places, disks) = node();
         let mapped = |open| Mapped {
+            uuid: String::new(),
             mapping: None,
             number: "253:0".parse().unwrap(),
             open,

@@ -13,8 +13,8 @@
 //!
 //! Invariants:
 //! - what was not listed completely is unknown, not absent; what was, stays known while the API is away;
-//! - whatever is listed or watched is known to be of one cluster: its identity is asked for after the list, and
-//!   after the watch began. Another cluster's answer makes all that is known unknown;
+//! - whatever is listed or watched is known to be of one cluster: its identity is asked for before and after the list, and
+//!   before and after a watch began. Another cluster's answer makes all that is known unknown;
 //! - an agent that is not heeding an API ([`crate::cluster`]) writes nothing there but why.
 //!
 //! Listing and watching are a page of our own over `kube`'s client, and not `kube_runtime`'s watcher, which

@@ -15,14 +15,12 @@
 //! again, so each reading is checked against what tells the device from all others (device mapper's uuid, the kernel's `diskseq`).
 
 mod bounds;
-mod control;
 mod disk_statistics;
 mod dm_statistics;
 #[cfg(test)]
 mod fake;
 mod figures;
 mod memory;
-mod packet;
 mod plan;
 mod region;
 

@@ -8,7 +8,10 @@
 //! alone, and only the agent activates what is recorded. (`lvcreate` refuses the option for thin
 //! volumes; in a group that was there before, they are left to the host's boot scripts.)
 
+pub mod area;
+pub mod metadata;
 pub mod report;
+pub mod text;
 
 use std::time::Duration;
 
@@ -340,15 +343,6 @@ impl Lvm<'_> {
             group,
             words(&["--yes", "-ay", &path(group, lv)]),
         )
-    }
-
-    /// Says of an LV that it was zeroed.
-    ///
-    /// # Errors
-    /// See [`CmdError`].
-    pub fn mark_zeroed(&self, group: &Group, lv: &str) -> Result<(), CmdError> {
-        let args = words(&["--deltag", UNZEROED_TAG, &path(group, lv)]);
-        self.change("lvchange", group, args)
     }
 
     /// Adds tags to the LV that has this name and this UUID, and takes others off it; no other LV is

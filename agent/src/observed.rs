@@ -7,6 +7,7 @@ use nvmet::Target;
 use weir_api::names::{ObjectName, VolumeId};
 
 use crate::dm::Mapped;
+use crate::dm::thin_pool::Fill;
 use crate::lvm;
 use crate::lvm::report::{Lv, Pv, Vg};
 use crate::probe::DevT;
@@ -34,6 +35,8 @@ pub struct Observed {
     pub mapped: Result<Vec<Mapped>, String>,
     /// Who has the devices of volumes open that somebody besides Weir's exports has open, in words.
     pub users: BTreeMap<DevT, Vec<String>>,
+    /// How full pools' thin pools are, as it is to be told.
+    pub thin: BTreeMap<ObjectName, Fill>,
     /// Zeroing, running or ended.
     pub zeroing: BTreeMap<ZeroJob, ZeroState>,
 }

@@ -57,8 +57,11 @@ fn found(requests: &Requests, records: &Records, observed: &Observed) -> Found {
     for volume in records.held() {
         // What was ordered to be destroyed is nobody's any more.
         let is_going = volume.state == VolumeState::Deleting;
-        let is_asked =
-            asked.contains(&volume.id) || requests.invalid_for("Volume", &volume.name).is_some();
+        // An object that can't be served asks for it by its id; one that lacks a readable one may do so by its name. Another
+        // volume of the same name doesn't.
+        let invalid = requests.invalid_for("Volume", &volume.name);
+        let may_ask = invalid.is_some_and(|invalid| invalid.id.is_none_or(|id| id == volume.id));
+        let is_asked = asked.contains(&volume.id) || may_ask;
         if !is_going && !is_asked {
             add(&volume.pool, of_record(volume));
         }

@@ -296,6 +296,10 @@ impl<'a> Sight<'a> {
         if let Some(invalid) = self.requests.invalid_for("Volume", &orphan.name) {
             return Err(format!("{} asks for it: {}", invalid.file, invalid.error));
         }
+        // Under another name, too.
+        if let Some(invalid) = self.requests.invalid.iter().find(|i| i.id == Some(id)) {
+            return Err(format!("{} asks for it: {}", invalid.file, invalid.error));
+        }
         // A file that can't be read at all may be this volume's request.
         if let Some(invalid) = self.requests.invalid.iter().find(|i| i.object.is_none()) {
             return Err(format!(

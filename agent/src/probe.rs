@@ -22,6 +22,7 @@ mod mapper;
 mod maps;
 mod members;
 mod object;
+mod owned;
 mod pins;
 mod plan;
 mod reading;

@@ -54,6 +54,8 @@ pub struct Invalid {
     pub file: String,
     /// Kind and name of the object it is about, if that could be read.
     pub object: Option<(String, ObjectName)>,
+    /// Of a volume's object in the API, which volume it is about, if that could be read.
+    pub id: Option<VolumeId>,
     /// What is wrong with it; names the field.
     pub error: String,
 }
@@ -82,6 +84,7 @@ impl Requests {
                     requests.invalid.push(Invalid {
                         file,
                         object: None,
+                        id: None,
                         error,
                     });
                     continue;
@@ -93,6 +96,7 @@ impl Requests {
                 requests.invalid.push(Invalid {
                     file,
                     object,
+                    id: None,
                     error,
                 });
                 continue;
@@ -103,6 +107,7 @@ impl Requests {
                     requests.invalid.push(Invalid {
                         file,
                         object: None,
+                        id: None,
                         error,
                     });
                 }
@@ -111,6 +116,7 @@ impl Requests {
                     Err(error) => requests.invalid.push(Invalid {
                         file,
                         object: peek(text),
+                        id: None,
                         error: error.to_string(),
                     }),
                 },
@@ -148,6 +154,7 @@ impl Requests {
                 self.invalid.push(Invalid {
                     file,
                     object,
+                    id: None,
                     error: error.clone(),
                 });
             }

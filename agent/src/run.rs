@@ -110,12 +110,15 @@ pub fn run(
     let mut woken = None;
     loop {
         let started = Instant::now();
+        engine.begins(started);
         // Before the look: what changes while it is taken shows at the next glance.
         let glance = engine
             .rests_on()
             .and_then(|disks| glancer.glance(disks, engine.mapped()?));
         let mut until = started + resync;
-        if woken.is_none() && rest.goes_on(glance, started) {
+        let is_rest = woken.is_none() && rest.goes_on(glance, started);
+        // Thin pools fill without anything that a glance sees.
+        if is_rest && !engine.has_thin_news() {
             engine.count_glance();
         } else {
             for (order, reply) in orders.try_iter() {

@@ -10,6 +10,7 @@
 mod disks;
 mod dm;
 mod lvm;
+mod metadata;
 pub mod node;
 mod tree;
 
@@ -44,6 +45,8 @@ pub(crate) struct State {
     pub(crate) active: BTreeSet<String>,
     /// Device mappings by name.
     pub(crate) mappings: BTreeMap<String, dm::Mapping>,
+    /// What device mapper says of the thin pool of a group, where it is not calm.
+    pub(crate) thin_status: BTreeMap<String, String>,
     /// LVs, by UUID, and mappings, by name, that somebody on the node has open.
     pub(crate) local_users: BTreeSet<String>,
     pub(crate) jobs: BTreeMap<ZeroJob, ZeroState>,
@@ -61,6 +64,8 @@ pub(crate) struct State {
     pub(crate) violations: Vec<String>,
     made: u32,
     boots: u128,
+    /// Metadata lies on the disks in a way that nobody but LVM knows.
+    pub(crate) is_strange: bool,
     /// Commands run so far.
     pub(crate) commands: Vec<String>,
 }
@@ -126,6 +131,7 @@ impl Sim {
             content: BTreeMap::new(),
             active: BTreeSet::new(),
             mappings: BTreeMap::new(),
+            thin_status: BTreeMap::new(),
             local_users: BTreeSet::new(),
             jobs: BTreeMap::new(),
             kernel: Arc::new(fake::Kernel::new()),
@@ -137,6 +143,7 @@ impl Sim {
             violations: Vec::new(),
             made: 0,
             boots: 1,
+            is_strange: false,
             commands: Vec::new(),
         };
         Sim {

@@ -136,7 +136,12 @@ fn volume_row(volume: &Volume) -> [String; 6] {
 
 /// What is not as it should be.
 fn message(conditions: &[Condition]) -> String {
-    let bad_if_true = [condition::REFUSED, condition::ORPHANED, condition::ORPHANS];
+    let bad_if_true = [
+        condition::REFUSED,
+        condition::ORPHANED,
+        condition::ORPHANS,
+        condition::THIN_POOL_FULL,
+    ];
     let is_bad = |c: &&Condition| match c.status {
         Truth::True => bad_if_true.contains(&c.kind.as_str()),
         Truth::False => true,

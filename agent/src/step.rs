@@ -69,8 +69,6 @@ pub enum Step {
     CreateThin(Group, VolumeId, ObjectName, Bytes),
     /// Activate an LV.
     Activate(Group, String),
-    /// Say that an LV was zeroed.
-    MarkZeroed(Group, String),
     /// Change an LV's tags.
     RetagLv {
         /// Its group.

@@ -26,6 +26,7 @@ use weir_agent::ladder::{BackendFigures, Rung};
 use weir_agent::probe::{Op, Snapshot, Stage, Tally};
 use weir_agent_ebpf::scale::{bucket_of, lower_bound_ns};
 use weir_api::names::VolumeId;
+use weir_api::pool::ThinUsage;
 use weir_api::units::Bytes;
 use weir_api::volume::Phase;
 
@@ -52,6 +53,11 @@ fn agent() -> String {
             name: "fast".to_owned(),
             capacity: Bytes(1 << 40),
             free: Bytes(1 << 30),
+            allocated: Some(Bytes(1 << 40)),
+            thin: Some(ThinUsage {
+                data_percent: 7,
+                metadata_percent: 1,
+            }),
         }],
         ..Gauges::default()
     };

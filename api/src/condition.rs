@@ -54,6 +54,9 @@ pub const PORTALS_LISTENING: &str = "PortalsListening";
 pub const DEVICES_PRESENT: &str = "DevicesPresent";
 /// A disk of a pool has a write cache that loses its content with the power.
 pub const VOLATILE_WRITE_CACHE: &str = "VolatileWriteCache";
+/// A pool's thin pool is too full for more volumes, or takes no more writes; the reason says which. Not said
+/// of one that has room.
+pub const THIN_POOL_FULL: &str = "ThinPoolFull";
 /// A pool holds volumes of Weir's that nobody asks for.
 pub const ORPHANS: &str = "Orphans";
 /// Somebody on the pool's node has a volume open that is granted to other nodes.
@@ -140,6 +143,12 @@ pub mod reason {
     pub const NO_SPACE: &str = "NoSpace";
     /// A thin volume in a pool without a usable thin pool.
     pub const NO_THIN_POOL: &str = "NoThinPool";
+    /// The data or the metadata of a thin pool has reached its limit.
+    pub const THIN_POOL_NEARLY_FULL: &str = "ThinPoolNearlyFull";
+    /// A thin pool has nothing left for what is written to its volumes.
+    pub const THIN_POOL_OUT_OF_SPACE: &str = "ThinPoolOutOfSpace";
+    /// The kernel lets nobody write to a thin pool until it was checked.
+    pub const THIN_POOL_BROKEN: &str = "ThinPoolBroken";
     /// Another volume has this name.
     pub const NAME_IN_USE: &str = "NameInUse";
     /// Another object has this id.

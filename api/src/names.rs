@@ -268,7 +268,9 @@ string_name!(ObjectName, NodeName, VgName);
 
 /// How many times a volume was granted to a node. A generation is never allowed again, so that a
 /// host that was cut off and comes back can't replay queued writes over its successor's data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 

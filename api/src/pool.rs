@@ -133,7 +133,7 @@ pub struct PoolStatus {
     /// What was promised to volumes, thin ones with their full size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocated_bytes: Option<Bytes>,
-    /// How full the thin pool is.
+    /// How full the thin pool is. Left as it was while its agent cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<ThinUsage>,
     /// How many volumes it holds.
@@ -192,12 +192,61 @@ pub struct OrphanVolume {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThinUsage {
-    /// Of its data, rounded up.
+    /// Of its data, rounded up; 100 only where none is left.
     #[schemars(range(min = 0, max = 100))]
     pub data_percent: u8,
-    /// Of its metadata, rounded up. Full metadata stops a pool as full data does.
+    /// Of its metadata, rounded up in the same way. Full metadata stops a pool as full data does.
     #[schemars(range(min = 0, max = 100))]
     pub metadata_percent: u8,
+}
+
+impl ThinUsage {
+    /// A thin pool whose data is as full as this takes no more volumes: those it holds will grow.
+    pub const DATA_LIMIT: u8 = 90;
+    /// The same of its metadata, which grows in larger steps.
+    pub const METADATA_LIMIT: u8 = 80;
+
+    /// Of each part so much is used, of so much that there is.
+    #[must_use]
+    pub fn of(data: (u64, u64), metadata: (u64, u64)) -> Self {
+        ThinUsage {
+            data_percent: percent(data),
+            metadata_percent: percent(metadata),
+        }
+    }
+
+    /// Whether its data has reached its limit.
+    #[must_use]
+    pub fn is_data_over(&self) -> bool {
+        self.data_percent >= Self::DATA_LIMIT
+    }
+
+    /// Whether its metadata has reached its limit.
+    #[must_use]
+    pub fn is_metadata_over(&self) -> bool {
+        self.metadata_percent >= Self::METADATA_LIMIT
+    }
+
+    /// Whether it takes no more volumes.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_data_over() || self.is_metadata_over()
+    }
+
+    /// Whether nothing is left of one of the two.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.data_percent >= 100 || self.metadata_percent >= 100
+    }
+}
+
+/// Rounded up, so that no limit is passed unseen; but what is not full does not say that it is.
+fn percent((used, of): (u64, u64)) -> u8 {
+    if used >= of {
+        return 100;
+    }
+    let percent = (u128::from(used) * 100).div_ceil(u128::from(of));
+    u8::try_from(percent.min(99)).unwrap_or(99)
 }
 
 /// What runs on a node.
@@ -219,4 +268,45 @@ pub struct Versions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub spdk: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_percentage_is_rounded_up_and_100_means_full() {
+        let rows = [
+            ((0, 1024), 0),
+            ((1, 1024), 1),
+            ((512, 1024), 50),
+            ((513, 1024), 51),
+            ((911, 1024), 89),
+            ((912, 1024), 90),
+            ((1023, 1024), 99),
+            ((1024, 1024), 100),
+            ((u64::MAX - 1, u64::MAX), 99),
+            ((0, 0), 100),
+        ];
+        for (part, expected) in rows {
+            let usage = ThinUsage::of(part, part);
+            let both = (usage.data_percent, usage.metadata_percent);
+            assert_eq!(both, (expected, expected), "{part:?}");
+        }
+    }
+
+    proptest! {
+        /// Seen red with: `div_ceil` in `percent` replaced by `/`.
+        #[test]
+        fn no_limit_is_passed_unseen(used: u32, of in 1u32..) {
+            let used = used.min(of);
+            let usage = ThinUsage::of((used.into(), of.into()), (used.into(), of.into()));
+            let is_at = |limit: u8| u64::from(used) * 100 > u64::from(of) * u64::from(limit - 1);
+            prop_assert_eq!(usage.is_data_over(), is_at(ThinUsage::DATA_LIMIT));
+            prop_assert_eq!(usage.is_metadata_over(), is_at(ThinUsage::METADATA_LIMIT));
+            prop_assert_eq!(usage.is_full(), used == of);
+            prop_assert!(u64::from(usage.data_percent) * u64::from(of) >= u64::from(used) * 100 || usage.data_percent == 99);
+        }
+    }
 }

@@ -24,7 +24,7 @@ const fn words(
     }
 }
 
-const ALL: [Words; 18] = [
+const ALL: [Words; 19] = [
     words(
         condition::READY,
         "it does what its spec asks for",
@@ -119,6 +119,12 @@ const ALL: [Words; 18] = [
         condition::VOLATILE_WRITE_CACHE,
         "a disk's write cache loses its content with the power",
         "no disk has a volatile write cache",
+        Some(Truth::True),
+    ),
+    words(
+        condition::THIN_POOL_FULL,
+        "its thin pool is too full for more volumes",
+        "its thin pool has room",
         Some(Truth::True),
     ),
     words(

@@ -11,13 +11,8 @@ use crate::condition_words::is_bad;
 use crate::lease::{Agent, Hearing};
 use crate::remedy::{self, About};
 
-/// From here on placement puts no more into a thin pool, as the controller's own limits say.
-const FULL_DATA_PERCENT: u8 = 90;
-const FULL_METADATA_PERCENT: u8 = 80;
 /// Nobody has said anything about the object yet.
 pub(crate) const NOT_TOLD: &str = "NotTold";
-/// A thin pool has hardly any room left.
-const THIN_POOL_FULL: &str = "ThinPoolFull";
 
 /// How a pool is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -102,6 +97,15 @@ impl PoolState {
             || self.agent.hearing != Hearing::Heard
     }
 
+    /// Whether something else says that its agent is not heard: it does itself, or its agent is listed as silent, which is so
+    /// only while it is Ready.
+    fn is_silence_told(&self) -> bool {
+        match self.is_ready() {
+            true => self.agent.hearing != Hearing::Heard,
+            false => [reason::AGENT_SILENT, reason::NODE_DEAD].contains(&self.reason.as_str()),
+        }
+    }
+
     /// What to do about it if it is not Ready.
     pub(crate) fn next(&self) -> String {
         if self.reason == NOT_TOLD {
@@ -141,35 +145,22 @@ impl PoolState {
         for one in others {
             let weight = match one.kind.as_str() {
                 condition::REFUSED
+                | condition::THIN_POOL_FULL
                 | condition::DEVICES_PRESENT
                 | condition::PORTALS_LISTENING
                 | condition::DATA_PLANE_HEALTHY => Weight::Error,
                 _ => Weight::Warning,
             };
             // Ready has often the same reason, and says it once.
-            if one.reason != ready.reason {
+            let is_told = one.reason == ready.reason
+                || (one.reason == reason::NOT_HEARD && self.is_silence_told());
+            if !is_told {
                 let next = remedy::of_reason(&one.reason, self.about());
                 wrong.push(self.concern(weight, &one.reason, one.message.clone(), next));
             }
         }
-        if let Some(thin) = self.thin.filter(is_full) {
-            let message = format!(
-                "its thin pool is {} % full of data and {} % of metadata: no more volumes are put there, and at \
-                 100 % those in it stop",
-                thin.data_percent, thin.metadata_percent
-            );
-            let next = format!(
-                "on node {}: extend it (lvextend); or delete volumes",
-                self.node_name
-            );
-            wrong.push(self.concern(Weight::Error, THIN_POOL_FULL, message, next));
-        }
         wrong
     }
-}
-
-fn is_full(thin: &ThinUsage) -> bool {
-    thin.data_percent >= FULL_DATA_PERCENT || thin.metadata_percent >= FULL_METADATA_PERCENT
 }
 
 /// What is said of its being Ready, or that nobody has said anything.
@@ -210,6 +201,11 @@ mod tests {
         condition("Ready", "True", "AsAsked", "")
     }
 
+    fn unheard() -> Value {
+        condition("TelemetryFresh", "False", "NotHeard", "")
+    }
+
+    /// Seen red with: `is_silence_told` made `false`.
     #[test]
     fn what_is_wrong_with_a_pool() {
         use Hearing::{Heard, Never, Silent};
@@ -220,6 +216,28 @@ mod tests {
                 json!({"conditions": [condition("Ready", "Unknown", "AgentSilent", "")]}),
                 Silent,
                 vec!["AgentSilent"],
+            ),
+            // No telemetry from an agent that is not heard is no news.
+            (
+                json!({"conditions": [condition("Ready", "Unknown", "AgentSilent", ""), unheard()]}),
+                Silent,
+                vec!["AgentSilent"],
+            ),
+            (
+                json!({"conditions": [condition("Ready", "False", "NodeDead", ""), unheard()]}),
+                Silent,
+                vec!["NodeDead"],
+            ),
+            (json!({"conditions": [ready(), unheard()]}), Silent, vec![]),
+            (
+                json!({"conditions": [ready(), unheard()]}),
+                Heard,
+                vec!["NotHeard"],
+            ),
+            (
+                json!({"conditions": [condition("Ready", "False", "DeviceMissing", ""), unheard()]}),
+                Silent,
+                vec!["DeviceMissing", "NotHeard"],
             ),
             (
                 json!({"conditions": [ready(), condition("VolatileWriteCache", "True", "WriteBack", "")]}),
@@ -240,9 +258,12 @@ mod tests {
                 vec!["DeviceMissing"],
             ),
             (
-                json!({"conditions": [ready()], "thin": {"dataPercent": 90, "metadataPercent": 1}}),
+                json!({
+                    "conditions": [ready(), condition("ThinPoolFull", "True", "ThinPoolNearlyFull", "")],
+                    "thin": {"dataPercent": 90, "metadataPercent": 1},
+                }),
                 Heard,
-                vec!["ThinPoolFull"],
+                vec!["ThinPoolNearlyFull"],
             ),
         ];
         for (status, hearing, reasons) in rows {

@@ -60,6 +60,14 @@ pub(crate) fn of_reason(why: &str, about: About<'_>) -> String {
         reason::NO_REQUEST => format!("on {node}: weir orphans ls"),
         reason::IN_USE => format!("on {node}: close what the message names"),
         reason::VOLUMES_EXIST => format!("weir drain pool {name}"),
+        reason::THIN_POOL_NEARLY_FULL | reason::THIN_POOL_OUT_OF_SPACE => {
+            format!(
+                "delete volumes, or have their users discard what they don't need (fstrim); or on {node}: lvextend, as the message says"
+            )
+        }
+        reason::THIN_POOL_BROKEN => {
+            format!("on {node}: do what the message says, and keep a copy of the disks first")
+        }
         reason::NO_SPACE
         | reason::NO_THIN_POOL
         | reason::POOL_UNAVAILABLE
@@ -90,6 +98,7 @@ pub(crate) fn of_filter(filter: &str, examples: &[ObjectName]) -> String {
         "antiAffinity" => "add a pool on another node, or take another spec.placement.antiAffinityKey".to_owned(),
         "maxVolumes" => format!("raise spec.maxVolumes: kubectl edit wpool {first}; or add a pool"),
         "maxRemoteVolumes" => format!("raise spec.maxRemoteVolumes: kubectl edit wpool {first}; or add a pool"),
+        "thinPool" => format!("weir status says how full that of {first} is, and what to do; or add a pool"),
         "capacity" => "ask for less, delete what nobody needs, or add a pool".to_owned(),
         _ => "weir status says how the pools are".to_owned(),
     }
@@ -114,6 +123,7 @@ mod tests {
             "antiAffinity",
             "maxVolumes",
             "maxRemoteVolumes",
+            "thinPool",
             "capacity",
         ];
         let examples = ["fast".parse().unwrap()];

@@ -4,6 +4,7 @@
 //! these are full.
 
 use weir_api::crd::{Engine, Layout, Locality};
+use weir_api::units::Bytes;
 
 use super::affinity::admits;
 use super::climate::Climate;
@@ -40,6 +41,8 @@ pub enum Filter {
     MaxVolumes,
     /// It has as many volumes for other nodes as it may.
     MaxRemoteVolumes,
+    /// Its thin pool is too full for another volume.
+    ThinPool,
     /// It has too little space.
     Capacity,
     /// An objective was asked for, and its latency is not known, while others' is.
@@ -50,7 +53,7 @@ pub enum Filter {
 
 impl Filter {
     /// All of them, in order.
-    pub const ALL: [Filter; 15] = [
+    pub const ALL: [Filter; 16] = [
         Filter::Engine,
         Filter::Layout,
         Filter::Nodes,
@@ -63,6 +66,7 @@ impl Filter {
         Filter::AntiAffinity,
         Filter::MaxVolumes,
         Filter::MaxRemoteVolumes,
+        Filter::ThinPool,
         Filter::Capacity,
         Filter::Telemetry,
         Filter::Latency,
@@ -84,6 +88,7 @@ impl Filter {
             Filter::AntiAffinity => "antiAffinity",
             Filter::MaxVolumes => "maxVolumes",
             Filter::MaxRemoteVolumes => "maxRemoteVolumes",
+            Filter::ThinPool => "thinPool",
             Filter::Capacity => "capacity",
             Filter::Telemetry => "telemetry",
             Filter::Latency => "latency",
@@ -106,6 +111,7 @@ impl Filter {
             Filter::AntiAffinity => "on nodes that hold a volume with its anti-affinity key",
             Filter::MaxVolumes => "at their maxVolumes",
             Filter::MaxRemoteVolumes => "at their maxRemoteVolumes",
+            Filter::ThinPool => "whose thin pool is too full for another volume",
             Filter::Capacity => "with too little space",
             Filter::Telemetry => "whose latency is not known just now",
             Filter::Latency => "that could not keep the latency objective",
@@ -156,6 +162,9 @@ pub(super) fn refusal(
         is_remote && too_many(after.remote, pool.max_remote_volumes),
         Filter::MaxRemoteVolumes,
     )?;
+    // Thick volumes take nothing of it.
+    let is_thin = wanted.thin > Bytes(0);
+    refuse(is_thin && pool.space.is_thin_full, Filter::ThinPool)?;
     let room = pool.space.room(&pool.booked, held, &wanted);
     let room = room.ok_or(Filter::Capacity)?;
     // Where nobody's latency is known, space decides, and the placement says so.

@@ -1,15 +1,11 @@
 //! A pool's space, and whether a volume fits into it.
 
+use weir_api::condition::{self, Truth};
 use weir_api::crd::{PoolEngine, StoragePoolSpec};
-use weir_api::pool::PoolStatus;
+use weir_api::pool::{PoolStatus, ThinUsage};
 use weir_api::units::{Bytes, Ratio};
 
 use super::usage::Usage;
-
-/// A thin pool whose data is as full as this takes no more volumes: those it holds will grow.
-const FULL_DATA_PERCENT: u8 = 90;
-/// The same of its metadata, which grows in larger steps.
-const FULL_METADATA_PERCENT: u8 = 80;
 
 /// What of a pool's space is whose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +50,9 @@ impl Space {
         } else {
             set_aside
         };
-        let is_full = |thin: &weir_api::pool::ThinUsage| {
-            thin.data_percent >= FULL_DATA_PERCENT || thin.metadata_percent >= FULL_METADATA_PERCENT
-        };
+        // A broken one has no figures, and says so.
+        let said = condition::get(&status.conditions, condition::THIN_POOL_FULL);
+        let is_said = said.is_some_and(|said| said.status == Truth::True);
         Space {
             capacity: status.capacity_bytes,
             free: status.free_bytes,
@@ -64,7 +60,7 @@ impl Space {
             set_aside: set_aside.unwrap_or_default(),
             promise: promised_from.map(|size| times(size, spec.overprovision_ratio)),
             is_shared,
-            is_thin_full: status.thin.as_ref().is_some_and(is_full),
+            is_thin_full: is_said || status.thin.as_ref().is_some_and(ThinUsage::is_over),
         }
     }
 
@@ -92,7 +88,7 @@ impl Space {
     }
 
     fn thin_room(&self, booked: &Usage, held: &Usage, wanted: &Usage) -> Option<Room> {
-        let promise = self.promise.filter(|_| !self.is_thin_full)?;
+        let promise = self.promise?;
         let promised = |usage: &Usage| {
             let thick = if self.is_shared { usage.thick.0 } else { 0 };
             usage.thin.0.saturating_add(thick)

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nvmet::Outcome;
 
-use super::Engine;
+use super::{Engine, Parts, on_disk};
 use crate::chain;
 use crate::disk::DiskError;
 use crate::dm::Dm;
@@ -57,7 +57,6 @@ impl Engine {
             }
             Step::CreateThin(group, id, name, size) => lvm.create_thin(group, *id, name, *size)?,
             Step::Activate(group, lv) => lvm.activate(group, lv)?,
-            Step::MarkZeroed(group, lv) => lvm.mark_zeroed(group, lv)?,
             Step::RetagLv {
                 group,
                 lv,
@@ -72,7 +71,7 @@ impl Engine {
                 to,
             } => {
                 // lvrename(8) can't be told the UUID: look once more whose name it is.
-                check_closed(&lvm, group, from, uuid)?;
+                check_closed(parts, group, from, uuid)?;
                 lvm.rename(group, from, to)?;
             }
             Step::RemoveLv {
@@ -99,7 +98,7 @@ impl Engine {
             }
             Step::StopZeroing(job) => parts.zeroing.stop(job),
             Step::CheckClosed(group, name, uuid) => {
-                check_closed(&lvm, group, name, uuid)?;
+                check_closed(parts, group, name, uuid)?;
                 return Ok(Outcome::Unchanged);
             }
             Step::Export { have, want } => return Ok(parts.exports.change(have, want)?),
@@ -123,13 +122,18 @@ fn need_of(subject: &Subject, failures: &BTreeMap<Subject, String>) -> Option<St
         .map(|(_, error)| error.clone())
 }
 
-fn check_closed(lvm: &Lvm, group: &Group, name: &str, uuid: &str) -> Result<(), StepError> {
-    let pvs = lvm.group(group)?;
-    let vg = pvs.iter().find_map(|pv| pv.vg.as_ref());
-    let lvs = vg
-        .map(|vg| lvm.lvs(group, &vg.uuid))
-        .transpose()?
-        .unwrap_or_default();
+/// Looks once more: an LV of this name and UUID is there, and nobody has it open.
+fn check_closed(parts: &Parts, group: &Group, name: &str, uuid: &str) -> Result<(), StepError> {
+    let lvm = Lvm(parts.runner.as_ref());
+    let lvs = match on_disk::lvs(parts, group) {
+        Some(lvs) => lvs,
+        None => {
+            let pvs = lvm.group(group)?;
+            let vg = pvs.iter().find_map(|pv| pv.vg.as_ref());
+            let lvs = vg.map(|vg| lvm.lvs(group, &vg.uuid)).transpose()?;
+            lvs.unwrap_or_default()
+        }
+    };
     let lv = lvs.iter().find(|lv| lv.uuid == uuid && lv.name == name);
     if lv.is_some_and(|lv| !lv.is_open) {
         return Ok(());

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use weir_api::names::ObjectName;
 
-use super::{Engine, Parts};
+use super::{Engine, Parts, on_disk};
 use crate::chain;
 use crate::disk::Disks;
 use crate::dm::Dm;
+use crate::dm::thin_pool::Fill;
 use crate::lvm::report::Pv;
 use crate::lvm::{Group, Lvm, pool_in};
 use crate::observed::{DeviceView, GroupView, Observed, PoolView};
@@ -34,9 +35,13 @@ impl Engine {
             disks: parts.disks.as_ref(),
             result: None,
         };
+        let mapped = parts.disks.mapped().map_err(|error| chain(&error));
         let mut pools = BTreeMap::new();
         for pool in records.pools.values().filter(|pool| pool.vg_uuid.is_some()) {
-            pools.insert(pool.name.clone(), pool_view(&lvm, &mut scan, pool));
+            let on_disk = on_disk::pool(parts.disks.as_ref(), pool, &mapped);
+            let view = on_disk.map(PoolView::Present);
+            let view = view.unwrap_or_else(|| pool_view(&lvm, &mut scan, pool));
+            pools.insert(pool.name.clone(), view);
         }
         let mut devices = BTreeMap::new();
         if let Some(names) = devices_in_making(parts, requests, records) {
@@ -58,7 +63,6 @@ impl Engine {
             Some((path.clone(), volatile))
         });
         let volatile = volatile.collect();
-        let mapped = Dm(parts.runner.as_ref()).list();
         let mut observed = Observed {
             pools,
             strays,
@@ -67,12 +71,30 @@ impl Engine {
             numbers,
             volatile,
             target: parts.exports.read(),
-            mapped: mapped.map_err(|error| chain(&error)),
+            mapped,
             users: BTreeMap::new(),
+            thin: BTreeMap::new(),
             zeroing: parts.zeroing.jobs(),
         };
         observed.users = users(parts, requests, records, &observed);
+        observed.thin = self.thin(&observed.pools);
         observed
+    }
+
+    /// How full thin pools are, asked once in a round: it takes a process.
+    fn thin(&mut self, pools: &BTreeMap<ObjectName, PoolView>) -> BTreeMap<ObjectName, Fill> {
+        let is_due = self.thin.note(pools);
+        let mut seen = BTreeMap::new();
+        if is_due {
+            match Dm(self.parts.runner.as_ref()).thin_pools(self.thin.paths()) {
+                Ok(fills) => seen = fills,
+                Err(error) => tracing::warn!(
+                    error = chain(&error),
+                    "nobody knows how full thin pools are"
+                ),
+            }
+        }
+        self.thin.tell(seen, self.now)
     }
 }
 

@@ -405,6 +405,8 @@ fn gauges(
                 name: name.to_string(),
                 capacity: status.capacity_bytes,
                 free: status.free_bytes,
+                allocated: status.allocated_bytes,
+                thin: status.thin,
             })
             .collect(),
         orphan_volumes: records.held().filter(is_orphan).count(),

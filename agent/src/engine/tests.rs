@@ -9,6 +9,7 @@ mod multihost;
 mod orphans;
 mod pools;
 mod random;
+mod thin;
 mod tombstones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -259,7 +260,7 @@ fn engine(sim: &Sim, gauges: &Arc<Mutex<Gauges>>, measured: &Arc<Mutex<Wanted>>)
 /// Commands that change something, so far.
 fn changes(sim: &Sim) -> usize {
     let state = sim.lock();
-    let reads = ["lvm pvs", "lvm lvs", "wipefs --no-act", "dmsetup info"];
+    let reads = ["lvm pvs", "lvm lvs", "wipefs --no-act", "dmsetup status"];
     let changes = |cmd: &&String| !reads.iter().any(|read| cmd.starts_with(read));
     state.commands.iter().filter(changes).count()
 }

@@ -328,6 +328,7 @@ fn ask(requests: &mut Requests, kind: Kind, known: &Known) {
             object: known
                 .object_name()
                 .map(|name| (kind.name().to_owned(), name)),
+            id: known.id,
             error: error.clone(),
         }),
     }

@@ -83,9 +83,13 @@ async fn follow_once(
         Place::Pools => format!("spec.nodeName={}", shared.node),
         Place::Volumes(pool) | Place::Tombstones(pool) => format!("spec.poolName={pool}"),
     };
+    let before = identity(client).await?;
     let (objects, mut version) = list(&api, &selector).await?;
-    // Only now: had it been asked before, the list could be of an API that took its place since.
+    // Before and after: one API may have taken another's place meanwhile, and the list is of either.
     let cluster = identity(client).await?;
+    if cluster != before {
+        return Ok(());
+    }
     let known = objects.into_iter();
     let known = known.filter_map(|object| Known::of(place.kind(), object));
     shared.listed(place, cluster, known.collect());
@@ -118,6 +122,9 @@ async fn follow_once(
         // A server that ends a watch sooner may have stopped, and what is there next may have gone back to an earlier
         // state, whose versions are soon as high: nothing would tell of the difference.
         if began.elapsed() < FULL {
+            return Ok(());
+        }
+        if identity(client).await? != cluster {
             return Ok(());
         }
     }

@@ -91,7 +91,16 @@ impl Known {
         let request = |request| Asked::Request(Box::new(request));
         let asked = match kind {
             Kind::Pool => told(pool_of_api(text)).map(Request::Pool).map(request),
-            Kind::Volume => told(volume_of_api(text)).map(Request::Volume).map(request),
+            Kind::Volume => {
+                let bare = bare(&text);
+                let volume = told(volume_of_api(text));
+                // What it asked for beside that matters no more: it would never be gone otherwise.
+                let volume = volume.or_else(|error| match is_deleted {
+                    true => volume_of_api(bare).map_err(|_| error),
+                    false => Err(error),
+                });
+                volume.map(Request::Volume).map(request)
+            }
             Kind::Tombstone if is_deleted => Ok(Asked::Nothing),
             Kind::Tombstone => told(serde_json::from_value(text)).map(burial),
         };
@@ -132,6 +141,15 @@ impl Known {
         let both = number(self).zip(number(other));
         self.uid == other.uid && both.is_some_and(|(this, that)| this < that)
     }
+}
+
+/// A volume of which nothing is said but which it is and where.
+fn bare(volume: &Value) -> Value {
+    let mut bare = volume.clone();
+    if let Some(spec) = bare["spec"].as_object_mut() {
+        spec.retain(|field, _| ["id", "capacityBytes", "poolName"].contains(&field.as_str()));
+    }
+    bare
 }
 
 fn told<T, E: std::fmt::Display>(read: Result<T, E>) -> Result<T, String> {

@@ -10,12 +10,13 @@ use super::known::Kind;
 const LONGEST_MESSAGE: usize = 4096;
 
 /// The types of conditions that an agent writes on a pool: those that no longer hold are taken away.
-const OF_POOLS: [&str; 7] = [
+const OF_POOLS: [&str; 8] = [
     condition::READY,
     condition::REFUSED,
     condition::ORPHANED,
     condition::ORPHANS,
     condition::DEVICES_PRESENT,
+    condition::THIN_POOL_FULL,
     condition::VOLATILE_WRITE_CACHE,
     condition::PORTALS_LISTENING,
 ];
@@ -55,7 +56,8 @@ impl Ours {
         let conditions = fields.remove("conditions").unwrap_or_default();
         let conditions: Vec<Condition> = serde_json::from_value(conditions).unwrap_or_default();
         let (types, optional): (&'static [&'static str], &[&str]) = match kind {
-            Kind::Pool => (&OF_POOLS, &["allocatedBytes", "thin"]),
+            // `thin` stays while it is not known: an old figure keeps volumes out of a full pool, and none lets them in.
+            Kind::Pool => (&OF_POOLS, &["allocatedBytes"]),
             Kind::Volume => (&OF_VOLUMES, &["devicePath", "target"]),
             Kind::Tombstone => (&OF_TOMBSTONES, &[]),
         };
@@ -232,6 +234,21 @@ mod tests {
             since.push(serde_json::from_value::<Time>(time).unwrap());
         }
         assert_eq!(since, [at(1), at(1), at(3)]);
+    }
+
+    /// Seen red with: `thin` put beside `allocatedBytes` in `Ours::all`.
+    #[test]
+    fn how_full_a_thin_pool_was_stays_while_its_agent_cannot_tell() {
+        let there = json!({
+            "allocatedBytes": 1, "thin": {"dataPercent": 95, "metadataPercent": 2},
+            "conditions": [{"type": "ThinPoolFull", "status": "True"}],
+        });
+        let untold = weir_api::pool::PoolStatus::default();
+        let ours = Ours::all(Kind::Pool, &untold, &["latency"]);
+        let there = applied(&there, ours.patch(&there, &at(1)).unwrap());
+        assert_eq!(there["thin"]["dataPercent"], 95);
+        assert_eq!(there.get("allocatedBytes"), None);
+        assert_eq!(there["conditions"], json!([]));
     }
 
     #[test]

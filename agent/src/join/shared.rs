@@ -181,7 +181,7 @@ impl Shared {
 impl State {
     /// Whether the node was looked at, and is this API's: something may be told there.
     pub(super) fn is_heeding(&self) -> bool {
-        self.statuses.is_some() && !self.is_foreign()
+        self.heeded().is_some()
     }
 
     /// The cluster whose API is heeded, once its pools are known and the engine looked at them.

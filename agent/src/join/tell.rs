@@ -38,7 +38,8 @@ const MEMORY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq)]
 struct Due {
     ours: Ours,
-    /// The version of the object that this was found to be different from,
+    /// The object that this was found to be different from, in this version,
+    uid: String,
     version: String,
     /// and its status.
     there: Value,
@@ -140,7 +141,8 @@ async fn write(
 ) -> Result<Value, JoinError> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
     let patch = Patch::Merge(json!({
-        "metadata": {"resourceVersion": due.version},
+        // An API that took another's place may have an object of this name, and in this very version.
+        "metadata": {"uid": due.uid, "resourceVersion": due.version},
         "status": due.patch,
     }));
     let params = PatchParams {
@@ -175,12 +177,16 @@ fn due(state: &State, node: &NodeName, now: &Time) -> BTreeMap<Key, Due> {
     };
     let said = match &statuses.foreign {
         Some(message) => foreign(state, message),
+        // What was found while another cluster's API was heeded, or none yet, is nothing to tell this one: to that one's
+        // controller the pool would be an open one with nothing in it.
+        None if state.heeded().is_none() => Said::new(),
         None => found(state, node, statuses),
     };
     let due = said.into_iter().filter_map(|(key, (known, ours))| {
         let patch = ours.patch(&known.status, now)?;
         let due = Due {
             ours,
+            uid: known.uid.clone(),
             version: known.version.clone(),
             there: known.status.clone(),
             patch,

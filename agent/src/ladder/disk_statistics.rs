@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::figures::BackendFigures;
-use super::region::NotUnderstood;
+use crate::dm::packet::NotUnderstood;
 use crate::probe::{DevT, MeasuredVolume, Tally, Wanted};
 
 /// A device's counters.

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::control::{Control, ControlError, Mapper};
 use super::disk_statistics::{self, Disk};
 use super::figures::BackendFigures;
 use super::memory;
 use super::plan::{Plan, Region, Seen, plan};
 use super::region::{self, Owner};
 use crate::cmd::{Cmd, Host, Program, Runner};
+use crate::dm::control::{Control, ControlError, Mapper};
 use crate::probe::{DevT, MeasuredVolume, StageOff, Wanted};
 
 /// So long the making of a region is waited for.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 use weir_api::names::VolumeId;
 
-use super::control::{Answer, ControlError, Mapper};
 use crate::cmd::{Cmd, CmdError, Runner};
+use crate::dm::control::{Answer, ControlError, Mapper};
 use crate::probe::{DevT, MeasuredDevice, MeasuredVolume, Mode, Wanted};
 
 /// A volume that has these devices.

@@ -1,11 +1,11 @@
 //! Device mapper's statistics as text: what is sent to a device, and what it answers
 //! (Documentation/admin-guide/device-mapper/statistics.rst, drivers/md/dm-stats.c).
 
-use thiserror::Error;
 use uuid::Uuid;
 use weir_api::names::VolumeId;
 
 use super::bounds::{BOUNDS, boundaries};
+use crate::dm::packet::NotUnderstood;
 use crate::probe::Tally;
 
 /// Under this name the kernel keeps our regions apart from everybody else's.
@@ -14,14 +14,6 @@ const PROGRAM: &str = "weir";
 /// Sectors of a region: whatever size its device has or will have. A region that is made for the whole device is not
 /// extended with it.
 const SECTORS: u64 = 1 << 55;
-
-/// A device answered something else than it should.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not {what}")]
-pub(crate) struct NotUnderstood {
-    pub(super) what: &'static str,
-    pub(super) text: String,
-}
 
 /// Whose I/Os a region counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -176,7 +176,8 @@ pub fn lvs(text: &str, vg_uuid: &str) -> Result<Vec<Lv>, String> {
             is_open: attr[5] != '-',
             // `O` while a snapshot is merged into it.
             is_origin: matches!(attr[0], 'o' | 'O'),
-            zeroes_blocks: attr[7] == 'z',
+            // Of a thin volume it says what its pool does.
+            zeroes_blocks: attr[0] == 't' && attr[7] == 'z',
             pool: (!row.pool_lv.is_empty()).then_some(row.pool_lv),
             dm_path: row.lv_dm_path,
             // `-1` while it is inactive.

@@ -29,7 +29,7 @@ fn every_verb(lvm: &Lvm<'_>, group: &Group) -> Result<(), CmdError> {
     lvm.create_linear(group, id, &name, 4)?;
     lvm.create_thin(group, id, &name, Bytes::MIB)?;
     lvm.activate(group, "lv")?;
-    lvm.mark_zeroed(group, "lv")?;
+    lvm.retag(group, "lv", "uuid", (&["a".to_owned()], &["b".to_owned()]))?;
     lvm.remove(group, "lv", "uuid", "tag")
 }
 

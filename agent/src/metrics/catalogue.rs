@@ -235,6 +235,22 @@ pub const POOL_FREE: Entry = Entry {
     help: "Extents of a pool that no LV uses.",
 };
 
+/// What pools have promised.
+pub const POOL_ALLOCATED: Entry = Entry {
+    name: "weir_pool_allocated_bytes",
+    kind: Kind::Gauge,
+    labels: &["pool"],
+    help: "What was promised to a pool's volumes, thin ones with their full size.",
+};
+
+/// How full thin pools are.
+pub const POOL_THIN_USED: Entry = Entry {
+    name: "weir_pool_thin_used_percent",
+    kind: Kind::Gauge,
+    labels: &["pool", "part"],
+    help: "How full the data and the metadata of a pool's thin pool are, rounded up; 100 only where nothing is left.",
+};
+
 /// What nobody asks for.
 pub const ORPHANS: Entry = Entry {
     name: "weir_orphan_volumes",
@@ -325,11 +341,13 @@ pub const JOIN: [Entry; 5] = [
 ];
 
 /// What the engine adds to every scrape.
-pub const ENGINE: [Entry; 9] = [
+pub const ENGINE: [Entry; 11] = [
     VOLUME_INFO,
     VOLUME_PHASE,
     POOL_CAPACITY,
     POOL_FREE,
+    POOL_ALLOCATED,
+    POOL_THIN_USED,
     ORPHANS,
     INVALID_REQUESTS,
     BROKEN_RECORDS,

@@ -417,6 +417,8 @@ fn what_is_exported_is_what_is_catalogued_and_described() {
             name: "p".to_owned(),
             capacity: Bytes(1),
             free: Bytes(1),
+            allocated: Some(Bytes(1)),
+            thin: Some(weir_api::pool::ThinUsage::default()),
         }],
         ..Gauges::default()
     };

@@ -4,7 +4,7 @@ use weir_api::condition::reason;
 use weir_api::units::Bytes;
 use weir_api::volume::{Phase, Provisioning, Volume};
 
-use super::marks::granted;
+use super::marks::{Marks, granted};
 use super::thin::thin_pool_problem;
 use super::volumes::{Verdict, mismatch};
 use super::{Planner, Problem, group_of};
@@ -194,7 +194,7 @@ impl Planner<'_> {
         Ok(verdict)
     }
 
-    pub(super) fn creating(&mut self, volume: &VolumeRecord) -> Verdict {
+    pub(super) fn creating(&mut self, volume: &VolumeRecord, request: Option<&Volume>) -> Verdict {
         let mut verdict = Verdict::waiting(Phase::Creating, "its LV is being made");
         let (pool, view) = match self.usable_pool(&volume.pool) {
             Ok(usable) => usable,
@@ -238,9 +238,13 @@ impl Planner<'_> {
                 verdict.steps.push(start);
             }
             Some(ZeroState::Done) => {
-                verdict
-                    .steps
-                    .push(Step::MarkZeroed(group.clone(), lv.name.clone()));
+                // One change of LVM's metadata takes off the mark and says what the grants to come say: a
+                // generation that an LV tells too early keeps nobody out but those before it, and there were none.
+                let asked = request.iter().flat_map(|request| &request.spec.attachments);
+                let asked = asked.map(|attachment| attachment.generation).max();
+                let mut marks = Marks::missing(&lv.tags, volume.access, asked.unwrap_or_default());
+                marks.remove.push(UNZEROED_TAG.to_owned());
+                verdict.steps.push(marks.step(&group, lv));
                 verdict.steps.push(Step::FlushDisks(group.devices));
                 verdict.record(ready);
             }

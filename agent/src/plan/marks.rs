@@ -1,5 +1,7 @@
 //! What stands in LVM's tags, so that record and requests can be made again from them alone.
 
+use std::collections::BTreeSet;
+
 use weir_api::names::Generation;
 use weir_api::pool::StoragePool;
 use weir_api::volume::{Access, Phase};
@@ -8,7 +10,7 @@ use super::volumes::Verdict;
 use super::{Planner, group_of};
 use crate::lvm::report::Lv;
 use crate::lvm::{
-    MULTI_HOST_TAG, PORTAL_TAG, access_in, generation_in, generation_tag, node_in, node_tag,
+    Group, MULTI_HOST_TAG, PORTAL_TAG, access_in, generation_in, generation_tag, node_in, node_tag,
     portal_tag,
 };
 use crate::observed::{GroupView, PoolView};
@@ -23,6 +25,39 @@ pub(super) fn granted(lv: &Lv) -> Option<Generation> {
 /// Whether a tag is one of those that [`Planner::mark_pool`] puts on a volume group.
 pub(super) fn is_pool_mark(tag: &str) -> bool {
     tag.starts_with(PORTAL_TAG) || node_in([&tag.to_owned()]).is_some()
+}
+
+/// Tags that an LV gets and loses.
+pub(super) struct Marks {
+    pub(super) add: Vec<String>,
+    pub(super) remove: Vec<String>,
+}
+
+impl Marks {
+    /// Those that say which generation is the highest granted, and whether several nodes may use it.
+    pub(super) fn missing(tags: &BTreeSet<String>, access: Access, highest: Generation) -> Self {
+        let (mut add, mut remove) = (Vec::new(), Vec::new());
+        if access == Access::MultiHost && access_in(tags) != Access::MultiHost {
+            add.push(MULTI_HOST_TAG.to_owned());
+        }
+        let marked = generation_in(tags);
+        if marked < Some(highest) {
+            add.push(generation_tag(highest));
+            remove.extend(marked.map(generation_tag));
+        }
+        Marks { add, remove }
+    }
+
+    /// The step that makes it so.
+    pub(super) fn step(self, group: &Group, lv: &Lv) -> Step {
+        Step::RetagLv {
+            group: group.clone(),
+            lv: lv.name.clone(),
+            uuid: lv.uuid.clone(),
+            add: self.add,
+            remove: self.remove,
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -42,33 +77,17 @@ impl Planner<'_> {
             return;
         }
         let highest = |record: &VolumeRecord| record.highest_generation.unwrap_or(Generation(0));
-        let mut marked = generation_in(&lv.tags);
-        let mut is_multi_host = access_in(&lv.tags) == Access::MultiHost;
+        let mut tags = lv.tags.clone();
         let group = group_of(pool, view);
         let mut steps = Vec::new();
         let mut mark = |steps: &mut Vec<Step>, record: &VolumeRecord| {
-            let new = highest(record);
-            let is_wanted = record.access == Access::MultiHost && !is_multi_host;
-            if marked >= Some(new) && !is_wanted {
+            let missing = Marks::missing(&tags, record.access, highest(record));
+            if missing.add.is_empty() {
                 return;
             }
-            let mut add = Vec::new();
-            if is_wanted {
-                add.push(MULTI_HOST_TAG.to_owned());
-                is_multi_host = true;
-            }
-            let mut old = None;
-            if marked < Some(new) {
-                add.push(generation_tag(new));
-                old = marked.replace(new);
-            }
-            steps.push(Step::RetagLv {
-                group: group.clone(),
-                lv: lv.name.clone(),
-                uuid: lv.uuid.clone(),
-                add,
-                remove: old.map(generation_tag).into_iter().collect(),
-            });
+            tags.extend(missing.add.iter().cloned());
+            tags.retain(|tag| !missing.remove.contains(tag));
+            steps.push(missing.step(&group, lv));
             steps.push(Step::FlushDisks(group.devices.clone()));
         };
         mark(&mut steps, volume);

@@ -7,6 +7,7 @@ use weir_api::names::ObjectName;
 use weir_api::pool::{PoolStatus, StoragePool};
 
 use super::marks::is_pool_mark;
+use super::thin::{allocated, full_condition};
 use super::{Planner, Problem, group_of};
 use crate::lvm::report::Lv;
 use crate::lvm::{self, THIN_POOL, THIN_TAG, pool_in, pool_tag};
@@ -341,6 +342,7 @@ impl<'a> Planner<'a> {
             return status;
         };
         (status.capacity_bytes, status.free_bytes) = (view.vg.size, view.vg.free);
+        status.allocated_bytes = Some(allocated(view));
         let present = if view.missing == 0 {
             Condition::new(
                 condition::DEVICES_PRESENT,
@@ -356,6 +358,11 @@ impl<'a> Planner<'a> {
         status.conditions.push(present);
         if let Some(pool) = self.records.pools.get(name) {
             status.conditions.extend(self.cache_condition(pool, view));
+            if let Some(fill) = self.observed.thin.get(name) {
+                status.thin = fill.usage;
+                let said = full_condition(&pool.volume_group, fill);
+                status.conditions.extend(said);
+            }
         }
         let orphans = self.orphan_lvs(view);
         if !orphans.is_empty() {

@@ -161,7 +161,7 @@ impl<'a> Planner<'a> {
             return self.deleting(&volume, verdict);
         }
         let mut verdict = match volume.state {
-            VolumeState::Creating => self.creating(volume),
+            VolumeState::Creating => self.creating(volume, request),
             VolumeState::Ready if volume.adopting.is_some() => self.adopting(volume),
             VolumeState::Ready => {
                 let mut verdict = self.ready(volume, request);

@@ -17,14 +17,14 @@ pub(super) fn age(maps: &mut Maps, limit: Duration) -> Result<u64, ProbeError> {
             let is_io = is_io_of_volume(start.kind);
             aged += u64::from(is_io || start.kind == BIO_OF_DISK);
             if is_io {
-                count(maps, start.place, start.op.into())?;
+                count(maps, start.place, start.op.into());
             }
         }
     }
     for (request, start) in old(maps.targets.entries(), oldest, |start| start.init_ns) {
         if maps.targets.remove(request).is_some() {
             aged += 1;
-            count(maps, start.volume, start.op)?;
+            count(maps, start.volume, start.op);
         }
     }
     for (request, start) in old(maps.requests.entries(), oldest, |start| start.at_ns) {
@@ -55,9 +55,9 @@ fn old<V>(
 }
 
 /// Takes an I/O out of its volume's in-flight count, if the volume still holds its slot.
-fn count(maps: &mut Maps, place: Place, op: u32) -> Result<(), ProbeError> {
-    if maps.volumes.get(place.slot)?.generation == place.generation {
+fn count(maps: &mut Maps, place: Place, op: u32) {
+    let slot = maps.volumes.get(place.slot);
+    if slot.is_some_and(|slot| slot.generation == place.generation) {
         maps.shared.count_aged(per_op(place.slot, op));
     }
-    Ok(())
 }

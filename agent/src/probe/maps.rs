@@ -12,6 +12,7 @@ use weir_agent_ebpf::layout::{
 use weir_agent_ebpf::table::{self, device_of_key, key_of_device};
 
 use super::ProbeError;
+use super::owned::Owned;
 use super::shared::Shared;
 use super::tables::Table;
 use crate::histogram::Histogram;
@@ -39,9 +40,9 @@ pub(super) struct Maps {
     pub(super) shared: Shared,
     pub(super) devices: Table<Device>,
     pub(super) hosts: Entries<HostKey, Place>,
-    pub(super) volumes: Elements<Slot>,
-    pub(super) disks: Elements<Slot>,
-    pub(super) initiators: Elements<Slot>,
+    pub(super) volumes: Owned<Slot>,
+    pub(super) disks: Owned<Slot>,
+    pub(super) initiators: Owned<Slot>,
     pub(super) mapper: Elements<Mapper>,
     pub(super) accounts: Elements<Account>,
     pub(super) disk_figures: Elements<Figure>,
@@ -73,9 +74,9 @@ impl Maps {
                 sets(maps::DEVICE_KEYS)?,
             )?,
             hosts: Entries::open(dir, maps::HOSTS)?,
-            volumes: Elements::open(dir, maps::VOLUMES)?,
-            disks: Elements::open(dir, maps::DISKS)?,
-            initiators: Elements::open(dir, maps::INITIATORS)?,
+            volumes: Owned::open(dir, maps::VOLUMES)?,
+            disks: Owned::open(dir, maps::DISKS)?,
+            initiators: Owned::open(dir, maps::INITIATORS)?,
             mapper: Elements::open(dir, maps::MAPPER)?,
             accounts,
             disk_figures: Elements::open(dir, maps::DISK_FIGURES)?,
@@ -194,7 +195,7 @@ impl Maps {
 }
 
 impl<V: Pod> Elements<V> {
-    fn open(dir: &Path, name: &'static str) -> Result<Self, ProbeError> {
+    pub(super) fn open(dir: &Path, name: &'static str) -> Result<Self, ProbeError> {
         Ok(Elements {
             name,
             map: open(dir, name)?,

@@ -11,6 +11,7 @@ use weir_agent_ebpf::layout::{Failure, Figure, Op, Place, Slot, Tally, per_failu
 use weir_agent_ebpf::table::key_of_device;
 
 use super::maps::{Elements, Maps, has_requests};
+use super::owned::Owned;
 use super::plan::{Have, Plan, plan};
 use super::resolve::{Lacks, Resolved, resolve};
 use super::slots::{Assignment, HolderId};
@@ -32,9 +33,9 @@ pub(super) fn plan_sync(
 ) -> Result<Planned, ProbeError> {
     let resolved = resolve(wanted, sysfs, lacks);
     let have = Have {
-        volumes: maps.volumes.all()?,
-        disks: maps.disks.all()?,
-        initiators: maps.initiators.all()?,
+        volumes: maps.volumes.all().to_vec(),
+        disks: maps.disks.all().to_vec(),
+        initiators: maps.initiators.all().to_vec(),
         devices: maps.devices().collect(),
         hosts: maps.hosts.all()?.into_iter().collect(),
     };
@@ -155,7 +156,7 @@ fn measured(resolved: Resolved, plan: &Plan) -> Measured {
     measured
 }
 
-fn write(slots: &mut Elements<Slot>, changes: &[(u32, Slot)]) -> Result<(), ProbeError> {
+fn write(slots: &mut Owned<Slot>, changes: &[(u32, Slot)]) -> Result<(), ProbeError> {
     changes
         .iter()
         .try_for_each(|(number, slot)| slots.set(*number, slot))

@@ -8,6 +8,8 @@ use weir_api::units::Bytes;
 
 use super::{Content, Sim};
 use crate::disk::{DiskError, Disks};
+use crate::dm::Mapped;
+use crate::lvm::area::Area;
 use crate::probe::DevT;
 use crate::zero::{ZeroJob, ZeroState, Zeroing};
 
@@ -24,6 +26,37 @@ impl Disks for Sim {
 
     fn scannable(&self) -> Result<Vec<String>, DiskError> {
         Ok(self.lock().disks.keys().cloned().collect())
+    }
+
+    fn area(&self, path: &Path) -> Result<Area, DiskError> {
+        let state = self.lock();
+        let strange = || {
+            DiskError::new(
+                "read LVM's metadata on",
+                path,
+                io::Error::other("simulated"),
+            )
+        };
+        let device = path.to_str().unwrap();
+        let mut groups = state.groups.iter().filter(|_| !state.is_strange);
+        let found = groups.find(|(_, group)| group.devices.iter().any(|d| d == device));
+        let (name, group) = found.ok_or_else(strange)?;
+        if !state.disks.contains_key(device) {
+            return Err(strange());
+        }
+        Ok(Area {
+            uuid: device.to_owned(),
+            text: Some(group.text(name, &state.disks)),
+        })
+    }
+
+    fn mapped(&self) -> Result<Vec<Mapped>, DiskError> {
+        let state = self.lock();
+        let failed = |error| DiskError::new("list the devices of", Path::new("/dev/mapper"), error);
+        if state.fuse.is_blown() {
+            state.fuse.burn().map_err(failed)?;
+        }
+        Ok(state.mapped())
     }
 
     fn check_unused(&self, path: &Path) -> Result<(), DiskError> {

@@ -1,6 +1,11 @@
 //! The simulated node's mappings, as dmsetup(8) makes and shows them.
 
+use weir_api::names::MappingName;
+
 use super::State;
+use crate::dm::Mapped;
+use crate::lvm::metadata::dm_uuid;
+use crate::probe::DevT;
 
 /// A mapping of Weir's.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +18,7 @@ pub(crate) struct Mapping {
 impl State {
     pub(super) fn dmsetup(&mut self, args: &[&str]) -> Result<String, String> {
         match args {
-            ["info", ..] => Ok(self.dm_info()),
+            ["status", "--noflush", "--target", "thin-pool"] => Ok(self.thin_pools()),
             ["create", name, "--uuid", uuid, "--table", table] => {
                 if self.mappings.contains_key(*name) {
                     return Err(format!("{name} exists"));
@@ -56,24 +61,61 @@ impl State {
         }
     }
 
-    fn dm_info(&self) -> String {
+    /// Thin pools that are active: LVM keeps another device over one that has volumes.
+    fn thin_pools(&self) -> String {
         let mut rows = String::new();
+        for (group, vg) in &self.groups {
+            let pool = vg.lvs.iter().find(|(_, lv)| lv.kind == 't');
+            let Some((name, lv)) = pool.filter(|(_, lv)| self.active.contains(&lv.uuid)) else {
+                continue;
+            };
+            let has_volumes = vg.lvs.values().any(|lv| lv.kind == 'V');
+            let path = State::dm_path(group, name);
+            let device = path.trim_start_matches("/dev/mapper/");
+            let layer = if has_volumes { "-tpool" } else { "" };
+            let calm = "1 11/1024 0/1024 - rw discard_passdown queue_if_no_space - 1024";
+            let status = self.thin_status.get(group).map_or(calm, String::as_str);
+            let sectors = lv.extents * super::EXTENT / 512;
+            rows += &format!("{device}{layer}: 0 {sectors} thin-pool {status}\n");
+        }
+        rows
+    }
+
+    pub(super) fn mapped(&self) -> Vec<Mapped> {
+        let number = |major: usize, minor: usize| DevT {
+            major: u32::try_from(major).unwrap(),
+            minor: u32::try_from(minor).unwrap(),
+        };
+        let mut all = Vec::new();
+        let mut add = |number, uuid: String, open: usize, below| {
+            all.push(Mapped {
+                mapping: MappingName::from_dm_uuid(&uuid),
+                uuid,
+                number,
+                open: u32::try_from(open).unwrap(),
+                below,
+            });
+        };
         for (major, group, minor, name, lv) in self.numbered() {
             if self.active.contains(&lv.uuid) {
                 let open = self.opens(&State::dm_path(group, name), &lv.uuid);
-                rows += &format!("{major};{minor};{open};LVM-{};\n", lv.uuid);
+                let uuid = dm_uuid(&self.groups[group].uuid, &lv.uuid);
+                add(number(major, minor), uuid, open, Vec::new());
             }
         }
         for (minor, (name, mapping)) in self.mappings.iter().enumerate() {
             let open = self.opens(&format!("/dev/mapper/{name}"), name);
-            let mut lvs = self.numbered();
-            let below = lvs.find(|(.., lv)| Some(&lv.uuid) == mapping.lv.as_ref());
-            let below = below.map_or(String::new(), |(major, _, minor, ..)| {
-                format!("{major}:{minor}")
-            });
-            rows += &format!("400;{minor};{open};{};{below}\n", mapping.uuid);
+            let lvs = self.numbered();
+            let below = lvs.filter(|(.., lv)| Some(&lv.uuid) == mapping.lv.as_ref());
+            let below = below.map(|(major, _, minor, ..)| number(major, minor));
+            add(
+                number(400, minor),
+                mapping.uuid.clone(),
+                open,
+                below.collect(),
+            );
         }
-        rows
+        all
     }
 
     /// UUID of the LV that a device below /dev/mapper leads to, if I/O reaches it.

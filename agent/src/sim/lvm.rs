@@ -35,7 +35,7 @@ impl Runner for Sim {
         if args[0] == "lvremove" {
             state.check_order(&self.fs, &args);
         }
-        let reads = matches!(args.as_slice(), ["pvs" | "lvs" | "--no-act" | "info", ..]);
+        let reads = matches!(args.as_slice(), ["pvs" | "lvs" | "--no-act" | "status", ..]);
         if state.fuse.is_blown() {
             state.fuse.burn().map_err(stopped)?;
         }

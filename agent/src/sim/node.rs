@@ -108,6 +108,14 @@ impl SimNode {
         }
     }
 
+    /// What device mapper says of the thin pool of a group from now on.
+    pub fn thin_pool_says(&self, group: &str, status: &str) {
+        let mut state = self.sim.lock();
+        state
+            .thin_status
+            .insert(group.to_owned(), status.to_owned());
+    }
+
     /// What happened and must never happen.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {

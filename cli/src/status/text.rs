@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use weir_api::condition::Truth;
+use weir_api::pool::ThinUsage;
 use weir_api::units::Bytes;
 
 use super::summary::{Summary, Volumes};
@@ -168,11 +169,19 @@ fn pool_row(pool: &PoolState) -> [String; 9] {
         pool.capacity_bytes.to_string(),
         pool.used_bytes.to_string(),
         pool.free_bytes.to_string(),
-        pool.thin
-            .map_or("-".to_owned(), |thin| format!("{} %", thin.data_percent)),
+        pool.thin.map_or("-".to_owned(), thin),
         pool.volumes.to_string(),
         new.to_owned(),
     ]
+}
+
+/// How full a thin pool is. Its metadata is hardly ever what fills up first, and is shown when it is.
+fn thin(usage: ThinUsage) -> String {
+    let data = format!("{} %", usage.data_percent);
+    if usage.is_metadata_over() {
+        return format!("{data}, metadata {} %", usage.metadata_percent);
+    }
+    data
 }
 
 fn wrong(wrong: &[Concerns]) -> String {
@@ -253,6 +262,36 @@ mod tests {
         assert!(text.contains("and 9985 more: kubectl get wpool"), "{text}");
         assert!(text.contains("v0, v1, v2 and 997 more: Why0"), "{text}");
         assert!(text.contains("and 90 more kinds"), "{text}");
+    }
+
+    /// Seen red with: `thin: None` in `PoolState::of`.
+    #[test]
+    fn how_full_thin_pools_are_is_on_the_screen() {
+        let mut all = summary(0, 0);
+        let ready = condition("Ready", "True", "AsAsked", "");
+        for (name, status) in [
+            ("bare", json!({"conditions": [ready]})),
+            (
+                "calm",
+                json!({"conditions": [ready], "thin": {"dataPercent": 7, "metadataPercent": 12}}),
+            ),
+            (
+                "meta",
+                json!({"conditions": [ready], "thin": {"dataPercent": 7, "metadataPercent": 81}}),
+            ),
+        ] {
+            let pool = pool(name, "n", json!({}), status);
+            all.pools
+                .push(PoolState::of(&pool, agent("n", Hearing::Heard), false));
+        }
+        let text = screen(&all);
+        let lines: Vec<&str> = text.lines().collect();
+        let column = lines.iter().find_map(|line| line.find("THIN")).unwrap();
+        let shown = ["bare", "calm", "meta"].map(|name| {
+            let row = lines.iter().find(|line| line.starts_with(name)).unwrap();
+            row[column..].split("  ").next().unwrap()
+        });
+        assert_eq!(shown, ["-", "7 %", "7 %, metadata 81 %"]);
     }
 
     #[test]

@@ -68,7 +68,10 @@ impl Answers {
             return None;
         }
         let mut used: BTreeMap<&ObjectName, (u32, u64)> = BTreeMap::new();
-        let mut statuses = Statuses::default();
+        let mut statuses = Statuses {
+            cluster: requests.cluster,
+            ..Statuses::default()
+        };
         for (name, volume) in &requests.volumes {
             let used = used.entry(&volume.spec.pool_name).or_default();
             used.0 += 1;

@@ -258,3 +258,49 @@ async fn an_object_that_was_lost_and_is_back_goes_where_its_data_is() {
     assert_eq!(cluster.holders(1), ["node-a"]);
     cluster.stop().await;
 }
+
+/// Seen red with: `thin` left out of what `Planner::pool_status` says, and the condition with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thin_pool_over_its_limit_gets_no_thin_volume_and_the_volume_says_why() {
+    let nodes = [("full", SimNode::default()), ("calm", SimNode::default())];
+    let (full, _) = &nodes[0];
+    nodes[0]
+        .1
+        .thin_pool_says("vg0", "1 11/1000 901/1000 - rw d q - 1024");
+    let cluster = Cluster::of(&nodes).await;
+    let client = cluster.api.client().await;
+    let pools: Api<StoragePool> = Api::all(client);
+    let with_thin_pool = async |name: &str| {
+        let thin =
+            json!({"spec": {"engine": {"kernel": {"thinPool": {"capacityBytes": 64 << 20}}}}});
+        let (params, patch) = (PatchParams::default(), Patch::Merge(thin));
+        pools.patch(name, &params, &patch).await.unwrap();
+        let told = async || pools.get(name).await.ok()?.status?.thin;
+        until(&format!("{name} says how full it is"), told).await
+    };
+    assert_eq!(with_thin_pool(full).await.data_percent, 91);
+    let thin = |name: &str, number: u128| -> Volume {
+        object(json!({
+            "apiVersion": "weir.dev/v1alpha1", "kind": "Volume", "metadata": {"name": name},
+            "spec": {"id": id(number), "capacityBytes": 8 << 20, "provisioning": "thin"},
+        }))
+    };
+    let volumes = cluster.volumes().await;
+    let params = PostParams::default();
+    volumes.create(&params, &thin("a", 1)).await.unwrap();
+    let refused = async || {
+        let status = volumes.get("a").await.ok()?.status?;
+        let said = condition::get(&status.conditions, condition::SCHEDULED)?;
+        (said.status == Truth::False).then(|| said.message.clone())
+    };
+    let message = until("a is refused", refused).await;
+    let why = "1 whose thin pool is too full for another volume (thinPool: full)";
+    assert!(message.contains(why), "{message}");
+    // It is served as soon as there is room somewhere.
+    assert_eq!(with_thin_pool("calm").await.data_percent, 0);
+    cluster.ready("a").await;
+    assert_eq!(cluster.holders(1), ["calm"]);
+    let promised = pools.get("calm").await.unwrap().status.unwrap();
+    assert_eq!(promised.allocated_bytes.map(|bytes| bytes.0), Some(8 << 20));
+    cluster.stop().await;
+}

@@ -148,18 +148,57 @@ fn thin_volumes_are_promised_what_the_ratio_allows_and_no_more() {
     let mut booked = calm.clone();
     booked.booked.thin = Bytes(14 * gib);
     assert!(fits(&booked, gib) && !fits(&booked, gib + 1));
-    for full in [
-        json!({"dataPercent": 90, "metadataPercent": 0}),
-        json!({"dataPercent": 0, "metadataPercent": 80}),
-    ] {
-        assert!(!fits(&thin_pool(full), gib));
-    }
     // The thin pool's own space is no thick volume's, even before the thin pool was made.
     let thick = |bytes: u64| {
         let asked = json!({"capacityBytes": bytes});
         winner(std::slice::from_ref(&calm), &volume(asked)).is_some()
     };
     assert!(thick(90 * gib) && !thick(90 * gib + 1));
+}
+
+/// Seen red with: `is_thin && pool.space.is_thin_full` in `refusal` made false; `is_said ||` left out of
+/// `Space::of`.
+#[test]
+fn a_thin_pool_over_a_limit_gets_no_thin_volume_and_that_is_said() {
+    let gib = 1u64 << 30;
+    let said = |truth: &str| json!([{"type": "ThinPoolFull", "status": truth, "reason": "ThinPoolBroken", "message": ""}]);
+    let usage = |data: u8, metadata: u8| json!({"dataPercent": data, "metadataPercent": metadata});
+    let rows = [
+        (json!({}), true),
+        (json!({"thin": usage(89, 79)}), true),
+        (json!({"thin": usage(90, 0)}), false),
+        (json!({"thin": usage(0, 80)}), false),
+        (json!({"thin": usage(100, 100)}), false),
+        // A broken one has no figures.
+        (json!({"conditions": said("True")}), false),
+        (
+            json!({"thin": usage(1, 1), "conditions": said("False")}),
+            true,
+        ),
+    ];
+    for (status, takes) in rows {
+        let text = status.to_string();
+        let pools = [pool(
+            "p",
+            json!({
+                "spec": {"engine": {"kernel": {"thinPool": {"capacityBytes": 10 * gib}}}},
+                "status": status,
+            }),
+        )];
+        let thin = volume(json!({"provisioning": "thin"}));
+        let placement = place(&pools, &CALM, &thin, &Holds::default(), 1);
+        assert_eq!(placement.winner.is_some(), takes, "{text}");
+        if !takes {
+            assert_eq!(
+                placement.explain(),
+                "none of 1 pools fits: 1 whose thin pool is too full for another volume (thinPool: p)"
+            );
+        }
+        assert!(
+            winner(&pools, &volume(json!({}))).is_some(),
+            "thick: {text}"
+        );
+    }
 }
 
 #[test]

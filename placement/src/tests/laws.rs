@@ -20,8 +20,9 @@ fn pools() -> impl Strategy<Value = Vec<PoolView>> {
     let one = (
         (0..3usize, any::<bool>(), 0..8u8, 1..3usize, any::<bool>()),
         (0..64u64, 0..64u64, 0..3u32, 0..3u32, 0..2u64),
+        proptest::option::of((0..=100u8, 0..=100u8)),
     );
-    let built = one.prop_map(|((node, portals, health, disks, labelled), space)| {
+    let built = one.prop_map(|((node, portals, health, disks, labelled), space, thin)| {
         let (capacity, free, volumes, remote, reserved) = space;
         let devices: Vec<String> = (0..disks).map(|disk| format!("/dev/vd{disk}")).collect();
         let portals = if portals {
@@ -34,6 +35,8 @@ fn pools() -> impl Strategy<Value = Vec<PoolView>> {
         } else {
             json!({})
         };
+        let thin =
+            thin.map(|(data, metadata)| json!({"dataPercent": data, "metadataPercent": metadata}));
         json!({
             "metadata": {"labels": labels},
             "spec": {
@@ -48,6 +51,7 @@ fn pools() -> impl Strategy<Value = Vec<PoolView>> {
             "status": {
                 "capacityBytes": capacity * MIB,
                 "freeBytes": free.min(capacity) * MIB,
+                "thin": thin,
                 "conditions": [],
             },
         })
@@ -189,6 +193,7 @@ proptest! {
             prop_assert!(usage.remote == 0 || alone.max_remote_volumes.is_none_or(|most| most >= 1));
             prop_assert!(usage.thick.0 + alone.space.reserved.0 <= alone.space.free.0 || usage.thick.0 == 0);
             prop_assert!(usage.thin <= alone.space.promise.unwrap_or_default());
+            prop_assert!(usage.thin.0 == 0 || !alone.space.is_thin_full);
             if volume.placement.pools.is_some() {
                 prop_assert!(alone.labels.contains_key("disk"));
             }

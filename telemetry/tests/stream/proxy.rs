@@ -1,4 +1,4 @@
-//! A relay that cuts each connection after some bytes.
+//! A relay that cuts each connection after some bytes, or loses what a leader says.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,12 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// Relays to a leader.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     cuts: Arc<AtomicUsize>,
     is_whole: Arc<AtomicBool>,
+    accepted: Arc<AtomicUsize>,
+    /// Connections before this one are mute.
+    mute: Arc<AtomicUsize>,
+    /// Connections before this one are cut.
+    over: watch::Sender<usize>,
 }
 
 impl Proxy {
@@ -22,8 +28,13 @@ impl Proxy {
             address: listener.local_addr().unwrap(),
             cuts: Arc::default(),
             is_whole: Arc::default(),
+            accepted: Arc::default(),
+            mute: Arc::default(),
+            over: watch::Sender::new(0),
         };
         let (cuts, is_whole) = (Arc::clone(&proxy.cuts), Arc::clone(&proxy.is_whole));
+        let (accepted, mute) = (Arc::clone(&proxy.accepted), Arc::clone(&proxy.mute));
+        let over = proxy.over.subscribe();
         tokio::spawn(async move {
             while let Ok((agent, _)) = listener.accept().await {
                 let Ok(leader) = TcpStream::connect(leader).await else {
@@ -34,14 +45,16 @@ impl Proxy {
                     false => fastrand::usize(1..most),
                 };
                 let limits = (limit(), limit());
-                let cuts = Arc::clone(&cuts);
+                let number = accepted.fetch_add(1, Ordering::SeqCst);
+                let (cuts, mute, mut over) = (Arc::clone(&cuts), Arc::clone(&mute), over.clone());
                 tokio::spawn(async move {
                     let (from_agent, to_agent) = agent.into_split();
                     let (from_leader, to_leader) = leader.into_split();
                     // Whichever is through first takes the other with it.
                     tokio::select! {
-                        () = relay(from_agent, to_leader, limits.0) => {}
-                        () = relay(from_leader, to_agent, limits.1) => {}
+                        () = relay(from_agent, to_leader, limits.0, || true) => {}
+                        () = relay(from_leader, to_agent, limits.1, || mute.load(Ordering::SeqCst) <= number) => {}
+                        _ = over.wait_for(|over| *over > number) => {}
                     }
                     cuts.fetch_add(1, Ordering::SeqCst);
                 });
@@ -55,6 +68,17 @@ impl Proxy {
         self.cuts.load(Ordering::SeqCst)
     }
 
+    /// What leaders say from now on over the connections that there are is lost.
+    pub(crate) fn mute(&self) {
+        let accepted = self.accepted.load(Ordering::SeqCst);
+        self.mute.store(accepted, Ordering::SeqCst);
+    }
+
+    /// Cuts the connections that there are.
+    pub(crate) fn cut(&self) {
+        self.over.send_replace(self.accepted.load(Ordering::SeqCst));
+    }
+
     /// Further connections are not cut.
     pub(crate) fn heal(&self) {
         self.is_whole.store(true, Ordering::SeqCst);
@@ -65,6 +89,7 @@ async fn relay(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     limit: usize,
+    arrives: impl Fn() -> bool,
 ) {
     let (mut left, mut buffer) = (limit, [0; 4096]);
     while left > 0 {
@@ -72,7 +97,8 @@ async fn relay(
         let Ok(read @ 1..) = from.read(&mut buffer[..room]).await else {
             return;
         };
-        if to.write_all(&buffer[..read]).await.is_err() {
+        // Asked once it is read: what was said after somebody was muted does not arrive.
+        if arrives() && to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
         left -= read;

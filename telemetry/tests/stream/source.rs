@@ -15,6 +15,7 @@ pub(crate) const MOST: u32 = 60;
 #[derive(Clone)]
 pub(crate) struct Counting {
     made: Arc<AtomicU32>,
+    most: Arc<AtomicU32>,
     since: Instant,
     reads: u64,
 }
@@ -23,9 +24,15 @@ impl Counting {
     pub(crate) fn new() -> Self {
         Counting {
             made: Arc::default(),
+            most: Arc::new(AtomicU32::new(MOST)),
             since: Instant::now(),
             reads: 0,
         }
+    }
+
+    /// How many it makes, and then nothing that is news.
+    pub(crate) fn allow(&self, most: u32) {
+        self.most.store(most, Ordering::SeqCst);
     }
 
     pub(crate) fn made(&self) -> u32 {
@@ -37,10 +44,12 @@ impl Source for Counting {
     fn read(&mut self) -> Option<Reading> {
         let (since, at) = (self.since, Instant::now());
         self.since = at;
-        self.reads += 1;
-        let made = self.made();
+        let (made, most) = (self.made(), self.most.load(Ordering::SeqCst));
+        if made < most || most == MOST {
+            self.reads += 1;
+        }
         let delta = Delta::of_sum(1, 1 << made);
-        let added = (made < MOST).then(|| (key(), delta));
+        let added = (made < most).then(|| (key(), delta));
         if added.is_some() {
             self.made.fetch_add(1, Ordering::SeqCst);
         }
@@ -52,7 +61,7 @@ impl Source for Counting {
             in_flight: vec![InFlight {
                 pool: "p".parse().unwrap(),
                 op: Op::Read,
-                // Each reading is news, so that there is always something on its way.
+                // Each reading is news, unless it may not make more, so that there is always something on its way.
                 now: self.reads,
             }],
         })

@@ -84,6 +84,19 @@ impl<'a> ControlPlane<'a> {
         self.guest.sh(&format!("rm -rf {DIR} && sync")).map(drop)
     }
 
+    /// Puts an empty store of another cluster in the place of the one that it has, under the same certificates; it must not
+    /// run.
+    pub(crate) fn replace(&self) -> Result<()> {
+        let replace = format!("rm -r {DIR}/store && sync");
+        self.guest.sh(&replace).map(drop)
+    }
+
+    /// The cluster that it is.
+    pub(crate) fn cluster(&self) -> Result<String> {
+        let uid = self.kubectl("get namespace kube-system -o jsonpath='{.metadata.uid}'")?;
+        Ok(uid.trim().to_owned())
+    }
+
     /// Makes the kubeconfig of the storage node's agent.
     pub(crate) fn enrol(&self) -> Result<()> {
         self.enrol_node(storage::NODE, self.guest)

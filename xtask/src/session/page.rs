@@ -89,6 +89,9 @@ pub(super) const PARTS: &[Part] = &[
          ```\n\n\
          Bring the pools of all nodes back before volumes: what a node holds that has no StoragePool object nobody can see. A\n\
          volume that is applied again without `spec.poolName` goes to the pool that holds it; it waits while any pool has not told yet. A volume that was\n\
-         deleted after the copy was made has its object again and says `DataMissing`: delete that object.\n",
+         deleted after the copy was made has its object again and says `DataMissing`: delete that object.\n\n\
+         If the API in the lost one's place is not empty, look at it first: with `weir cluster accept` what it asks for is an order, volumes that\n\
+         are being deleted and tombstones (`kubectl get wtomb`) included. A volume of it that has the name of one that a node holds is in\n\
+         the way of `weir orphans adopt`, and not made itself.\n",
     ),
 ];

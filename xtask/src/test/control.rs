@@ -4,7 +4,9 @@
 //! the volumes.
 
 mod chaos;
+mod replaced;
 mod telemetry;
+mod thin;
 
 use std::time::{Duration, Instant};
 
@@ -94,16 +96,24 @@ fn life(lab: &Lab, report: &mut Report, scale: Scale) {
         Scene::goes_on,
     );
     case("an object that vanishes orders nothing", Scene::vanish);
-    // CI has time for two of these four, which the seed tells.
+    // CI has time for two of these five, which the seed tells.
     if scale.is_due(6, 0, 2) {
         case(
             "what the agent counts arrives once, whoever leads",
             telemetry::arrives_once,
         );
-        case(
-            "an emptied store takes nothing, and a person brings the objects back",
-            Scene::emptied,
-        );
+        if scale.is_due(7, 0, 2) {
+            case(
+                "an emptied store takes nothing, and a person brings the objects back",
+                Scene::emptied,
+            );
+        }
+        if scale.is_due(7, 1, 2) {
+            case(
+                "another cluster's store takes nothing and shows nothing empty",
+                replaced::changes_nothing,
+            );
+        }
     }
     if scale.is_due(6, 1, 2) {
         case(
@@ -116,6 +126,13 @@ fn life(lab: &Lab, report: &mut Report, scale: Scale) {
         );
     }
     case("what is deleted is gone", Scene::delete);
+    // CI has time for it where the seed tells so.
+    if scale.is_due(8, 0, 2) {
+        case(
+            "a thin pool that fills up tells, and gets no more",
+            thin::fills_up,
+        );
+    }
     report.case(&format!("{kernel} control: stop"), || {
         scene.consumer.cut_power()?;
         scene.storage.stop()
@@ -301,8 +318,7 @@ impl Scene {
         agent.wait_status(&format!("storagepool-{POOL}"), "ForeignCluster")?;
         guest.sh(&format!("lvs {} && lvs {}", EXPORTED.lv(), KEPT.lv()))?;
         expect("the consumer's data", &self.sum()?, &before)?;
-        let uid = plane.kubectl("get namespace kube-system -o jsonpath='{.metadata.uid}'")?;
-        guest.sh(&format!("weir cluster accept {}", uid.trim()))?;
+        guest.sh(&format!("weir cluster accept {}", plane.cluster()?))?;
         guest.sh(&format!("weir orphans adopt --pool {POOL}"))?;
         plane.wait(&format!("wpool {POOL}"), "\"orphans\":2")?;
         plane.weir("orphans adopt --all --api")?;

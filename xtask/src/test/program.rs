@@ -18,7 +18,7 @@ pub(crate) struct Program {
 }
 
 /// All of them.
-pub(crate) const PROGRAMS: [Program; 3] = [
+pub(crate) const PROGRAMS: [Program; 4] = [
     Program {
         area: Area::Nvmet,
         name: "vm_nvmet",
@@ -31,6 +31,12 @@ pub(crate) const PROGRAMS: [Program; 3] = [
         prepare: "modprobe brd rd_nr=12 rd_size=16384; modprobe -q -a nvme-keyring nvme-loop; \
                   for address in 10.0.0.1/32 10.0.0.2/32 \
                   fd00::1/128; do ip address replace $address dev lo; done",
+        parts: 1,
+    },
+    Program {
+        area: Area::Pools,
+        name: "vm_lvm",
+        prepare: "modprobe -a dm-mod dm-thin-pool dm-snapshot; modprobe brd rd_nr=12 rd_size=16384",
         parts: 1,
     },
     Program {

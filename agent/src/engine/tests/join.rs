@@ -1,10 +1,13 @@
 //! Requests from a cluster's API: whose they are, what of them is unknown, and what can't be made.
 
 use weir_api::condition::{ORPHANED, READY, REFUSED, REJECTED, reason};
+use weir_api::orphan::Remove;
 
 use super::*;
 use crate::cluster::ClusterId;
+use crate::orders::{Answer, Order};
 use crate::record::{Records, VolumeState};
+use crate::requests::Invalid;
 
 pub(super) const OURS: ClusterId = ClusterId(Uuid::from_u128(1));
 pub(super) const THEIRS: ClusterId = ClusterId(Uuid::from_u128(2));
@@ -226,6 +229,56 @@ fn a_pools_status_names_the_volumes_that_nobody_asks_for_once_that_is_known() {
     world.sim.fs.empty(Path::new(RECORD));
     world.settle_for(&world.asked_by(OURS));
     assert_eq!(status(&world).orphan_volumes, told.orphan_volumes);
+}
+
+/// An object that this agent can't serve asks for the volume that its id names, and for no other of its name.
+///
+/// Seen red with: `may_ask` in `found` of `orphan_volumes.rs` made `invalid.is_some()`.
+#[test]
+fn a_volume_is_an_orphan_although_another_one_that_cannot_be_served_has_its_name() {
+    let mut world = World::joined();
+    world.ask(&volume("a", 1));
+    world.settle_for(&world.asked_by(OURS));
+    world.vanish("a");
+    for (theirs, orphans) in [(Some(id(2)), 1), (Some(id(1)), 0), (None, 0)] {
+        let mut requests = world.asked_by(OURS);
+        requests.invalid.push(Invalid {
+            file: "volume-a".to_owned(),
+            object: Some(("Volume".to_owned(), name("a"))),
+            id: theirs,
+            error: "spec.layout: no".to_owned(),
+        });
+        world.settle_for(&requests);
+        let statuses = world.engine.statuses();
+        let told = statuses.pools[&name("fast")].orphans;
+        assert_eq!(told, Some(orphans), "{theirs:?}");
+    }
+}
+
+/// The object that asks for it can't be served, and has another name. The volume has no other user: it was not exported.
+///
+/// Seen red with: the look at `id` of `requests.invalid` in `Sight::remove` removed.
+#[test]
+fn what_an_object_asks_for_that_cannot_be_served_is_not_destroyed() {
+    let mut world = World::joined();
+    world.ask(&volume("a", 1));
+    world.settle_for(&world.asked_by(OURS));
+    world.vanish("a");
+    let mut requests = world.asked_by(OURS);
+    requests.invalid.push(Invalid {
+        file: "volume-other".to_owned(),
+        object: Some(("Volume".to_owned(), name("other"))),
+        id: Some(id(1)),
+        error: "spec.layout: no".to_owned(),
+    });
+    world.settle_for(&requests);
+    let answer = world
+        .engine
+        .answer(&Order::Remove(Remove { id: id(1) }), &requests);
+    assert!(
+        matches!(&answer, Answer::Refused(why) if why.contains("asks for it")),
+        "{answer:?}"
+    );
 }
 
 /// An object that was restored from a copy older than the deletion.

@@ -68,7 +68,7 @@ fn one_host_goes_and_the_other_notices_nothing() {
     let state = world.sim.lock();
     let dm: Vec<&String> = state.commands[commands..]
         .iter()
-        .filter(|cmd| cmd.starts_with("dmsetup") && !cmd.starts_with("dmsetup info"))
+        .filter(|cmd| cmd.starts_with("dmsetup") && !cmd.starts_with("dmsetup status"))
         .collect();
     assert!(dm[0].starts_with("dmsetup wipe_table"), "{dm:?}");
     assert!(dm[1].starts_with("dmsetup remove"), "{dm:?}");

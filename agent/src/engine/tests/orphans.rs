@@ -468,7 +468,7 @@ fn what_was_recovered_from_tags_serves_several_hosts_on() {
     let state = world.sim.lock();
     let mut later = state.commands[commands..].iter();
     let changes_mappings =
-        |cmd: &&String| cmd.starts_with("dmsetup") && !cmd.starts_with("dmsetup info");
+        |cmd: &&String| cmd.starts_with("dmsetup") && !cmd.starts_with("dmsetup status");
     assert_eq!(later.find(changes_mappings), None);
 }
 

@@ -144,6 +144,27 @@ fn what_an_agent_cannot_serve_is_named() {
     assert_eq!(invalid.file, "volume-m");
 }
 
+/// Seen red with: `is_deleted` in `Known::of` made `false` for volumes.
+#[test]
+fn what_an_agent_cannot_serve_can_be_deleted() {
+    let deleted = json!({
+        "metadata": {
+            "name": "m", "uid": "m", "resourceVersion": "3", "deletionTimestamp": "2026-11-27T00:00:00Z",
+        },
+        "spec": {
+            "id": "7f2c8d6e-3c0b-4c8e-9d1a-2b8f6a1e5d90", "capacityBytes": 4096, "poolName": "p",
+            "layout": "mirror",
+        },
+    });
+    let mut cache = cache();
+    let deleted = known(Kind::Volume, deleted);
+    cache.changed(&of("p"), OURS, deleted).unwrap();
+    let requests = cache.requests();
+    assert!(requests.invalid.is_empty(), "{:?}", requests.invalid);
+    let name: ObjectName = "m".parse().unwrap();
+    assert!(requests.volumes[&name].is_deleted());
+}
+
 #[test]
 fn placements_fields_are_the_controllers_and_new_ones_are_left_alone() {
     let placed = json!({"engine": "any", "placement": {"locality": "MustLocal"}, "new": 1});

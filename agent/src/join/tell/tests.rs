@@ -41,6 +41,7 @@ fn state(status: Value) -> State {
     let key = (Kind::Volume, "a".to_owned());
     state.generations.insert(key, 2);
     state.statuses = Some(Statuses {
+        cluster: Some(OURS),
         volumes: [("a".parse().unwrap(), (id(1), ready()))].into(),
         ..Statuses::default()
     });
@@ -90,6 +91,19 @@ fn in_another_clusters_api_only_its_pools_are_told_why() {
     assert_eq!(due.len(), 1);
     let due = &due[&(Kind::Pool, "p".to_owned())];
     assert_eq!(due.patch["conditions"][0]["reason"], "ForeignCluster");
+}
+
+/// Another cluster's API took the place of ours a moment ago, and the engine has not looked at it yet.
+///
+/// Seen red with: the arm on `heeded` in `due` left out.
+#[test]
+fn what_was_found_for_one_cluster_is_not_told_to_another() {
+    for of in [None, Some(ClusterId(Uuid::from_u128(2)))] {
+        let mut state = state(Value::Null);
+        state.statuses.as_mut().unwrap().cluster = of;
+        assert!(due_of(&state).is_empty());
+        assert!(!state.is_heeding());
+    }
 }
 
 #[test]

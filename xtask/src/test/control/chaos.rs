@@ -9,6 +9,9 @@
 //! when the API was away. That is how this test found it.
 //! Not seen red yet: `phase == Deleted` left out of `decide::volume`, so that the finalizer goes first; the first block of a
 //! volume not zeroed (`disk::zero`).
+//! Not to be seen here: a bind that asks for no version is refused by the rule that `poolName` never changes; and a rejection that
+//! is told before it is recorded matters only if room comes, the API is away and the controller was faster, all within
+//! moments (`engine/tests/join.rs` of the agent has that order of events).
 
 mod cluster;
 mod driver;
@@ -30,6 +33,8 @@ use look::{Seen, look, lv, mark, marker, number};
 
 /// How long the storm lasts, in CI and in full.
 const SECONDS: (u64, u64) = (60, 600);
+/// Hardly more than a node's volumes take at most: LVM begins with the largest free area, and is to come to where others were.
+const DISK: u64 = 256 << 20;
 /// How long everything may take to come about once nothing is in its way.
 const CALM: Duration = Duration::from_secs(120);
 /// How often what the API did not take is asked for again at the end.
@@ -51,8 +56,8 @@ pub(super) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
 
 fn chaos(lab: &Lab, seed: u64, time: Duration) -> Result<String> {
     let disks = [
-        Disk::plain(lab.dir(), "chaos-one", 1 << 30)?,
-        Disk::plain(lab.dir(), "chaos-two", 1 << 30)?,
+        Disk::plain(lab.dir(), "chaos-one", DISK)?,
+        Disk::plain(lab.dir(), "chaos-two", DISK)?,
     ];
     let cluster = Cluster::start(lab, [&disks[0], &disks[1]])?;
     let mut chaos = Chaos {
@@ -82,7 +87,7 @@ struct Chaos {
     tried: BTreeSet<usize>,
     /// On which node each LV is or was.
     homes: BTreeMap<String, usize>,
-    /// LVs that begin with a marker.
+    /// LVs with markers.
     marked: BTreeSet<String>,
 }
 
@@ -245,10 +250,7 @@ impl Chaos {
         });
         let fresh: Vec<String> = fresh.map(|volume| lv(&volume.id())).collect();
         for (lv, found) in mark(self.cluster.guest(node), NODES[node], &fresh, true)? {
-            ensure!(
-                found == marker(&lv),
-                "{lv} was new and begins with `{found}`"
-            );
+            ensure!(found == marker(&lv), "{lv} was new and has `{found}` in it");
             self.marked.insert(lv);
         }
         Ok(())
@@ -266,7 +268,7 @@ impl Chaos {
             for lv in here {
                 let found = found.get(&lv).map(String::as_str);
                 let wanted = marker(&lv);
-                ensure!(found == Some(&wanted), "{lv} begins with {found:?}");
+                ensure!(found == Some(&wanted), "{lv} has {found:?} in it");
             }
         }
         Ok(())

@@ -21,17 +21,24 @@ done
 true
 "#;
 
-/// Writes a volume's name into its first block, unless something is there; prints what is there then.
+/// Writes a volume's name at the beginning of each extent, unless anything is in it; prints what is in it then: a name, if that
+/// is all, and where it belongs. What another volume left is found wherever it begins.
 const MARK: &str = r#"
 for lv in $LVS; do
     file=/dev/weir-$POOL/$lv
     [ -e $file ] || lvchange -ay weir-$POOL/$lv 2>/dev/null
-    found=$(dd if=$file bs=512 count=1 iflag=direct status=none | tr -d '\0') || continue
+    size=$(blockdev --getsize64 $file) || continue
+    extents=$((size / 4194304))
+    look() { dd if=$file bs=1M iflag=direct status=none | tr -d '\0' | head -c 4096 | sort | uniq -c | tr -s ' \n' '  '; }
+    found=$(look)
     if [ -z "$found" ] && [ "$WRITE" = 1 ]; then
-        { echo "mark $lv"; dd if=/dev/zero bs=512 count=1 status=none; } | head -c 512 |
-            dd of=$file bs=512 count=1 iflag=fullblock oflag=direct conv=notrunc,fsync status=none || continue
-        found="mark $lv"
+        { echo "mark $lv"; dd if=/dev/zero bs=512 count=1 status=none; } | head -c 512 >/run/weir/mark
+        for extent in $(seq 0 $((extents - 1))); do
+            dd if=/run/weir/mark of=$file bs=512 count=1 seek=$((extent * 8192)) oflag=direct conv=notrunc,fsync status=none || continue 2
+        done
+        found=$(look)
     fi
+    [ "$found" = " $extents mark $lv " ] && found="mark $lv"
     echo "$lv $found"
 done
 true
@@ -95,7 +102,7 @@ pub(super) fn mark(
         .collect())
 }
 
-/// What a marked LV begins with.
+/// What is in a marked LV.
 pub(super) fn marker(lv: &str) -> String {
     format!("mark {lv}")
 }

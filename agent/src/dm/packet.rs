@@ -1,17 +1,22 @@
 //! What goes to and from device mapper: `struct dm_ioctl` and what follows it (include/uapi/linux/dm-ioctl.h).
 
-use super::region::NotUnderstood;
+use thiserror::Error;
+
 use crate::probe::DevT;
 
 /// DM_VERSION_CMD.
-pub(super) const VERSION: u8 = 0;
+pub(crate) const VERSION: u8 = 0;
 /// DM_LIST_DEVICES_CMD.
-pub(super) const LIST_DEVICES: u8 = 2;
+pub(crate) const LIST_DEVICES: u8 = 2;
+/// DM_DEV_STATUS_CMD.
+pub(crate) const STATUS: u8 = 7;
+/// DM_TABLE_DEPS_CMD.
+pub(crate) const DEPS: u8 = 11;
 /// DM_TARGET_MSG_CMD.
-pub(super) const MESSAGE: u8 = 14;
+pub(crate) const MESSAGE: u8 = 14;
 
 /// Size of `struct dm_ioctl` in bytes.
-pub(super) const HEADER: usize = 312;
+pub(crate) const HEADER: usize = 312;
 
 /// The interface's version: any kernel's minor version will do.
 const MAJOR: u32 = 4;
@@ -21,26 +26,35 @@ const FULL: u32 = 1 << 8;
 const ANSWERED: u32 = 1 << 16;
 
 /// Bytes for a question and its answer, enough for a region's counters.
-pub(super) const ROOM: usize = 4 << 10;
+pub(crate) const ROOM: usize = 4 << 10;
 /// Nothing that is asked for here is longer: a hundred thousand devices.
-pub(super) const MOST_ROOM: usize = 16 << 20;
+pub(crate) const MOST_ROOM: usize = 16 << 20;
+
+/// A device answered something else than it should.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{text}` is not {what}")]
+pub(crate) struct NotUnderstood {
+    pub(crate) what: &'static str,
+    pub(crate) text: String,
+}
 
 /// Where the header's members lie.
 mod at {
-    pub(super) const DATA_SIZE: usize = 12;
-    pub(super) const DATA_START: usize = 16;
-    pub(super) const FLAGS: usize = 28;
-    pub(super) const DEV: usize = 40;
-    pub(super) const UUID: usize = 176;
-    pub(super) const UUID_END: usize = 305;
+    pub(crate) const DATA_SIZE: usize = 12;
+    pub(crate) const DATA_START: usize = 16;
+    pub(crate) const OPEN: usize = 24;
+    pub(crate) const FLAGS: usize = 28;
+    pub(crate) const DEV: usize = 40;
+    pub(crate) const UUID: usize = 176;
+    pub(crate) const UUID_END: usize = 305;
 }
 
 /// A question, and then its answer, aligned as the kernel wants it.
-pub(super) struct Packet(Vec<u64>);
+pub(crate) struct Packet(Vec<u64>);
 
 impl Packet {
     /// A question about a device (0:0 for none).
-    pub(super) fn new(dev: DevT, message: Option<&str>, room: usize) -> Self {
+    pub(crate) fn new(dev: DevT, message: Option<&str>, room: usize) -> Self {
         let message = message.unwrap_or_default().as_bytes();
         // A message is preceded by a sector, which these don't have, and followed by a NUL.
         let room = room.max(HEADER + 8 + message.len() + 1);
@@ -60,22 +74,27 @@ impl Packet {
         packet
     }
 
-    pub(super) fn as_mut_ptr(&mut self) -> *mut u64 {
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u64 {
         self.0.as_mut_ptr()
     }
 
     /// Whether the answer had no room.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.flags() & FULL != 0
     }
 
     /// The uuid of the device that answered.
-    pub(super) fn uuid(&self) -> String {
+    pub(crate) fn uuid(&self) -> String {
         until_nul(&self.bytes()[at::UUID..at::UUID_END])
     }
 
+    /// How often the device that answered is open.
+    pub(crate) fn open(&self) -> u32 {
+        number(&self.bytes(), at::OPEN).unwrap_or(0)
+    }
+
     /// The answer to a message; empty if there was none.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self.flags() & ANSWERED {
             0 => String::new(),
             _ => until_nul(&self.data()),
@@ -83,8 +102,26 @@ impl Packet {
     }
 
     /// The answer to [`LIST_DEVICES`].
-    pub(super) fn devices(&self) -> Result<Vec<DevT>, NotUnderstood> {
+    pub(crate) fn devices(&self) -> Result<Vec<DevT>, NotUnderstood> {
         devices(&self.data())
+    }
+
+    /// The answer to [`DEPS`]: a count, four bytes of nothing, and so many numbers of devices.
+    pub(crate) fn deps(&self) -> Result<Vec<DevT>, NotUnderstood> {
+        let data = self.data();
+        let bad = || NotUnderstood {
+            what: "a list of devices below one",
+            text: format!("{} bytes", data.len()),
+        };
+        // A device without a table has nothing to say of it.
+        let Some(count) = number(&data, 0) else {
+            return Ok(Vec::new());
+        };
+        let count = usize::try_from(count).map_err(|_| bad())?;
+        let numbers = data.get(8..).unwrap_or_default().as_chunks::<8>().0;
+        let numbers = numbers.get(..count).ok_or_else(bad)?;
+        let devs = numbers.iter().map(|dev| u64::from_ne_bytes(*dev));
+        Ok(devs.map(DevT::of_rdev).collect())
     }
 
     fn flags(&self) -> u32 {
@@ -107,9 +144,13 @@ impl Packet {
     }
 }
 
-/// Reads a chain of `struct dm_name_list`: number, offset to the next (0 in the last), name. Without any device there is one
-/// with the number 0.
+/// Reads a chain of `struct dm_name_list`: number, offset to the next (0 in the last), name. Without any device there is
+/// none, or one with the number 0: the kernel writes that number, and says that the answer ends in front of it
+/// (`list_devices` in drivers/md/dm-ioctl.c).
 fn devices(data: &[u8]) -> Result<Vec<DevT>, NotUnderstood> {
+    if data.is_empty() {
+        return Ok(Vec::new());
+    }
     let bad = || NotUnderstood {
         what: "a list of devices",
         text: format!("{} bytes", data.len()),
@@ -165,7 +206,7 @@ mod tests {
         assert_eq!(devices(&chain).unwrap(), [dev(0), dev(300)]);
         assert_eq!(devices(&entry(0, 0, "")).unwrap(), []);
         devices(&entry(encode(dev(0)), 4000, "a")).unwrap_err();
-        devices(&[]).unwrap_err();
+        assert_eq!(devices(&[]).unwrap(), []);
     }
 
     #[test]
@@ -185,11 +226,41 @@ mod tests {
         assert_eq!((packet.text(), packet.uuid()), Default::default());
     }
 
+    fn answer(data: &[u8]) -> Packet {
+        let mut bytes = vec![0; HEADER];
+        bytes.extend(data);
+        let end = u32::try_from(bytes.len()).unwrap();
+        bytes[at::DATA_SIZE..][..4].copy_from_slice(&end.to_ne_bytes());
+        bytes[at::DATA_START..][..4].copy_from_slice(&312_u32.to_ne_bytes());
+        bytes[at::OPEN..][..4].copy_from_slice(&3_u32.to_ne_bytes());
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        let words = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u64::from_ne_bytes(*word));
+        Packet(words.collect())
+    }
+
+    #[test]
+    fn what_is_below_a_device_is_read_with_its_count() {
+        let below = DevT {
+            major: 254,
+            minor: 16,
+        };
+        let data = [&1_u64.to_ne_bytes()[..], &encode(below).to_ne_bytes()].concat();
+        let packet = answer(&data);
+        assert_eq!((packet.deps().unwrap(), packet.open()), (vec![below], 3));
+        assert_eq!(answer(&[]).deps().unwrap(), []);
+        answer(&data[..8]).deps().unwrap_err();
+    }
+
     proptest! {
         #[test]
         fn no_damaged_answer_panics(words in proptest::collection::vec(any::<u64>(), 39..80)) {
             let packet = Packet(words);
             let _ = (packet.text(), packet.uuid(), packet.is_full(), packet.devices());
+            let _ = packet.deps();
         }
     }
 }

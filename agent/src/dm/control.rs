@@ -1,19 +1,20 @@
-//! Device mapper's ioctls, as far as its statistics need them: one call for each device and scrape, where `dmsetup` would be one
+//! Device mapper's ioctls, as far as looks and statistics need them: a few calls for each device, where `dmsetup` would be a
 //! process (include/uapi/linux/dm-ioctl.h).
 //!
-//! No call made here waits for I/O. The one message that does, `@stats_create`, goes through `dmsetup`: see [`super::dm_statistics`].
+//! No call made here waits for I/O. The one message that does, `@stats_create`, goes through `dmsetup`: see [`crate::ladder`].
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use thiserror::Error;
 
-use super::packet::{self, Packet};
-use super::region::NotUnderstood;
+use super::Mapped;
+use super::packet::{self, NotUnderstood, Packet};
 use crate::probe::DevT;
+use weir_api::names::MappingName;
 
 /// Device mapper did not do what it was asked.
 #[derive(Debug, Error)]
@@ -43,7 +44,7 @@ pub(crate) enum ControlError {
 
 impl ControlError {
     /// Whether this is so because the module is not loaded, which it is before a volume is made.
-    pub(super) fn is_not_there_yet(&self) -> bool {
+    pub(crate) fn is_not_there_yet(&self) -> bool {
         // Not loaded: the node is missing, or leads to no driver.
         let missing = [libc::ENOENT, libc::ENODEV, libc::ENXIO];
         matches!(self, ControlError::Open { source, .. }
@@ -53,14 +54,14 @@ impl ControlError {
 
 /// A device's answer to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The name that LVM or Weir gave the device for as long as it exists; empty if it has none. Numbers are used again.
-    pub(super) uuid: String,
-    pub(super) text: String,
+    pub(crate) uuid: String,
+    pub(crate) text: String,
 }
 
 /// Device mapper.
-pub(super) trait Mapper: Send + Sync {
+pub(crate) trait Mapper: Send + Sync {
     /// Every device.
     fn devices(&self) -> Result<Vec<DevT>, ControlError>;
     /// Sends a device a message that does not wait for its I/O.
@@ -68,13 +69,13 @@ pub(super) trait Mapper: Send + Sync {
 }
 
 /// This node's.
-pub(super) struct Control {
+pub(crate) struct Control {
     path: PathBuf,
     file: OnceLock<File>,
 }
 
 impl Control {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Control {
             path: "/dev/mapper/control".into(),
             file: OnceLock::new(),
@@ -82,10 +83,15 @@ impl Control {
     }
 
     /// Whether this process may use device mapper.
-    pub(super) fn probe(&self) -> Result<(), ControlError> {
+    pub(crate) fn probe(&self) -> Result<(), ControlError> {
         let what = || "tell its version".to_owned();
         self.call(packet::VERSION, DevT { major: 0, minor: 0 }, None, what)
             .map(drop)
+    }
+
+    /// Where it is asked.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn file(&self) -> Result<&File, ControlError> {
@@ -129,6 +135,37 @@ impl Control {
             }
             room *= 4;
         }
+    }
+}
+
+impl Control {
+    /// Every device, with who uses it and what it uses.
+    pub(crate) fn mapped(&self) -> Result<Vec<Mapped>, ControlError> {
+        let mut all = Vec::new();
+        for number in self.devices()? {
+            match self.look_at(number) {
+                Ok(device) => all.push(device),
+                // It went since it was listed.
+                Err(ControlError::Refused { source, .. })
+                    if source.raw_os_error() == Some(libc::ENXIO) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    fn look_at(&self, number: DevT) -> Result<Mapped, ControlError> {
+        let what = || format!("tell of device {number}");
+        let status = self.call(packet::STATUS, number, None, what)?;
+        let deps = self.call(packet::DEPS, number, None, what)?;
+        let uuid = status.uuid();
+        Ok(Mapped {
+            mapping: MappingName::from_dm_uuid(&uuid),
+            uuid,
+            number,
+            open: status.open(),
+            below: deps.deps()?,
+        })
     }
 }
 
