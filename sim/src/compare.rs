@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::thread;
 
-use crate::measure::{Measured, Moment, mean};
+use crate::measure::{Blame, Measured, Moment, mean};
 use crate::scenario::Scenario;
 use crate::strategy::{Name, run};
 
@@ -31,6 +31,8 @@ pub struct Results {
     pub violated: f64,
     /// The windows among them in which a volume waited.
     pub waited: f64,
+    /// Those over their objectives by what their pool was like, in the order of [`Blame::ALL`].
+    pub over_by: [f64; Blame::ALL.len()],
     /// The share of volumes that were never placed.
     pub unplaced: f64,
     /// The most volumes that were bound to one pool, over the mean.
@@ -136,6 +138,7 @@ impl Results {
             violations: over(&|run| run.violations() as f64),
             violated: over(&|run| run.violations() as f64 / (run.windows as f64).max(1.0)),
             waited: over(&|run| run.windows_waited as f64),
+            over_by: Blame::ALL.map(|blame| over(&|run| run.over_by[blame as usize] as f64)),
             unplaced: over(&|run| run.unplaced as f64 / (run.asked as f64).max(1.0)),
             max_over_mean: over(&Measured::max_over_mean),
             regret: 0.0,

@@ -1,5 +1,8 @@
 //! How long I/Os take: shares of them, on the scale on which agents measure.
 
+use std::cell::OnceCell;
+use std::ops::Deref;
+
 use weir_agent_ebpf::scale::{BUCKETS, bucket_of, lower_bound_ns, upper_bound_ns};
 
 /// Shares of I/Os by bucket, from the first bucket that has any on.
@@ -12,7 +15,7 @@ pub(crate) struct Distribution {
 }
 
 /// How long an I/O is waited for, and how long it waits before.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Response {
     /// Half of them take no longer once they are worked on, in nanoseconds.
     pub(crate) median: f64,
@@ -26,9 +29,35 @@ pub(crate) struct Response {
     pub(crate) longest_wait: f64,
 }
 
+/// The distribution of a response, computed when somebody looks at it: of many states of a pool only the flow matters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Later {
+    response: Response,
+    known: OnceCell<Distribution>,
+}
+
+impl Later {
+    pub(crate) fn of(response: Response) -> Self {
+        Later {
+            response,
+            known: OnceCell::new(),
+        }
+    }
+}
+
+impl Deref for Later {
+    type Target = Distribution;
+
+    fn deref(&self) -> &Distribution {
+        self.known.get_or_init(|| Distribution::of(&self.response))
+    }
+}
+
 /// The points at which a normal distribution is looked at where it is added to another.
 const POINTS: usize = 16;
 const STEP: f64 = 0.4;
+/// Nobody waits for so many times the mean: e⁻⁶⁰ is nothing beside any share that is looked at.
+const NEVER: f64 = 60.0;
 
 impl Distribution {
     /// The distribution of a response.
@@ -147,7 +176,7 @@ fn tail(response: &Response, points: &Points, ns: f64) -> f64 {
         let left = ns - value;
         if left <= 0.0 {
             *weight
-        } else if left >= response.longest_wait {
+        } else if left >= response.longest_wait || left > NEVER * response.wait {
             0.0
         } else {
             weight * (-left / response.wait).exp()

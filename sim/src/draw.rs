@@ -52,32 +52,64 @@ pub(crate) fn normal(rng: &mut Rng) -> f64 {
 
 /// How many there are where this many are expected.
 pub(crate) fn poisson(rng: &mut Rng, expected: f32) -> u32 {
-    if expected > 12.0 {
-        // Four evenly drawn numbers are near enough to a normal one, and quick.
-        let bits = rng.u64(..);
-        let part = |shift: u32| f32::from(u16::try_from((bits >> shift) & 0xffff).unwrap_or(0));
-        let sum = (part(0) + part(16) + part(32) + part(48)) / 65_536.0 - 2.0;
-        let drawn = expected + sum * 1.732 * expected.sqrt();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count"
-        )]
-        return (drawn + 0.5).max(0.0) as u32;
+    Poisson::of(expected).draw(rng)
+}
+
+/// So many are expected; what it takes to draw from that is computed once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poisson {
+    expected: f32,
+    /// The root of it where it is large, or else how likely none is.
+    part: f32,
+}
+
+/// Where more are expected, the distribution is taken to be a normal one.
+const MANY: f32 = 12.0;
+/// Where fewer are, two would come together once in five thousand times.
+const FEW: f32 = 0.02;
+
+impl Poisson {
+    pub(crate) fn of(expected: f32) -> Self {
+        let part = if expected > MANY {
+            expected.sqrt()
+        } else if expected < FEW {
+            1.0
+        } else {
+            (-expected).exp()
+        };
+        Poisson { expected, part }
     }
-    if expected < 0.02 {
-        // Two would come together once in five thousand times.
-        return u32::from(expected > 0.0 && rng.f32() < expected);
+
+    /// How many there are.
+    #[inline]
+    pub(crate) fn draw(&self, rng: &mut Rng) -> u32 {
+        if self.expected < FEW {
+            return u32::from(self.expected > 0.0 && rng.f32() < self.expected);
+        }
+        if self.expected > MANY {
+            // Four evenly drawn numbers are near enough to a normal one, and quick.
+            let bits = rng.u64(..);
+            #[expect(clippy::cast_possible_truncation, reason = "these 16 bits are meant")]
+            let part = |shift: u32| f32::from((bits >> shift) as u16);
+            let sum = (part(0) + part(16) + part(32) + part(48)) / 65_536.0 - 2.0;
+            let drawn = self.expected + sum * 1.732 * self.part;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count"
+            )]
+            return (drawn + 0.5).max(0.0) as u32;
+        }
+        let mut left = rng.f32();
+        let mut share = self.part;
+        let mut count = 0;
+        while left > share && count < 200 {
+            left -= share;
+            count += 1;
+            share *= self.expected / narrow(f64::from(count));
+        }
+        count
     }
-    let mut left = rng.f32();
-    let mut share = (-expected).exp();
-    let mut count = 0;
-    while left > share && count < 200 {
-        left -= share;
-        count += 1;
-        share *= expected / narrow(f64::from(count));
-    }
-    count
 }
 
 #[cfg(test)]

@@ -25,5 +25,5 @@ mod tests;
 mod world;
 
 pub use compare::{Comparison, Results, compare};
-pub use measure::{Measured, Moment};
+pub use measure::{Blame, Measured, Moment};
 pub use strategy::{Name, run};

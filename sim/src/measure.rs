@@ -1,5 +1,6 @@
 //! What tenants saw.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use weir_agent_ebpf::scale::BUCKETS;
@@ -14,6 +15,8 @@ pub(crate) struct Seen {
     writes: Box<[f32; BUCKETS]>,
     /// Of all windows before it.
     life: Box<[f32; BUCKETS]>,
+    /// The buckets that the window has anything in are among these.
+    touched: Range<usize>,
 }
 
 /// One window of one tenant, in nanoseconds; `None`: there were next to no I/Os.
@@ -32,6 +35,8 @@ pub struct Measured {
     pub p99_ms: Vec<f64>,
     /// Windows of volumes with an objective that were over it.
     pub windows_over: u64,
+    /// The same by what the volume's pool was like.
+    pub over_by: [u64; Blame::ALL.len()],
     /// Windows in which volumes with an objective waited for a pool. They count as over it: who never places breaks no
     /// promise otherwise.
     pub windows_waited: u64,
@@ -45,6 +50,40 @@ pub struct Measured {
     pub bound: Vec<u32>,
     /// The cluster over time.
     pub series: Vec<Moment>,
+}
+
+/// What a pool was like, in a window in which a volume was over its objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// It limped, and began to after the volume was bound to it: nobody could know.
+    LimpedLater,
+    /// It limped already when the volume was bound to it.
+    Limped,
+    /// Its disk is not of the quickest kind.
+    SlowDisk,
+    /// None of these: it had too much to do, or collected garbage.
+    Busy,
+}
+
+impl Blame {
+    /// All of them.
+    pub const ALL: [Blame; 4] = [
+        Blame::LimpedLater,
+        Blame::Limped,
+        Blame::SlowDisk,
+        Blame::Busy,
+    ];
+
+    /// What figures call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Blame::LimpedLater => "limped_later",
+            Blame::Limped => "limped",
+            Blame::SlowDisk => "slow_disk",
+            Blame::Busy => "busy",
+        }
+    }
 }
 
 /// The cluster in one window.
@@ -67,6 +106,7 @@ impl Seen {
             reads: empty(),
             writes: empty(),
             life: empty(),
+            touched: 0..0,
         }
     }
 
@@ -78,34 +118,43 @@ impl Seen {
     ) {
         reads.add_to(&mut self.reads, narrow(read_count));
         writes.add_to(&mut self.writes, narrow(write_count));
+        for there in [reads, writes] {
+            let end = there.first + there.shares.len();
+            self.touched = if self.touched.is_empty() {
+                there.first..end
+            } else {
+                self.touched.start.min(there.first)..self.touched.end.max(end)
+            };
+        }
     }
 
     /// Ends the window that is open.
     pub(crate) fn close(&mut self) -> Window {
-        let window = Window {
-            reads: quantile(&self.reads[..], 0, P99),
-            writes: quantile(&self.writes[..], 0, P99),
-            all: self.both(),
-        };
-        for bucket in 0..BUCKETS {
-            self.life[bucket] += self.reads[bucket] + self.writes[bucket];
+        let touched = std::mem::take(&mut self.touched);
+        let first = touched.start;
+        let reads = &mut self.reads[touched.clone()];
+        let writes = &mut self.writes[touched.clone()];
+        let mut all = [0.0; BUCKETS];
+        let all = &mut all[touched.clone()];
+        for (sum, (read, write)) in all.iter_mut().zip(reads.iter().zip(&*writes)) {
+            *sum = read + write;
         }
-        self.reads.fill(0.0);
-        self.writes.fill(0.0);
+        let window = Window {
+            reads: quantile(reads, first, P99),
+            writes: quantile(writes, first, P99),
+            all: quantile(all, first, P99),
+        };
+        for (sum, more) in self.life[touched].iter_mut().zip(&*all) {
+            *sum += more;
+        }
+        reads.fill(0.0);
+        writes.fill(0.0);
         window
     }
 
     /// Over its life, in nanoseconds.
     pub(crate) fn p99(&self) -> Option<f64> {
         quantile(&self.life[..], 0, P99)
-    }
-
-    fn both(&self) -> Option<f64> {
-        let mut all = [0.0; BUCKETS];
-        for (sum, (read, write)) in all.iter_mut().zip(self.reads.iter().zip(&self.writes[..])) {
-            *sum = read + write;
-        }
-        quantile(&all, 0, P99)
     }
 }
 

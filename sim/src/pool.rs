@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::distribution::Distribution;
+use crate::distribution::Later;
 use crate::draw::{Stream, exponent, stream};
-use crate::queue::{Demand, Flow, flow};
+use crate::queue::{Demand, Flow, Work, flow};
+use crate::report::Expected;
 use crate::scenario::{Disk, Limp, Scenario};
 
 /// A pool.
@@ -41,10 +42,12 @@ pub(crate) struct Pool {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) flow: Flow,
-    pub(crate) reads: Distribution,
-    pub(crate) writes: Distribution,
+    pub(crate) reads: Later,
+    pub(crate) writes: Later,
     /// What each that is active does.
     pub(crate) rates: Vec<f64>,
+    /// What agents are expected to tell of it, once that was computed.
+    pub(crate) expected: Option<Box<Expected>>,
 }
 
 impl State {
@@ -54,14 +57,16 @@ impl State {
         demands: impl Iterator<Item = Demand> + Clone,
     ) -> Self {
         let flow = flow(disk, times, demands.clone());
+        let work = Work::of(disk, times);
         let response = |median: Duration| flow.response(disk, times, median.as_secs_f64());
         State {
-            reads: Distribution::of(&response(disk.read)),
-            writes: Distribution::of(&response(disk.write)),
+            reads: Later::of(response(disk.read)),
+            writes: Later::of(response(disk.write)),
             rates: demands
-                .map(|demand| demand.rate_at(disk, times, flow.wait))
+                .map(|demand| demand.rate_at(&work, flow.wait))
                 .collect(),
             flow,
+            expected: None,
         }
     }
 }
@@ -121,7 +126,7 @@ impl Pool {
     }
 
     /// How it is, while garbage is collected or not.
-    pub(crate) fn state_if(&mut self, is_collecting: bool) -> &State {
+    fn state_if(&mut self, is_collecting: bool) -> &mut State {
         let times = self.times(is_collecting);
         let demands = self.active.iter().map(|(_, demand)| *demand);
         let disk = &self.disk;
@@ -131,6 +136,11 @@ impl Pool {
 
     /// How it is.
     pub(crate) fn state(&mut self) -> &State {
+        self.state_mut()
+    }
+
+    /// The same, for who remembers something with it.
+    pub(crate) fn state_mut(&mut self) -> &mut State {
         self.state_if(self.is_collecting)
     }
 

@@ -38,30 +38,51 @@ pub(crate) struct Flow {
 /// The busiest that a disk is taken for: the wait is not known beyond.
 const BUSIEST: f64 = 0.999;
 
+/// How long a disk's I/Os take on average, in seconds, where everything takes so many times as long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    read: f64,
+    write: f64,
+    read_busy: f64,
+    write_busy: f64,
+    times: f64,
+}
+
+impl Work {
+    pub(crate) fn of(disk: &Disk, times: f64) -> Self {
+        Work {
+            read: mean(disk.read.as_secs_f64(), disk.spread),
+            write: mean(disk.write.as_secs_f64(), disk.spread),
+            read_busy: disk.read_busy.as_secs_f64(),
+            write_busy: disk.write_busy.as_secs_f64(),
+            times,
+        }
+    }
+}
+
 impl Demand {
     /// What it does where an I/O waits for so long.
-    pub(crate) fn rate_at(&self, disk: &Disk, times: f64, wait: f64) -> f64 {
-        let work = mean(disk.read.as_secs_f64(), disk.spread) * self.reads
-            + mean(disk.write.as_secs_f64(), disk.spread) * (1.0 - self.reads);
-        self.rate.min(self.depth / (work * times + wait))
+    pub(crate) fn rate_at(&self, work: &Work, wait: f64) -> f64 {
+        let each = work.read * self.reads + work.write * (1.0 - self.reads);
+        self.rate.min(self.depth / (each * work.times + wait))
     }
 
-    fn busy(&self, disk: &Disk, times: f64) -> f64 {
-        let busy = disk.read_busy.as_secs_f64() * self.reads
-            + disk.write_busy.as_secs_f64() * (1.0 - self.reads);
-        busy * times
+    fn busy(&self, work: &Work) -> f64 {
+        let busy = work.read_busy * self.reads + work.write_busy * (1.0 - self.reads);
+        busy * work.times
     }
 }
 
 /// Where demand and wait agree, on a disk of which everything takes so many times as long.
 pub(crate) fn flow(disk: &Disk, times: f64, demands: impl Iterator<Item = Demand> + Clone) -> Flow {
     let channels = f64::from(disk.channels);
+    let work = Work::of(disk, times);
     let at = |wait: f64| {
         let (mut rate, mut busy) = (0.0, 0.0);
         for demand in demands.clone() {
-            let does = demand.rate_at(disk, times, wait);
+            let does = demand.rate_at(&work, wait);
             rate += does;
-            busy += does * demand.busy(disk, times);
+            busy += does * demand.busy(&work);
         }
         (rate, busy)
     };
@@ -101,14 +122,13 @@ pub(crate) fn flow(disk: &Disk, times: f64, demands: impl Iterator<Item = Demand
     };
     let mut depth = 0.0;
     for demand in demands {
-        let does = demand.rate_at(disk, times, wait);
+        let does = demand.rate_at(&work, wait);
         flow.rates.0 += does * demand.reads;
         flow.rates.1 += does * (1.0 - demand.reads);
         depth += demand.depth;
     }
-    let work = mean(disk.read.as_secs_f64(), disk.spread) * flow.rates.0
-        + mean(disk.write.as_secs_f64(), disk.spread) * flow.rates.1;
-    flow.in_flight = work * times + rate * wait;
+    let all = work.read * flow.rates.0 + work.write * flow.rates.1;
+    flow.in_flight = all * times + rate * wait;
     flow.longest_wait = depth * (busy / rate) / channels;
     flow
 }

@@ -6,8 +6,8 @@ use fastrand::Rng;
 use weir_agent_ebpf::scale::BUCKETS;
 
 use crate::distribution::{Distribution, bucket, middle_ns, narrow};
-use crate::draw::poisson;
-use crate::pool::Pool;
+use crate::draw::{Poisson, poisson};
+use crate::pool::{Pool, State};
 
 /// What was added to one operation's histogram.
 #[derive(Clone, Debug, Default)]
@@ -80,31 +80,31 @@ impl Gathered {
         }
         let seconds = now.saturating_sub(self.since).as_secs_f64();
         self.since = now;
-        let is_whole = self.is_empty;
-        let state = pool.state();
-        let (reads, writes) = state.flow.rates;
-        let draw = |gathered: &[f32; BUCKETS], there: &Distribution, rate: f64, rng: &mut Rng| {
-            if is_whole {
-                let times = narrow(rate * seconds);
+        let state = pool.state_mut();
+        let (reads, in_flight) = (state.flow.rates.0, narrow(state.flow.in_flight));
+        let told = if self.is_empty {
+            state.expected(seconds).draw(rng)
+        } else {
+            let draw = |gathered: &[f32; BUCKETS], rng: &mut Rng| {
+                let there = gathered.iter().copied().enumerate();
+                let there = there.filter(|(_, expected)| *expected > 0.0);
                 counted(
-                    there.iter().map(|(bucket, share)| (bucket, share * times)),
+                    there.map(|(bucket, expected)| Bucket::of(bucket, expected)),
                     rng,
                 )
-            } else {
-                let there = gathered.iter().copied().enumerate();
-                counted(there.filter(|(_, expected)| *expected > 0.0), rng)
-            }
+            };
+            (draw(&self.reads, rng), draw(&self.writes, rng))
         };
         let mut report = Report {
             pool: index,
             at: now,
             span,
-            reads: draw(&self.reads, &state.reads, reads, rng),
-            writes: draw(&self.writes, &state.writes, writes, rng),
-            in_flight: poisson(rng, narrow(state.flow.in_flight)),
+            reads: told.0,
+            writes: told.1,
+            in_flight: poisson(rng, in_flight),
         };
         if reads < 1.0 && rng.f64() < span.as_secs_f64() / CANARY.as_secs_f64() {
-            let one = one_of(&state.reads, rng);
+            let one = one_of(&pool.state().reads, rng);
             match report
                 .reads
                 .buckets
@@ -149,19 +149,76 @@ impl Report {
     }
 }
 
-fn counted(expected: impl Iterator<Item = (usize, f32)>, rng: &mut Rng) -> Counts {
+/// What is expected of a pool that stays as it is for so long: most reports are about such a time, and many about the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    seconds: f64,
+    reads: Vec<Bucket>,
+    writes: Vec<Bucket>,
+}
+
+/// What is expected in a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    count: Poisson,
+    number: u16,
+    middle_ns: f64,
+}
+
+impl Expected {
+    fn of(state: &State, seconds: f64) -> Self {
+        let (reads, writes) = state.flow.rates;
+        let buckets = |there: &Distribution, rate: f64| {
+            let times = narrow(rate * seconds);
+            let each = there.iter();
+            each.map(|(bucket, share)| Bucket::of(bucket, share * times))
+                .collect()
+        };
+        Expected {
+            seconds,
+            reads: buckets(&state.reads, reads),
+            writes: buckets(&state.writes, writes),
+        }
+    }
+
+    fn draw(&self, rng: &mut Rng) -> (Counts, Counts) {
+        let reads = counted(self.reads.iter().copied(), rng);
+        (reads, counted(self.writes.iter().copied(), rng))
+    }
+}
+
+impl State {
+    /// What is expected to happen in so many seconds of it.
+    fn expected(&mut self, seconds: f64) -> &Expected {
+        let known = self.expected.take();
+        let known = known.filter(|known| known.seconds.total_cmp(&seconds).is_eq());
+        let known = known.unwrap_or_else(|| Box::new(Expected::of(self, seconds)));
+        self.expected.insert(known)
+    }
+}
+
+impl Bucket {
+    fn of(number: usize, expected: f32) -> Self {
+        Bucket {
+            count: Poisson::of(expected),
+            number: u16::try_from(number).unwrap_or(0),
+            middle_ns: middle_ns(number),
+        }
+    }
+}
+
+fn counted(expected: impl Iterator<Item = Bucket>, rng: &mut Rng) -> Counts {
+    let most = expected.size_hint().1.unwrap_or(0);
     let mut counts = Counts {
-        buckets: Vec::with_capacity(48),
+        buckets: Vec::with_capacity(most),
         sum_ns: 0,
     };
     let mut sum = 0.0;
-    for (bucket, expected) in expected {
-        let count = poisson(rng, expected);
+    for bucket in expected {
+        let count = bucket.count.draw(rng);
         if count > 0 {
-            counts
-                .buckets
-                .push((u16::try_from(bucket).unwrap_or(0), u64::from(count)));
-            sum += f64::from(count) * middle_ns(bucket);
+            counts.buckets.push((bucket.number, u64::from(count)));
+            sum += f64::from(count) * bucket.middle_ns;
         }
     }
     #[expect(

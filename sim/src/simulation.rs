@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::measure::Measured;
 use crate::report::Report;
 use crate::scenario::Scenario;
-use crate::strategy::{Hears, Strategy};
+use crate::strategy::Strategy;
 use crate::world::World;
 
 /// Lives through a scenario.

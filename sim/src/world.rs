@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::draw::{Stream, exponent, exponential, normal, stream};
 use crate::event::{Event, Events};
-use crate::measure::{Measured, Moment, Seen, mean};
+use crate::measure::{Blame, Measured, Moment, Seen, mean};
 use crate::pool::{self, Pool};
 use crate::queue::Demand;
 use crate::report::{Gathered, Report};
@@ -28,12 +28,16 @@ pub(crate) struct World {
     /// Volumes that wait for a pool, the longest first.
     pub(crate) waiting: Vec<usize>,
     pub(crate) measured: Measured,
+    /// How long a read takes on the quickest of the disks.
+    quickest: Duration,
 }
 
 /// What became of a tenant.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Life {
     pub(crate) pool: Option<usize>,
+    /// Whether that limped when this was bound to it.
+    pub(crate) came_to_limping: bool,
     pub(crate) is_active: bool,
     pub(crate) is_bursting: bool,
     pub(crate) is_over: bool,
@@ -63,8 +67,10 @@ impl World {
             events.put(scenario.telemetry.every, Event::Report);
         }
         let count = pools.len();
+        let quickest = pools.iter().map(|pool| pool.disk.read).min();
         World {
             scenario,
+            quickest: quickest.unwrap_or_default(),
             gathered: match hears {
                 Hears::Reports => (0..count).map(|_| Gathered::new()).collect(),
                 Hears::Nothing | Hears::InFlight => Vec::new(),
@@ -96,7 +102,7 @@ impl World {
             if let Some(seen) = &mut self.lives[*member].seen {
                 let reads = rate * demand.reads * seconds;
                 let counts = (reads, rate * seconds - reads);
-                seen.add((&state.reads, &state.writes), counts);
+                seen.add((&*state.reads, &*state.writes), counts);
             }
         }
         if !pool.is_collecting {
@@ -140,6 +146,7 @@ impl World {
         there.bound += u32::from(!tenant.is_existing);
         let life = &mut self.lives[index];
         life.pool = Some(pool);
+        life.came_to_limping = there.is_limping;
         if !tenant.is_existing {
             life.seen = Some(Seen::new());
         }
@@ -326,8 +333,28 @@ impl World {
                 || window.writes.is_some_and(|p99| p99 > most)
         });
         self.measured.windows += u64::from(is_over.is_some());
-        self.measured.windows_over += u64::from(is_over == Some(true));
+        if is_over == Some(true) {
+            self.measured.windows_over += 1;
+            self.measured.over_by[self.blame(index) as usize] += 1;
+        }
         Some((p99, is_over))
+    }
+
+    /// What the pool of a tenant is like, that is over its objective.
+    fn blame(&self, index: usize) -> Blame {
+        let life = &self.lives[index];
+        let Some(pool) = life.pool.map(|pool| &self.pools[pool]) else {
+            return Blame::Busy;
+        };
+        if pool.is_limping && life.came_to_limping {
+            Blame::Limped
+        } else if pool.is_limping {
+            Blame::LimpedLater
+        } else if pool.disk.read > self.quickest {
+            Blame::SlowDisk
+        } else {
+            Blame::Busy
+        }
     }
 
     /// What it came to.

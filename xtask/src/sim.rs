@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use weir_sim::scenario::{self, Scenario};
-use weir_sim::{Comparison, Name, Results, compare, plot};
+use weir_sim::{Blame, Comparison, Name, Results, compare, plot};
 
 use crate::bench::{Figure, Measured, print};
 use crate::progress::say;
@@ -106,6 +106,10 @@ fn of_scenario(comparison: &Comparison) -> Vec<Figure> {
             Figure::new(name("max_over_mean"), results.max_over_mean, "x"),
             Figure::new(name("regret"), results.regret, "x"),
         ]);
+        figures.extend(Blame::ALL.map(|blame| {
+            let windows = results.over_by[blame as usize];
+            Figure::new(name(&format!("over_{}", blame.label())), windows, "windows")
+        }));
     }
     figures
 }

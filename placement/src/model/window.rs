@@ -1,5 +1,6 @@
 //! A histogram that forgets: what lies back by the window's length weighs 1/e of what is new.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use weir_agent_ebpf::scale::{BUCKETS, lower_bound_ns, upper_bound_ns};
@@ -13,6 +14,8 @@ pub(super) struct Window {
     length: Duration,
     origin: Duration,
     weights: Box<[f32; BUCKETS]>,
+    /// The buckets that have any weight are among these.
+    touched: Range<usize>,
     total: f32,
 }
 
@@ -25,19 +28,19 @@ impl Window {
             length,
             origin: now,
             weights: Box::new([0.0; BUCKETS]),
+            touched: 0..0,
             total: 0.0,
         }
     }
 
-    /// Adds what ended just now: buckets, and how many in each.
+    /// Adds what ended just now: buckets in ascending order, and how many in each.
     pub(super) fn add(&mut self, buckets: &[(u16, u64)], now: Duration) {
-        if buckets.is_empty() {
-            return;
-        }
+        let [(first, _), ..] = buckets else { return };
         let mut factor = self.age(now).exp();
         if factor > LARGE {
             let fading = narrow(1.0 / factor);
-            self.weights.iter_mut().for_each(|weight| *weight *= fading);
+            let touched = &mut self.weights[self.touched.clone()];
+            touched.iter_mut().for_each(|weight| *weight *= fading);
             self.total *= fading;
             self.origin = now;
             factor = 1.0;
@@ -49,6 +52,15 @@ impl Window {
                 self.total += weight;
             }
         }
+        let (mut low, mut high) = (usize::from(*first), usize::from(*first) + 1);
+        if let [.., (last, _)] = buckets {
+            high = high.max(usize::from(*last) + 1);
+        }
+        if !self.touched.is_empty() {
+            low = low.min(self.touched.start);
+            high = high.max(self.touched.end);
+        }
+        self.touched = low.min(BUCKETS)..high.min(BUCKETS);
     }
 
     /// Forgets everything but what another window, a shorter one, has left of it.
@@ -57,6 +69,7 @@ impl Window {
         for (weight, left) in self.weights.iter_mut().zip(&other.weights[..]) {
             *weight = left * fading;
         }
+        self.touched = other.touched.clone();
         self.total = other.total * fading;
         self.origin = now;
     }
@@ -69,13 +82,13 @@ impl Window {
     /// Where a quantile lies, in microseconds: inside of a bucket, evenly by logarithms. `None`: nothing is left to
     /// tell it by.
     pub(super) fn quantile(&self, q: f32) -> Option<f32> {
-        let all: f32 = self.weights.iter().sum();
+        let all: f32 = self.weights[self.touched.clone()].iter().sum();
         if all <= 0.0 {
             return None;
         }
         // From above: what is looked for is near the end.
         let mut above = (1.0 - q) * all;
-        for bucket in (0..BUCKETS).rev() {
+        for bucket in self.touched.clone().rev() {
             let weight = self.weights[bucket];
             if weight > 0.0 && weight >= above {
                 return Some(inside(bucket, 1.0 - above / weight));

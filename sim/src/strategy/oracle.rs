@@ -156,13 +156,13 @@ fn p99(pool: &Pool, demands: &[Demand]) -> P99 {
     let (calmly, collectingly) = (1.0 - share, share);
     let reads = calm.flow.rates.0 / (calm.flow.rates.0 + calm.flow.rates.1).max(1e-9);
     P99 {
-        reads: of(&[(&calm.reads, calmly), (&collecting.reads, collectingly)]),
-        writes: of(&[(&calm.writes, calmly), (&collecting.writes, collectingly)]),
+        reads: of(&[(&*calm.reads, calmly), (&*collecting.reads, collectingly)]),
+        writes: of(&[(&*calm.writes, calmly), (&*collecting.writes, collectingly)]),
         all: of(&[
-            (&calm.reads, calmly * reads),
-            (&collecting.reads, collectingly * reads),
-            (&calm.writes, calmly * (1.0 - reads)),
-            (&collecting.writes, collectingly * (1.0 - reads)),
+            (&*calm.reads, calmly * reads),
+            (&*collecting.reads, collectingly * reads),
+            (&*calm.writes, calmly * (1.0 - reads)),
+            (&*collecting.writes, collectingly * (1.0 - reads)),
         ]),
     }
 }

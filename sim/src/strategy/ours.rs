@@ -1,5 +1,6 @@
 //! Ours: the function that the controller calls, on what it would know.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use weir_api::latency::Rung;
@@ -25,6 +26,8 @@ pub(crate) struct Ours {
     /// Which were heard of since their figures were computed.
     heard: Vec<bool>,
     phantoms: Phantoms,
+    /// Pools that a phantom stands on.
+    expecting: BTreeSet<usize>,
     climate: Climate,
     computed: Option<Duration>,
     count: u64,
@@ -44,6 +47,7 @@ impl Ours {
             models: pools.iter().map(model).collect(),
             heard: vec![true; pools.len()],
             phantoms: Phantoms::default(),
+            expecting: BTreeSet::new(),
             climate: Climate::default(),
             computed: None,
             count: 0,
@@ -63,10 +67,18 @@ impl Ours {
         for (index, pool) in self.pools.iter_mut().enumerate() {
             let is_stale = now.saturating_sub(self.models[index].heard_at()) > model::STALE;
             if std::mem::take(&mut self.heard[index]) || is_stale {
+                let phantom = pool.live.phantom;
                 pool.live = self.models[index].figures(now);
+                pool.live.phantom = phantom;
             }
-            pool.live.phantom = self.phantoms.on(&pool.name, now);
         }
+        // Of ten thousand pools, few.
+        let (pools, phantoms) = (&mut self.pools, &self.phantoms);
+        self.expecting.retain(|index| {
+            let phantom = phantoms.on(&pools[*index].name, now);
+            pools[*index].live.phantom = phantom;
+            phantom > 0.0
+        });
         self.climate = Climate::of(&self.pools);
     }
 }
@@ -103,6 +115,7 @@ impl Strategy for Ours {
         view.booked = view.booked.plus(&volume(tenant).usage(&view.node));
         self.phantoms.add(&view.name, self.climate.of_one, now);
         view.live.phantom += self.climate.of_one;
+        self.expecting.insert(pool);
     }
 
     fn gone(&mut self, pool: usize, _: usize, tenant: &Tenant) {
@@ -156,9 +169,9 @@ fn calibrate(pool: &Pool, rng: &mut fastrand::Rng) -> Calibration {
             };
             let state = State::of(&pool.disk, pool.times(false), std::iter::once(demand));
             let distribution = if reads > 0.5 {
-                &state.reads
+                &*state.reads
             } else {
-                &state.writes
+                &*state.writes
             };
             let counts: Vec<f32> = distribution.iter().map(|(_, share)| share * 1e6).collect();
             let p99 = quantile(&counts, distribution.first, 0.99);
