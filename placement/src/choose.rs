@@ -43,7 +43,10 @@ pub(super) struct Contender {
 /// The larger, the better; compared in the order of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
+    /// Whether an objective is kept in bad minutes too; the same for all where there is none.
+    keeps_in_bad: bool,
     latency: u32,
+    load: u32,
     share: u64,
     left: u64,
     tie: u64,
@@ -160,26 +163,48 @@ impl<'a> Field<'a> {
     fn contender(&self, index: usize, room: Room, tie: u64) -> Contender {
         let live = &self.pools[index].live;
         let is_known = self.is_drawn() && live.trust != Trust::None;
-        let (read, write) = live.with(self.climate.of_one);
-        let predicted = is_known.then(|| read.max(write));
+        let predicted = is_known.then(|| live.worse_with(self.climate.of_one));
         let is_hot = is_known && live.load() > self.climate.hot_above;
         let latency = match predicted {
             None => UNKNOWN,
             Some(_) if is_hot => HOT - eighths(live.load()),
-            Some(predicted) => COLD - eighths(predicted),
+            Some(predicted) => COLD.saturating_add_signed(-self.steps(predicted)),
         };
+        let keeps = |bad: f32, most: Option<f32>| most.is_none_or(|most| bad <= most);
+        let volume = self.volume;
         Contender {
             index,
             room,
             predicted,
             is_hot,
             rank: Rank {
+                load: u32::MAX - self.expected(index),
+                keeps_in_bad: crate::trial(2) < 0.5 || !is_known
+                    || keeps(live.bad.0, volume.read_p99) && keeps(live.bad.1, volume.write_p99),
                 latency,
                 share: share(room),
                 left: room.after.0,
                 tie,
             },
         }
+    }
+
+    /// What will be in flight, in thousandths.
+    fn expected(&self, index: usize) -> u32 {
+        if !self.is_drawn() { return 0; }
+        let pool = &self.pools[index];
+        let w = crate::trial(3);
+        let k = crate::trial(5); let mine = (pool.live.in_flight * (1.0 - k) + k * pool.live.usual + pool.live.phantom) * w + (1.0 - w) * self.climate.of_one * pool.booked.volumes as f32;
+        let step = crate::trial(4);
+        if step > 0.01 { (mine / (step * self.climate.of_one)) as u32 } else if step > 0.0 { 0 } else { (mine * 1000.0) as u32 }
+    }
+
+    /// From the middle of all pools, in steps by which they can be told apart.
+    fn steps(&self, predicted: f32) -> i32 {
+        let apart = (predicted.clamp(0.0, 1e12) + 1.0).log2() - (self.climate.middle.max(0.0) + 1.0).log2();
+        #[expect(clippy::cast_possible_truncation, reason = "a small number")]
+        let steps = (apart / self.climate.step.max(0.01)).clamp(-999.0, 999.0).round() as i32;
+        steps
     }
 
     fn preference(&self, index: usize) -> Preference {

@@ -29,6 +29,7 @@ mod figures;
 mod fit;
 mod operation;
 mod phantom;
+mod swing;
 mod window;
 
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub struct PoolModel {
     reads: Operation,
     writes: Operation,
     /// In flight on average, over the seconds and the minutes.
-    in_flight: [Mean; 2],
+    in_flight: [Mean; 3],
     failed: Mean,
     heard: Option<Heard>,
 }
@@ -114,7 +115,7 @@ impl PoolModel {
         PoolModel {
             reads: operation(|calibration| calibration.reads),
             writes: operation(|calibration| calibration.writes),
-            in_flight: [Mean::over(SECONDS, now), Mean::over(MINUTES, now)],
+            in_flight: [Mean::over(SECONDS, now), Mean::over(MINUTES, now), Mean::over(Duration::from_secs(7200), now)],
             failed: Mean::over(MINUTES, now),
             heard: None,
         }
@@ -180,6 +181,9 @@ impl PoolModel {
             phantom: 0.0,
             read,
             write,
+            usual: self.in_flight[2].value(),
+            bad: (self.reads.bad(now), self.writes.bad(now)),
+            swing: self.reads.swing().max(self.writes.swing()),
             failing: self.failing(now),
         }
     }

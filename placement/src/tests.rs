@@ -13,6 +13,8 @@ use super::*;
 pub(super) const CALM: Climate = Climate {
     hot_above: f32::INFINITY,
     of_one: 1.0,
+    middle: 1.0,
+    step: 0.125,
     known: 0,
 };
 

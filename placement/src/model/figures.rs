@@ -30,12 +30,18 @@ pub struct Figures {
     pub trust: Trust,
     /// I/Os in flight, on average over the last minutes.
     pub in_flight: f32,
+    /// The same over the last hours.
+    pub usual: f32,
     /// What volumes that were bound lately will add to that, and which is not seen yet.
     pub phantom: f32,
     /// The 99th percentile of reads.
     pub read: Line,
     /// The 99th percentile of writes.
     pub write: Line,
+    /// The 99th percentiles of reads and of writes in bad minutes, in microseconds; 0: not known.
+    pub bad: (f32, f32),
+    /// How much they are others ten minutes later, by logarithms.
+    pub swing: f32,
     /// I/Os that fail, of a thousand.
     pub failing: u16,
 }
@@ -60,6 +66,13 @@ impl Figures {
     pub fn with(&self, more: f32) -> (f32, f32) {
         let load = self.load() + more;
         (self.read.at(load), self.write.at(load))
+    }
+
+    /// The larger of them.
+    #[must_use]
+    pub fn worse_with(&self, more: f32) -> f32 {
+        let (read, write) = self.with(more);
+        read.max(write)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::day::Day;
 use super::figures::Line;
 use super::fit::Fit;
+use super::swing::Swing;
 use super::window::Window;
 use super::{MINUTES, SECONDS};
 
@@ -25,6 +26,7 @@ pub(super) struct Operation {
     seconds: Window,
     minutes: Window,
     day: Day,
+    swing: Swing,
     fit: Fit,
     calibration: Option<Line>,
     /// When the last point was taken, and the last minute told to the day.
@@ -62,6 +64,7 @@ impl Operation {
             seconds: Window::new(SECONDS, now),
             minutes: Window::new(MINUTES, now),
             day: Day::default(),
+            swing: Swing::default(),
             fit: Fit::default(),
             calibration,
             point_at: now,
@@ -96,11 +99,22 @@ impl Operation {
         if now.saturating_sub(self.minute_at) >= MINUTE {
             self.minute_at = now;
             if self.minutes.count(now) >= FEWEST
-                && let Some(p99) = self.minutes.quantile(0.99)
+                && let Some(p99) = self.minutes.quantile(0.99 + crate::trial(6))
             {
                 self.day.add(p99, in_flight, self.rate(now), now);
+                self.swing.add(p99);
             }
         }
+    }
+
+    /// What bad minutes are like, in microseconds; 0: not known.
+    pub(super) fn bad(&self, now: Duration) -> f32 {
+        self.day.bad(now).unwrap_or(0.0)
+    }
+
+    /// How much it is another ten minutes later, by logarithms.
+    pub(super) fn swing(&self) -> f32 {
+        self.swing.median()
     }
 
     /// How many ended in the last minutes.
@@ -118,7 +132,7 @@ impl Operation {
         let calibration = self.calibration.map(|line| line.at(in_flight));
         let before = day.map(at_this_load).or(calibration);
         let count = self.minutes.count(now);
-        let seen = self.minutes.quantile(0.99).filter(|_| count >= 1.0);
+        let seen = self.minutes.quantile(0.99 + crate::trial(6)).filter(|_| count >= 1.0);
         let weight = super::narrow(count / (count + AS_MUCH_AS_KNOWN));
         let lately = match (before, seen) {
             (Some(before), Some(seen)) => between(before, seen, weight),
@@ -148,7 +162,7 @@ impl Operation {
         if self.seconds.count(now) < FEWEST {
             return;
         }
-        let (Some(p99), Some(before)) = (self.seconds.quantile(0.99), self.minutes.quantile(0.99))
+        let (Some(p99), Some(before)) = (self.seconds.quantile(0.99 + crate::trial(6)), self.minutes.quantile(0.99))
         else {
             return;
         };

@@ -83,6 +83,7 @@ fn figures() -> impl Strategy<Value = Figures> {
             read,
             write,
             failing,
+            ..Figures::default()
         },
     )
 }
