@@ -4,9 +4,10 @@
 //!
 //! - Where latency is known, [`SAMPLE`] pools are drawn, and the best of these is taken: not the best of all, which
 //!   everybody else would take as well, before it shows. Pools that are cold come before those of which nothing is known,
-//!   and these before hot ones. Of cold ones the lowest predicted 99th percentile is best, of hot ones the lowest
-//!   in-flight, of unknown ones the largest share of free space. Figures that are nearer to each other than they are
-//!   measured (an eighth) are equal; then space decides.
+//!   and these before hot ones. Of cold ones the lowest predicted 99th percentile is best, by steps of half a power of two from
+//!   the middle of all pools: what is nearer to another may be the other way round some minutes later. Of those that are equal
+//!   in that, the one with the least in flight is best: it has the most to spare for what nobody knows yet. Of hot ones the
+//!   lowest in-flight is best, of unknown ones the largest share of free space.
 //! - Where nobody's latency is known, all pools are compared by space: the share of the pool that is left, then the bytes.
 //!
 //! Ties are decided by a hash of the pool's name and the seed, so that volumes with different seeds spread and the same
@@ -43,10 +44,9 @@ pub(super) struct Contender {
 /// The larger, the better; compared in the order of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// Whether an objective is kept in bad minutes too; the same for all where there is none.
-    keeps_in_bad: bool,
     latency: u32,
-    load: u32,
+    /// The more is in flight, the smaller.
+    spare: u32,
     share: u64,
     left: u64,
     tie: u64,
@@ -170,18 +170,19 @@ impl<'a> Field<'a> {
             Some(_) if is_hot => HOT - eighths(live.load()),
             Some(predicted) => COLD.saturating_add_signed(-self.steps(predicted)),
         };
-        let keeps = |bad: f32, most: Option<f32>| most.is_none_or(|most| bad <= most);
-        let volume = self.volume;
+        let spare = if is_known {
+            u32::MAX - thousandths(live.load())
+        } else {
+            0
+        };
         Contender {
             index,
             room,
             predicted,
             is_hot,
             rank: Rank {
-                load: u32::MAX - self.expected(index),
-                keeps_in_bad: crate::trial(2) < 0.5 || !is_known
-                    || keeps(live.bad.0, volume.read_p99) && keeps(live.bad.1, volume.write_p99),
                 latency,
+                spare,
                 share: share(room),
                 left: room.after.0,
                 tie,
@@ -189,21 +190,15 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// What will be in flight, in thousandths.
-    fn expected(&self, index: usize) -> u32 {
-        if !self.is_drawn() { return 0; }
-        let pool = &self.pools[index];
-        let w = crate::trial(3);
-        let k = crate::trial(5); let mine = (pool.live.in_flight * (1.0 - k) + k * pool.live.usual + pool.live.phantom) * w + (1.0 - w) * self.climate.of_one * pool.booked.volumes as f32;
-        let step = crate::trial(4);
-        if step > 0.01 { (mine / (step * self.climate.of_one)) as u32 } else if step > 0.0 { 0 } else { (mine * 1000.0) as u32 }
-    }
-
-    /// From the middle of all pools, in steps by which they can be told apart.
+    /// How far a latency is from the middle of all pools.
     fn steps(&self, predicted: f32) -> i32 {
-        let apart = (predicted.clamp(0.0, 1e12) + 1.0).log2() - (self.climate.middle.max(0.0) + 1.0).log2();
-        #[expect(clippy::cast_possible_truncation, reason = "a small number")]
-        let steps = (apart / self.climate.step.max(0.01)).clamp(-999.0, 999.0).round() as i32;
+        let log = |micros: f32| (micros.clamp(0.0, 1e12) + 1.0).log2();
+        let apart = log(predicted) - log(self.climate.middle);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "there are few powers of two"
+        )]
+        let steps = (apart * STEPS).round() as i32;
         steps
     }
 
@@ -224,7 +219,10 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The best of each kind; what is worse is less. There are far fewer than a thousand eighths.
+/// So many steps are a power of two.
+const STEPS: f32 = 2.0;
+
+/// The middle of the cold, and the best of the others; what is worse is less. There are far fewer than a thousand steps.
 const COLD: u32 = 3000;
 const UNKNOWN: u32 = 1500;
 const HOT: u32 = 1000;
@@ -238,6 +236,16 @@ fn eighths(value: f32) -> u32 {
     )]
     let steps = (value.clamp(0.0, 1e12) + 1.0).log2().mul_add(8.0, 0.5) as u32;
     steps
+}
+
+fn thousandths(in_flight: f32) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number that is not negative and not large"
+    )]
+    let whole = (in_flight.clamp(0.0, 1e6) * 1e3) as u32;
+    whole
 }
 
 /// What is left of the whole, in 2³²nds.

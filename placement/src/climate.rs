@@ -10,10 +10,8 @@ pub struct Climate {
     pub hot_above: f32,
     /// What a volume is expected to add to in-flight.
     pub of_one: f32,
-    /// The median of what pools' 99th percentiles are with a volume more, in microseconds.
+    /// The median of what pools' 99th percentiles would be with a volume more, in microseconds.
     pub middle: f32,
-    /// How far apart they must be to be told apart, in powers of two.
-    pub step: f32,
     /// How many pools' latency is known.
     pub known: u32,
 }
@@ -24,20 +22,13 @@ const COLD: f64 = 0.8;
 /// What a volume is expected to add where nothing was ever seen.
 const OF_ONE: f32 = 1.0;
 
-/// Nothing is measured more exactly than to an eighth.
-const STEP: f32 = 1.0 / 8.0;
-/// So many times what pools usually swing, half of it to either side: what is nearer may be the other way round in ten minutes. In
-/// powers of two, of which the logarithm is 0.69.
-const OF_SWING: f32 = 4.0 / std::f32::consts::LN_2;
-
 /// Nothing is known.
 impl Default for Climate {
     fn default() -> Self {
         Climate {
             hot_above: f32::INFINITY,
             of_one: OF_ONE,
-            middle: 1.0,
-            step: STEP,
+            middle: 0.0,
             known: 0,
         }
     }
@@ -59,15 +50,13 @@ impl Climate {
         }
         let nothing = Climate::default();
         let of_one = quantile(&mut each, 0.5).unwrap_or(OF_ONE);
-        let known = || pools.iter().filter(is_known);
-        let mut with: Vec<f32> = known().map(|pool| pool.live.worse_with(of_one)).collect();
-        let mut swings: Vec<f32> = known().map(|pool| pool.live.swing).collect();
+        let known = pools.iter().filter(is_known);
+        let mut with: Vec<f32> = known.map(|pool| pool.live.worse_with(of_one)).collect();
         // The median: a pool that can't keep up has more of its volumes' I/Os in flight than any other would.
         Climate {
             hot_above: quantile(&mut loads, COLD).unwrap_or(nothing.hot_above),
             of_one,
             middle: quantile(&mut with, 0.5).unwrap_or(nothing.middle),
-            step: quantile(&mut swings, 0.5).map_or(STEP, |swing| (crate::trial(0)).max(crate::trial(1) * swing)),
             known: u32::try_from(loads.len()).unwrap_or(u32::MAX),
         }
     }

@@ -29,8 +29,6 @@ mod tests;
 mod usage;
 mod volume_view;
 
-pub static TRIAL: [std::sync::atomic::AtomicU32; 9] = [const { std::sync::atomic::AtomicU32::new(0) }; 9];
-pub(crate) fn trial(index: usize) -> f32 { TRIAL[index].load(std::sync::atomic::Ordering::Relaxed) as f32 / 1000.0 }
 use weir_api::volume::Candidate;
 
 pub use choose::SAMPLE;

@@ -1,17 +1,19 @@
 //! What is known of a pool's latency: a function of what was heard of it, and when.
 //!
-//! A [`PoolModel`] hears an agent's reports and answers one question: how long would 99 of 100 I/Os take here, with so
-//! many in flight? It answers with a line, `base + slope · in-flight`, for reads and for writes, of the `backend` stage.
+//! A [`PoolModel`] hears an agent's reports and answers one question: how long would 99 of 100 I/Os take here in a bad minute, with
+//! so many in flight? It answers with a line, `base + slope · in-flight`, for reads and for writes, of the `backend` stage.
 //!
 //! - **Level.** Where the line lies is told by what was seen in the last five minutes, at the in-flight that there was;
-//!   ten seconds are too few to tell a pool from its garbage collection. Few I/Os are mixed with what was known before
+//!   ten seconds are too few to tell a pool from its garbage collection. It is what 998 of 1000 took no longer than: if all that
+//!   was slow in five minutes was in one of them, that is its 99th percentile, and an objective is to be kept in each. Few I/Os are mixed with what was known before
 //!   them: the day's hours, and the calibration that the agent ran when the pool was new. So an idle pool is as good as
 //!   it was when it last did something, and not "best"; and a canary read, which is an I/O like any other, refreshes it.
 //!   The day has a part in it in any case: it knows bursts that are over and come again.
-//! - **Well again.** One slow I/O of a hundred is enough for the 99th percentile, so five minutes would not forget a bad time for
-//!   half an hour. If six looks in a row at the last ten seconds, which are a minute, are less than half of it, it is
-//!   over: the ten seconds are all that is known of the minutes then, and the hours in which the pool was slow with no more
-//!   to do than now are forgotten as well.
+//! - **Well again.** Two slow I/Os of a thousand are enough for that, so five minutes would not forget a bad time for half an
+//!   hour. If at six looks in a row, which are a minute, what nine of ten I/Os took no longer than in the last ten seconds is less
+//!   than half of what it was in the last minutes, the bad time is over: the ten seconds are all that is known of the minutes
+//!   then, and the hours in which the pool was slow with no more to do than now are forgotten as well. It is nine of ten and not
+//!   the 99th percentile: a minute without a pause says nothing of the next pause.
 //! - **Slope.** Theil–Sen: the median of the slopes between every two points. Up to 29 of 100 points may be arbitrarily
 //!   wrong and the median still is between the right ones, there is nothing to tune, and it is cheap as long as the
 //!   points are few. Least squares follows a single pause of the disk. The points are few and stay spread out because
@@ -29,7 +31,6 @@ mod figures;
 mod fit;
 mod operation;
 mod phantom;
-mod swing;
 mod window;
 
 use std::time::Duration;
@@ -81,7 +82,7 @@ pub struct PoolModel {
     reads: Operation,
     writes: Operation,
     /// In flight on average, over the seconds and the minutes.
-    in_flight: [Mean; 3],
+    in_flight: [Mean; 2],
     failed: Mean,
     heard: Option<Heard>,
 }
@@ -115,7 +116,7 @@ impl PoolModel {
         PoolModel {
             reads: operation(|calibration| calibration.reads),
             writes: operation(|calibration| calibration.writes),
-            in_flight: [Mean::over(SECONDS, now), Mean::over(MINUTES, now), Mean::over(Duration::from_secs(7200), now)],
+            in_flight: [Mean::over(SECONDS, now), Mean::over(MINUTES, now)],
             failed: Mean::over(MINUTES, now),
             heard: None,
         }
@@ -181,9 +182,6 @@ impl PoolModel {
             phantom: 0.0,
             read,
             write,
-            usual: self.in_flight[2].value(),
-            bad: (self.reads.bad(now), self.writes.bad(now)),
-            swing: self.reads.swing().max(self.writes.swing()),
             failing: self.failing(now),
         }
     }

@@ -35,7 +35,6 @@ pub struct Measured {
     pub p99_ms: Vec<f64>,
     /// Windows of volumes with an objective that were over it.
     pub windows_over: u64,
-    pub debug: Vec<[f64; 8]>,
     /// The same by what the volume's pool was like.
     pub over_by: [u64; Blame::ALL.len()],
     /// Windows in which volumes with an objective waited for a pool. They count as over it: who never places breaks no

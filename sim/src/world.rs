@@ -335,20 +335,7 @@ impl World {
         self.measured.windows += u64::from(is_over.is_some());
         if is_over == Some(true) {
             self.measured.windows_over += 1;
-            let blame = self.blame(index);
-            self.measured.over_by[blame as usize] += 1;
-            if blame == Blame::Busy {
-                let life = &self.lives[index];
-                let p = life.pool.unwrap();
-                let members: Vec<(usize, Demand)> = self.pools[p].active.clone();
-                let bursting = members.iter().filter(|(m, _)| self.lives[*m].is_bursting).count();
-                let rate: f64 = members.iter().map(|(_, d)| d.rate).sum();
-                let most = members.iter().map(|(_, d)| d.rate).fold(0.0, f64::max);
-                let used = self.pools[p].state().flow.used;
-                let hour = self.pools[p].since.as_secs_f64() / 3600.0;
-                let ms = self.tenants[index].objective.unwrap().as_secs_f64() * 1e3;
-                self.measured.debug.push([hour, f64::from(u8::from(life.is_bursting)), bursting as f64, members.len() as f64, rate, most, used, ms]);
-            }
+            self.measured.over_by[self.blame(index) as usize] += 1;
         }
         Some((p99, is_over))
     }

@@ -17,9 +17,7 @@ struct Hour {
     minutes: u16,
     /// The sum of the minutes' 99th percentiles, in microseconds.
     p99: f32,
-    /// The largest of them.
-    worst: f32,
-    /// The sum of the minutes' in-flight.
+    /// The same of in-flight.
     in_flight: f32,
     /// The sum of the minutes' I/Os a second, each weighed by its 99th percentile: how much went on when it was slow.
     rate: f32,
@@ -42,7 +40,6 @@ impl Day {
         }
         slot.minutes = slot.minutes.saturating_add(1);
         slot.p99 += p99;
-        slot.worst = slot.worst.max(p99);
         slot.in_flight += in_flight;
         slot.rate += rate * p99;
     }
@@ -57,27 +54,12 @@ impl Day {
         }
     }
 
-    /// What bad minutes are like: the mean of each hour's worst one, in microseconds. Who bursts every other hour is in it with
-    /// half of what it does to others then.
-    pub(super) fn bad(&self, now: Duration) -> Option<f32> {
-        let (mut hours, mut worst) = (0u8, 0.0);
-        for slot in self.recent(now) {
-            hours += 1;
-            worst += slot.worst;
-        }
-        (hours > 0).then(|| worst / f32::from(hours))
-    }
-
-    fn recent(&self, now: Duration) -> impl Iterator<Item = &Hour> {
-        let number = hour(now);
-        let recent = move |slot: &&Hour| slot.minutes > 0 && number - slot.number.min(number) < 24;
-        self.hours.iter().filter(recent)
-    }
-
     /// The mean of the last day's minutes, as 99th percentile in microseconds and in-flight, and how many minutes.
     pub(super) fn mean(&self, now: Duration) -> Option<(f32, f32, u16)> {
+        let number = hour(now);
         let (mut minutes, mut p99, mut in_flight) = (0u16, 0.0, 0.0);
-        for slot in self.recent(now) {
+        let recent = |slot: &&Hour| slot.minutes > 0 && number - slot.number.min(number) < 24;
+        for slot in self.hours.iter().filter(recent) {
             minutes = minutes.saturating_add(slot.minutes);
             p99 += slot.p99;
             in_flight += slot.in_flight;

@@ -30,18 +30,12 @@ pub struct Figures {
     pub trust: Trust,
     /// I/Os in flight, on average over the last minutes.
     pub in_flight: f32,
-    /// The same over the last hours.
-    pub usual: f32,
     /// What volumes that were bound lately will add to that, and which is not seen yet.
     pub phantom: f32,
-    /// The 99th percentile of reads.
+    /// The 99th percentile of reads, in the worst of five minutes.
     pub read: Line,
-    /// The 99th percentile of writes.
+    /// The same of writes.
     pub write: Line,
-    /// The 99th percentiles of reads and of writes in bad minutes, in microseconds; 0: not known.
-    pub bad: (f32, f32),
-    /// How much they are others ten minutes later, by logarithms.
-    pub swing: f32,
     /// I/Os that fail, of a thousand.
     pub failing: u16,
 }
@@ -68,7 +62,7 @@ impl Figures {
         (self.read.at(load), self.write.at(load))
     }
 
-    /// The larger of them.
+    /// The longer of them.
     #[must_use]
     pub fn worse_with(&self, more: f32) -> f32 {
         let (read, write) = self.with(more);

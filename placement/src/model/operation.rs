@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::day::Day;
 use super::figures::Line;
 use super::fit::Fit;
-use super::swing::Swing;
 use super::window::Window;
 use super::{MINUTES, SECONDS};
 
@@ -26,24 +25,29 @@ pub(super) struct Operation {
     seconds: Window,
     minutes: Window,
     day: Day,
-    swing: Swing,
     fit: Fit,
     calibration: Option<Line>,
     /// When the last point was taken, and the last minute told to the day.
     point_at: Duration,
     minute_at: Duration,
-    /// The last points' 99th percentiles, the newest first; 0: there was none, or not in time.
+    /// What most I/Os took no longer than at the last points, the newest first; 0: there was none, or not in time.
     recent: [f32; RECENT],
 }
 
+/// What 99 of 100 I/Os take no longer than in the worst of five minutes, if all that was slow in five was in that one. An
+/// objective is to be kept in every minute, and a pause of a second is one of a hundred in a minute and one of five hundred in
+/// five. So it also tells that pauses come more often before there are enough of them for five minutes' own 99th percentile.
+const BAD_MINUTE: f32 = 1.0 - 0.01 / 5.0;
 /// So many I/Os weigh as much as what was known before them.
 const AS_MUCH_AS_KNOWN: f64 = 300.0;
-/// Fewer have no 99th percentile worth a point.
-const FEWEST: f64 = 200.0;
+/// Fewer have no such percentile worth a point.
+const FEWEST: f64 = 500.0;
 /// So many points, which are a minute, tell that a pool is well again.
 const RECENT: usize = 6;
 /// It is well again if all of them are below this part of what the last minutes say.
 const WELL: f32 = 0.5;
+/// What most I/Os take no longer than tells that: that there was no pause in a minute does not.
+const MOST: f32 = 0.9;
 /// How much the day weighs beside the last minutes, and how many minutes of it weigh half of that.
 const OF_DAY: f32 = 0.5;
 const HALF_A_DAY: f32 = 30.0;
@@ -64,7 +68,6 @@ impl Operation {
             seconds: Window::new(SECONDS, now),
             minutes: Window::new(MINUTES, now),
             day: Day::default(),
-            swing: Swing::default(),
             fit: Fit::default(),
             calibration,
             point_at: now,
@@ -99,22 +102,11 @@ impl Operation {
         if now.saturating_sub(self.minute_at) >= MINUTE {
             self.minute_at = now;
             if self.minutes.count(now) >= FEWEST
-                && let Some(p99) = self.minutes.quantile(0.99 + crate::trial(6))
+                && let Some(p99) = self.minutes.quantile(BAD_MINUTE)
             {
                 self.day.add(p99, in_flight, self.rate(now), now);
-                self.swing.add(p99);
             }
         }
-    }
-
-    /// What bad minutes are like, in microseconds; 0: not known.
-    pub(super) fn bad(&self, now: Duration) -> f32 {
-        self.day.bad(now).unwrap_or(0.0)
-    }
-
-    /// How much it is another ten minutes later, by logarithms.
-    pub(super) fn swing(&self) -> f32 {
-        self.swing.median()
     }
 
     /// How many ended in the last minutes.
@@ -132,7 +124,7 @@ impl Operation {
         let calibration = self.calibration.map(|line| line.at(in_flight));
         let before = day.map(at_this_load).or(calibration);
         let count = self.minutes.count(now);
-        let seen = self.minutes.quantile(0.99 + crate::trial(6)).filter(|_| count >= 1.0);
+        let seen = self.minutes.quantile(BAD_MINUTE).filter(|_| count >= 1.0);
         let weight = super::narrow(count / (count + AS_MUCH_AS_KNOWN));
         let lately = match (before, seen) {
             (Some(before), Some(seen)) => between(before, seen, weight),
@@ -162,13 +154,15 @@ impl Operation {
         if self.seconds.count(now) < FEWEST {
             return;
         }
-        let (Some(p99), Some(before)) = (self.seconds.quantile(0.99 + crate::trial(6)), self.minutes.quantile(0.99))
+        if let Some(p99) = self.seconds.quantile(BAD_MINUTE) {
+            self.fit.add(in_flight, p99, now);
+        }
+        let (Some(most), Some(before)) = (self.seconds.quantile(MOST), self.minutes.quantile(MOST))
         else {
             return;
         };
-        self.fit.add(in_flight, p99, now);
-        self.recent[0] = p99;
-        let is_well = |p99: &f32| *p99 > 0.0 && *p99 < WELL * before;
+        self.recent[0] = most;
+        let is_well = |most: &f32| *most > 0.0 && *most < WELL * before;
         if self.recent.iter().all(is_well) {
             self.forget_what_was_before(now);
         }

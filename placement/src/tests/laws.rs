@@ -83,7 +83,6 @@ fn figures() -> impl Strategy<Value = Figures> {
             read,
             write,
             failing,
-            ..Figures::default()
         },
     )
 }
