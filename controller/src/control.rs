@@ -3,7 +3,7 @@
 //! One of several controllers leads ([`election`]). The leader has one task that owns everything it knows
 //! ([`leader`]): watches feed it, writes are tasks of their own that report back to it, so that a decision and the
 //! hold of its space are one step and no lock is needed. What is decided is in functions of data ([`decide`],
-//! [`crate::place`]); the leader carries it out, one write per object at a time and per round, each with the
+//! [`weir_placement`]); the leader carries it out, one write per object at a time and per round, each with the
 //! `resourceVersion` that was looked at. A write that fails is no loss: the object is looked at again.
 //!
 //! What a leader knows begins with its term: lists that are taken after it got the lease show everything that

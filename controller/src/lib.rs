@@ -4,6 +4,5 @@
 pub mod args;
 pub mod control;
 pub mod metrics;
-pub mod place;
 pub mod standalone;
 pub mod telemetry;

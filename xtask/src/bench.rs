@@ -4,9 +4,11 @@ mod agent;
 pub(crate) mod api;
 mod control;
 mod nvmet;
+mod placement;
 mod probes;
 mod scrape;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -33,6 +35,8 @@ pub(crate) enum Bench {
     /// From a Volume to Ready beside the same by hand; what the controller costs and places with many simulated agents: a
     /// hundred on this machine, with --full a thousand
     Control,
+    /// A placement among ten thousand pools; on this machine
+    Placement,
     /// A scrape of a thousand volumes: time and size; on this machine
     Scrape,
     /// The eBPF programs on this machine's kernel: time for each I/O beside biolatency's, I/Os for each second with them
@@ -51,15 +55,15 @@ pub(crate) struct Size {
 
 /// What a bench printed: one object on standard output.
 #[derive(Debug, Serialize)]
-struct Measured {
-    name: String,
-    figures: Vec<Figure>,
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    pub(crate) figures: Vec<Figure>,
 }
 
 /// One figure.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
-    name: &'static str,
+    name: Cow<'static, str>,
     value: f64,
     /// Such as `s`, `MiB`, `percent`, `x`.
     unit: &'static str,
@@ -80,15 +84,23 @@ pub(crate) struct Baseline {
 
 impl Figure {
     /// A figure without an aim.
-    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: &'static str) -> Self {
         Figure {
-            name,
+            name: name.into(),
             value,
             unit,
             baseline: None,
             aim: None,
             met: None,
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn value(&self) -> f64 {
+        self.value
     }
 
     /// Says what it is compared with.
@@ -146,7 +158,7 @@ impl Bench {
         match self {
             Bench::Nvmet => &[("nvmet", "nvmet")],
             Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
-            Bench::Api | Bench::Control | Bench::Scrape | Bench::Probes => &[],
+            Bench::Api | Bench::Control | Bench::Placement | Bench::Scrape | Bench::Probes => &[],
         }
     }
 }
@@ -159,8 +171,17 @@ pub(crate) fn run(
     kernel: Kernel,
     output: Output,
 ) -> Result<()> {
+    let name = bench
+        .to_possible_value()
+        .map_or(String::new(), |value| value.get_name().to_owned());
+    // What needs neither the probes nor anything else that opening the workspace makes.
+    if bench == Bench::Placement {
+        let figures = placement::run()?;
+        return print(&Measured { name, figures }, output);
+    }
     let workspace = Workspace::open(cache)?;
     let figures = match bench {
+        Bench::Placement => Vec::new(),
         Bench::Nvmet => nvmet::run(&lab(cache, &workspace, bench, kernel)?.0)?,
         Bench::Agent => {
             let (lab, programs) = lab(cache, &workspace, bench, kernel)?;
@@ -171,9 +192,6 @@ pub(crate) fn run(
         Bench::Scrape => scrape::run(&workspace)?,
         Bench::Probes => probes::run(cache, &workspace)?,
     };
-    let name = bench
-        .to_possible_value()
-        .map_or(String::new(), |value| value.get_name().to_owned());
     print(&Measured { name, figures }, output)
 }
 
@@ -203,7 +221,7 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     clippy::print_stdout,
     reason = "a bench's result is its standard output"
 )]
-fn print(measured: &Measured, output: Output) -> Result<()> {
+pub(crate) fn print(measured: &Measured, output: Output) -> Result<()> {
     match output {
         Output::Text => measured
             .figures

@@ -14,10 +14,12 @@ mod progress;
 mod scene;
 mod session;
 mod setup;
+mod sim;
 mod test;
 mod vm;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -93,6 +95,28 @@ enum Command {
         /// Guest kernel: 6.1, 6.12 or 7.3
         #[arg(long, default_value_t = Kernel::DEFAULT)]
         kernel: Kernel,
+        /// What goes to standard output
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Simulate clusters: the controller's placement beside others, over twenty seeds
+    #[command(
+        after_help = "Examples:\n  cargo xtask sim\n  cargo xtask sim --seed-base 100 --scenario burst\n  \
+                            cargo xtask sim -o json > figures.json"
+    )]
+    Sim {
+        /// The first of the seeds
+        #[arg(long, default_value_t = 1)]
+        seed_base: u64,
+        /// How many seeds there are, one after the other
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// Only this scenario: default, equal, noinfo, burst, large, churn or dark
+        #[arg(long)]
+        scenario: Option<String>,
+        /// Where plots go [default: sim in the target directory]
+        #[arg(long)]
+        plots: Option<PathBuf>,
         /// What goes to standard output
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
@@ -241,6 +265,21 @@ fn run(command: Command) -> Result<()> {
             kernel,
             output,
         } => bench::run(&cache, bench, bench::Size { volumes, full }, kernel, output),
+        Command::Sim {
+            seed_base,
+            seeds,
+            scenario,
+            plots,
+            output,
+        } => {
+            let wanted = sim::Wanted {
+                seed_base,
+                seeds,
+                scenario,
+                plots,
+            };
+            sim::run(&wanted, output)
+        }
         Command::Lint => lint::run(&Workspace::open(&cache)?),
         Command::Session { check } => {
             let workspace = Workspace::open(&cache)?;

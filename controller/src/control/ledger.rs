@@ -14,7 +14,7 @@ use weir_api::crd::{StoragePool, Volume};
 use weir_api::names::{NodeName, ObjectName};
 
 use super::decide::{Home, MOST_NAMES};
-use crate::place::{Health, Holds, PoolView, Usage, VolumeView};
+use weir_placement::{Health, Holds, PoolView, Usage, VolumeView};
 
 pub(super) use node::NodeFacts;
 use whereabouts::Whereabouts;

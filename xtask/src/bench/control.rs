@@ -94,7 +94,9 @@ fn cluster(workspace: &Workspace, full: bool) -> Result<Vec<Figure>> {
 
 /// The function alone.
 fn pure(workspace: &Workspace) -> Result<Figure> {
-    let said = bench(workspace, "place").read()?;
+    let cargo = workspace.cargo();
+    let bench = cargo.args(["bench", "-q", "-p", "weir-placement", "--bench", "place"]);
+    let said = bench.read()?;
     let rate = said.split_whitespace().next();
     let rate = rate.and_then(|rate| rate.parse().ok());
     let rate = rate.with_context(|| format!("no figure in `{said}`"))?;

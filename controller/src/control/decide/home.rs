@@ -13,7 +13,7 @@
 use weir_api::condition::{Condition, SCHEDULED, Truth, reason};
 use weir_api::names::ObjectName;
 
-use crate::place::{Health, PoolView};
+use weir_placement::{Health, PoolView};
 
 /// So many pools are named in a condition; of more, that there are more.
 pub const MOST_NAMES: usize = 5;

@@ -7,7 +7,7 @@ use weir_api::volume::{Phase, VolumeStatus};
 
 use super::pool::AgentState;
 use super::tombstone::Grave;
-use crate::place::{Placement, PoolView};
+use weir_placement::{Placement, PoolView};
 
 /// What the controller decided for a volume and does not see in its object yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

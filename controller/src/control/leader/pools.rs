@@ -17,7 +17,7 @@ use super::super::event::{Note, Weight};
 use super::super::ledger::{NodeFacts, told_health};
 use super::super::write::Write;
 use super::{Key, Leader};
-use crate::place::Health;
+use weir_placement::Health;
 
 impl Leader {
     pub(super) fn see_pool(&mut self, event: Event<StoragePool>) {

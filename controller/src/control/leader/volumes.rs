@@ -16,7 +16,7 @@ use super::super::decide::{self, Around, Held, Homing, Step};
 use super::super::event::{Note, Weight};
 use super::super::write::{Came, Write};
 use super::{Key, LOOK_AGAIN, Leader};
-use crate::place::{Hold, PoolView, Usage, VolumeView, place};
+use weir_placement::{Climate, Hold, PoolView, Usage, VolumeView, place};
 
 impl Leader {
     pub(super) fn see_volume(&mut self, event: Event<Volume>) {
@@ -125,7 +125,9 @@ impl Leader {
                 return decide::waits(volume, condition);
             }
         }
-        let placement = place(self.ledger.pools(), &view, &self.ledger.holds, seed(volume));
+        // What is measured does not come here yet: space decides.
+        let (pools, holds) = (self.ledger.pools(), &self.ledger.holds);
+        let placement = place(pools, &Climate::default(), &view, holds, seed(volume));
         let record = placement.record(Some(Time(Timestamp::now())));
         self.records.insert(name.to_owned(), record);
         match placement.winner {

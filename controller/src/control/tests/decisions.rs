@@ -6,8 +6,8 @@ use super::super::decide::{
     AgentState, Around, Held, Step, placed, pool as decide_pool, volume as decide_with,
 };
 use super::{condition, pool, volume};
-use crate::place::{Holds, VolumeView, place};
 use weir_api::condition::{REJECTED, SCHEDULED, Truth, reason};
+use weir_placement::{Climate, Holds, VolumeView, place};
 
 const DELETED: &str = "2026-11-27T00:00:00Z";
 
@@ -135,7 +135,13 @@ fn a_volume_that_has_data_or_a_source_is_not_placed() {
 #[test]
 fn a_volume_that_fits_nowhere_says_why_once() {
     let asked = volume(json!({}));
-    let placement = place(&[], &VolumeView::of(&asked.spec), &Holds::default(), 1);
+    let placement = place(
+        &[],
+        &Climate::default(),
+        &VolumeView::of(&asked.spec),
+        &Holds::default(),
+        1,
+    );
     let Step::Show(told) = placed(&asked, &placement, &[]) else {
         panic!("it says nothing");
     };

@@ -8,7 +8,7 @@ use weir_api::crd::{StoragePool, Volume};
 
 use super::super::decide::{Home, Homing, home};
 use super::super::ledger::Ledger;
-use crate::place::{Health, PoolView};
+use weir_placement::{Health, PoolView};
 
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::super::ledger::Ledger;
 use super::{pool, volume};
-use crate::place::{Hold, Usage, VolumeView};
 use weir_api::names::ObjectName;
 use weir_api::units::Bytes;
+use weir_placement::{Hold, Usage, VolumeView};
 
 fn see_volume(ledger: &mut Ledger, name: &str, json: serde_json::Value) {
     ledger.see_volume(name, Arc::new(volume(json)));

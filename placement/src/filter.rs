@@ -7,6 +7,8 @@ use weir_api::crd::{Engine, Layout, Locality};
 use weir_api::units::Bytes;
 
 use super::affinity::admits;
+use super::climate::Climate;
+use super::model::Trust;
 use super::pool_view::{Health, PoolView};
 use super::room::Room;
 use super::usage::Usage;
@@ -29,6 +31,8 @@ pub enum Filter {
     Schedulable,
     /// It can't be used.
     Health,
+    /// Too many of its I/Os fail, however quickly.
+    Failing,
     /// Its agent refused this volume lately.
     Rejected,
     /// Its node holds a volume with the same anti-affinity key.
@@ -41,11 +45,15 @@ pub enum Filter {
     ThinPool,
     /// It has too little space.
     Capacity,
+    /// An objective was asked for, and its latency is not known, while others' is.
+    Telemetry,
+    /// It could not keep the objective with this volume in it.
+    Latency,
 }
 
 impl Filter {
     /// All of them, in order.
-    pub const ALL: [Filter; 13] = [
+    pub const ALL: [Filter; 16] = [
         Filter::Engine,
         Filter::Layout,
         Filter::Nodes,
@@ -53,12 +61,15 @@ impl Filter {
         Filter::Locality,
         Filter::Schedulable,
         Filter::Health,
+        Filter::Failing,
         Filter::Rejected,
         Filter::AntiAffinity,
         Filter::MaxVolumes,
         Filter::MaxRemoteVolumes,
         Filter::ThinPool,
         Filter::Capacity,
+        Filter::Telemetry,
+        Filter::Latency,
     ];
 
     /// Its name in a placement record.
@@ -72,12 +83,15 @@ impl Filter {
             Filter::Locality => "locality",
             Filter::Schedulable => "schedulable",
             Filter::Health => "health",
+            Filter::Failing => "failing",
             Filter::Rejected => "rejected",
             Filter::AntiAffinity => "antiAffinity",
             Filter::MaxVolumes => "maxVolumes",
             Filter::MaxRemoteVolumes => "maxRemoteVolumes",
             Filter::ThinPool => "thinPool",
             Filter::Capacity => "capacity",
+            Filter::Telemetry => "telemetry",
+            Filter::Latency => "latency",
         }
     }
 
@@ -92,12 +106,15 @@ impl Filter {
             Filter::Locality => "not where the locality or the portals allow",
             Filter::Schedulable => "cordoned",
             Filter::Health => "not Ready",
+            Filter::Failing => "whose I/Os fail",
             Filter::Rejected => "whose agent refused it in the last minutes",
             Filter::AntiAffinity => "on nodes that hold a volume with its anti-affinity key",
             Filter::MaxVolumes => "at their maxVolumes",
             Filter::MaxRemoteVolumes => "at their maxRemoteVolumes",
             Filter::ThinPool => "whose thin pool is too full for another volume",
             Filter::Capacity => "with too little space",
+            Filter::Telemetry => "whose latency is not known just now",
+            Filter::Latency => "that could not keep the latency objective",
         }
     }
 
@@ -106,9 +123,13 @@ impl Filter {
     }
 }
 
+/// Of a thousand I/Os so many may fail: any disk has a bad day, and a user a bad request.
+const MAY_FAIL: u16 = 10;
+
 /// The room a volume has in a pool, or the first filter that refuses the pool.
 pub(super) fn refusal(
     pool: &PoolView,
+    climate: &Climate,
     held: &Usage,
     volume: &VolumeView,
     is_occupied: bool,
@@ -126,6 +147,7 @@ pub(super) fn refusal(
     refuse(is_misplaced(pool, volume), Filter::Locality)?;
     refuse(pool.is_cordoned, Filter::Schedulable)?;
     refuse(pool.health != Health::Ready, Filter::Health)?;
+    refuse(pool.live.failing > MAY_FAIL, Filter::Failing)?;
     refuse(volume.left_out.contains(&pool.name), Filter::Rejected)?;
     refuse(is_occupied, Filter::AntiAffinity)?;
     let wanted = volume.usage(&pool.node);
@@ -144,7 +166,24 @@ pub(super) fn refusal(
     let is_thin = wanted.thin > Bytes(0);
     refuse(is_thin && pool.space.is_thin_full, Filter::ThinPool)?;
     let room = pool.space.room(&pool.booked, held, &wanted);
-    room.ok_or(Filter::Capacity)
+    let room = room.ok_or(Filter::Capacity)?;
+    // Where nobody's latency is known, space decides, and the placement says so.
+    if volume.has_objective() && climate.known > 0 {
+        refuse(pool.live.trust == Trust::None, Filter::Telemetry)?;
+        refuse(!keeps_objective(pool, climate, volume), Filter::Latency)?;
+    }
+    Ok(room)
+}
+
+fn keeps_objective(pool: &PoolView, climate: &Climate, volume: &VolumeView) -> bool {
+    let (read, write) = pool.live.with(climate.of_one);
+    let spare = match pool.live.trust {
+        Trust::Full => 1.0,
+        Trust::Coarse | Trust::None => 1.25,
+    };
+    let keeps =
+        |predicted: f32, most: Option<f32>| most.is_none_or(|most| predicted * spare <= most);
+    keeps(read, volume.read_p99) && keeps(write, volume.write_p99)
 }
 
 fn is_misplaced(pool: &PoolView, volume: &VolumeView) -> bool {

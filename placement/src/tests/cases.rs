@@ -75,7 +75,7 @@ fn each_filter_refuses_what_it_is_there_for() {
     for (pool_json, volume_json, filter) in cases {
         let asked = format!("{pool_json} {volume_json}");
         let pools = [pool("p", pool_json)];
-        let placement = place(&pools, &volume(volume_json), &Holds::default(), 1);
+        let placement = place(&pools, &CALM, &volume(volume_json), &Holds::default(), 1);
         assert_eq!(placement.winner, None, "{asked}");
         let refusals: Vec<_> = placement.tally.refusals().collect();
         assert_eq!(refusals, [(filter, 1, &[name("p")][..])], "{asked}");
@@ -94,7 +94,7 @@ fn a_pool_that_is_not_well_gets_nothing() {
             health,
             ..pool("p", json!({}))
         }];
-        let placement = place(&pools, &volume(json!({})), &Holds::default(), 1);
+        let placement = place(&pools, &CALM, &volume(json!({})), &Holds::default(), 1);
         assert_eq!(placement.tally.of(Filter::Health), 1, "{health:?}");
     }
 }
@@ -116,11 +116,11 @@ fn volumes_with_one_key_are_on_different_nodes() {
     let volume = volume(json!({"placement": {"antiAffinityKey": "db"}}));
     let mut holds = Holds::default();
     hold(&mut holds, "first", &pools[0], &volume);
-    let second = place(&pools, &volume, &holds, 1);
+    let second = place(&pools, &CALM, &volume, &holds, 1);
     assert_eq!(second.tally.of(Filter::AntiAffinity), 2);
     let mut shown = volume;
     shown.occupied.insert("n".parse().unwrap());
-    let third = place(&pools, &shown, &Holds::default(), 1);
+    let third = place(&pools, &CALM, &shown, &Holds::default(), 1);
     assert_eq!(third.tally.of(Filter::AntiAffinity), 2);
 }
 
@@ -186,7 +186,7 @@ fn a_thin_pool_over_a_limit_gets_no_thin_volume_and_that_is_said() {
             }),
         )];
         let thin = volume(json!({"provisioning": "thin"}));
-        let placement = place(&pools, &thin, &Holds::default(), 1);
+        let placement = place(&pools, &CALM, &thin, &Holds::default(), 1);
         assert_eq!(placement.winner.is_some(), takes, "{text}");
         if !takes {
             assert_eq!(
@@ -213,12 +213,12 @@ fn space_counts_once_promised_and_until_it_is_shown() {
     assert!(winner(&pools, &asked).is_some());
     let mut holds = Holds::default();
     hold(&mut holds, "v", &pools[0], &asked);
-    assert_eq!(place(&pools, &asked, &holds, 1).winner, None);
+    assert_eq!(place(&pools, &CALM, &asked, &holds, 1).winner, None);
     // Now the agent's word shows the first: it does not count twice.
     pools[0].space.free = Bytes(gib);
     pools[0].booked.unshown = Bytes(0);
     assert!(winner(&pools, &asked).is_some());
-    assert_eq!(place(&pools, &asked, &holds, 1).winner, None);
+    assert_eq!(place(&pools, &CALM, &asked, &holds, 1).winner, None);
     // A foreign LV takes the rest: only the agent's word shows it.
     pools[0].space.free = Bytes(0);
     assert!(winner(&pools, &asked).is_none());
@@ -286,7 +286,7 @@ fn ties_are_spread_by_the_seed() {
     let names: Vec<String> = (0..4).map(|index| format!("p{index}")).collect();
     let pools: Vec<PoolView> = names.iter().map(|name| pool(name, json!({}))).collect();
     let chosen: std::collections::BTreeSet<_> = (0..64)
-        .filter_map(|seed| place(&pools, &volume(json!({})), &Holds::default(), seed).winner)
+        .filter_map(|seed| place(&pools, &CALM, &volume(json!({})), &Holds::default(), seed).winner)
         .collect();
     assert_eq!(chosen.len(), 4);
 }
@@ -302,12 +302,12 @@ fn a_person_is_told_what_each_filter_refused() {
         })
         .collect();
     pools.push(pool("closed", json!({"spec": {"unschedulable": true}})));
-    let placement = place(&pools, &volume(json!({})), &Holds::default(), 1);
+    let placement = place(&pools, &CALM, &volume(json!({})), &Holds::default(), 1);
     assert_eq!(
         placement.explain(),
         "none of 6 pools fits: 1 cordoned (schedulable: closed); 5 with too little space (capacity: \
          small-0, small-1, small-2, …)"
     );
-    let none = place(&[], &volume(json!({})), &Holds::default(), 1);
+    let none = place(&[], &CALM, &volume(json!({})), &Holds::default(), 1);
     assert!(none.explain().starts_with("there is no StoragePool"));
 }

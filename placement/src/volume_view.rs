@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use weir_api::crd::{self, Engine, Layout, Locality, VolumeSpec};
+use weir_api::latency::LatencyObjective;
 use weir_api::names::{NodeName, ObjectName};
-use weir_api::units::Bytes;
+use weir_api::units::{Bytes, Latency};
 use weir_api::volume::{Provisioning, VolumeStatus};
 
 use super::usage::Usage;
@@ -32,6 +33,10 @@ pub struct VolumeView {
     pub left_out: BTreeSet<ObjectName>,
     /// Nodes that hold a volume with the same anti-affinity key.
     pub occupied: BTreeSet<NodeName>,
+    /// What 99 of 100 reads are to take at most, in microseconds.
+    pub read_p99: Option<f32>,
+    /// What 99 of 100 writes are to take at most, in microseconds.
+    pub write_p99: Option<f32>,
 }
 
 impl VolumeView {
@@ -46,6 +51,11 @@ impl VolumeView {
             true => placement.consumer_node.clone().into_iter().collect(),
             false => attached.cloned().collect(),
         };
+        let objective = |of: fn(&LatencyObjective) -> Option<Latency>| {
+            let latency = spec.latency.as_ref().and_then(of)?;
+            // No I/O takes as long as would not fit.
+            Some(u32::try_from(latency.0).unwrap_or(u32::MAX) as f32)
+        };
         VolumeView {
             size: Bytes(size.0.saturating_mul(copies(spec.layout))),
             engine: spec.engine,
@@ -55,7 +65,15 @@ impl VolumeView {
             consumers,
             left_out: BTreeSet::new(),
             occupied: BTreeSet::new(),
+            read_p99: objective(|latency| latency.read_p99),
+            write_p99: objective(|latency| latency.write_p99),
         }
+    }
+
+    /// Whether anything is asked of its latency.
+    #[must_use]
+    pub fn has_objective(&self) -> bool {
+        self.read_p99.is_some() || self.write_p99.is_some()
     }
 
     /// Its anti-affinity key.

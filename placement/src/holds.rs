@@ -1,9 +1,11 @@
 //! Decisions that the API does not show yet: their space is taken.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use weir_api::names::{NodeName, ObjectName};
 
+use super::pool_view::{self, PoolView};
 use super::usage::Usage;
 
 /// What was decided for one volume.
@@ -23,26 +25,54 @@ pub struct Hold {
 #[derive(Clone, Debug, Default)]
 pub struct Holds {
     of_volume: HashMap<String, Hold>,
-    /// The same, added up.
-    on_pool: HashMap<ObjectName, Usage>,
+    /// The same, added up; by the hash of the pool's name, which placement has at hand.
+    on_pool: HashMap<u64, Vec<(ObjectName, Usage)>, BuildHasherDefault<AsItIs>>,
+}
+
+/// What is a hash already needs no other.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys are numbers; this is for completeness.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl Holds {
     /// Holds space for a volume, and no longer what was held for it before.
     pub fn take(&mut self, volume: &str, hold: Hold) {
         self.release(volume);
-        let sum = self.on_pool.entry(hold.pool.clone()).or_default();
-        *sum = sum.plus(&hold.usage);
+        let there = self.on_pool.entry(pool_view::hash(&hold.pool)).or_default();
+        match there.iter_mut().find(|(pool, _)| *pool == hold.pool) {
+            Some((_, sum)) => *sum = sum.plus(&hold.usage),
+            None => there.push((hold.pool.clone(), hold.usage)),
+        }
         self.of_volume.insert(volume.to_owned(), hold);
     }
 
     /// Holds nothing for a volume any longer.
     pub fn release(&mut self, volume: &str) -> Option<Hold> {
         let hold = self.of_volume.remove(volume)?;
-        if let Some(sum) = self.on_pool.get_mut(&hold.pool) {
-            *sum = sum.minus(&hold.usage);
-            if *sum == Usage::default() {
-                self.on_pool.remove(&hold.pool);
+        let hash = pool_view::hash(&hold.pool);
+        if let Some(there) = self.on_pool.get_mut(&hash) {
+            for (_, sum) in there.iter_mut().filter(|(pool, _)| *pool == hold.pool) {
+                *sum = sum.minus(&hold.usage);
+            }
+            there.retain(|(_, sum)| *sum != Usage::default());
+            if there.is_empty() {
+                self.on_pool.remove(&hash);
             }
         }
         Some(hold)
@@ -57,11 +87,22 @@ impl Holds {
     /// What is held on a pool.
     #[must_use]
     pub fn on(&self, pool: &ObjectName) -> Usage {
+        self.at(pool_view::hash(pool), pool)
+    }
+
+    /// The same, for placement, which asks for every pool.
+    pub(super) fn on_pool(&self, pool: &PoolView) -> Usage {
         // Most of the time nothing is held anywhere.
         if self.on_pool.is_empty() {
             return Usage::default();
         }
-        self.on_pool.get(pool).copied().unwrap_or_default()
+        self.at(pool.hash, &pool.name)
+    }
+
+    fn at(&self, hash: u64, pool: &ObjectName) -> Usage {
+        let there = self.on_pool.get(&hash).into_iter().flatten();
+        let mut same = there.filter(|(name, _)| name == pool);
+        same.next().map(|(_, sum)| *sum).unwrap_or_default()
     }
 
     /// The nodes on which something is held for volumes with this key.

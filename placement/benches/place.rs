@@ -1,4 +1,4 @@
-//! Placements per second over 100 pools, holds included: `cargo bench -p weir-controller --bench place`.
+//! Placements per second over 100 pools, holds included: `cargo bench -p weir-placement --bench place`.
 
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the figure is the product")]
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use weir_api::crd::{StoragePool, VolumeSpec};
-use weir_controller::place::{Health, Hold, Holds, PoolView, VolumeView, place};
+use weir_placement::{Climate, Health, Hold, Holds, PoolView, VolumeView, place};
 
 const POOLS: u64 = 100;
 /// As many decisions as are held at once while an API is slow.
@@ -54,7 +54,13 @@ fn main() {
     let mut count = 0u64;
     while began.elapsed() < Duration::from_secs(2) {
         for volume in &volumes {
-            let placement = place(&pools, black_box(volume), &holds, count);
+            let placement = place(
+                &pools,
+                &Climate::default(),
+                black_box(volume),
+                &holds,
+                count,
+            );
             let winner = &pools[placement.winner.unwrap()];
             let hold = Hold {
                 pool: winner.name.clone(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use weir_api::crd::{Engine, PoolEngine, StoragePool};
 use weir_api::names::{NodeName, ObjectName};
 
+use super::model::Figures;
 use super::room::Space;
 use super::usage::Usage;
 
@@ -51,6 +52,8 @@ pub struct PoolView {
     pub max_remote_volumes: Option<u32>,
     /// What the API shows as put into it.
     pub booked: Usage,
+    /// What is known of its latency.
+    pub live: Figures,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its node's labels.
@@ -60,6 +63,28 @@ pub struct PoolView {
 }
 
 impl PoolView {
+    /// A pool of the kernel's target, with a name and a node, that is not Ready and has no space.
+    #[must_use]
+    pub fn named(name: ObjectName, node: NodeName) -> Self {
+        PoolView {
+            hash: hash(&name),
+            name,
+            node,
+            engine: Engine::Kernel,
+            disks: Some(1),
+            has_portals: true,
+            is_cordoned: false,
+            health: Health::NotReady,
+            space: Space::default(),
+            max_volumes: None,
+            max_remote_volumes: None,
+            booked: Usage::default(),
+            live: Figures::default(),
+            labels: BTreeMap::new(),
+            node_labels: Arc::default(),
+        }
+    }
+
     /// A pool as its object tells. Whether it is cordoned with its node, and its health, take more than that.
     ///
     /// `None`: the object has no valid name, which no API would have let in.
@@ -75,9 +100,6 @@ impl PoolView {
         };
         let status = pool.status.clone().unwrap_or_default();
         Some(PoolView {
-            hash: hash(&name),
-            name,
-            node: spec.node_name.clone(),
             engine: if spdk.is_some() {
                 Engine::Spdk
             } else {
@@ -86,19 +108,17 @@ impl PoolView {
             disks,
             has_portals: !spec.portals.is_empty(),
             is_cordoned: spec.unschedulable,
-            health: Health::NotReady,
             space: Space::of(spec, &status),
             max_volumes: spec.max_volumes,
             max_remote_volumes: spec.max_remote_volumes,
-            booked: Usage::default(),
             labels: pool.metadata.labels.clone().unwrap_or_default(),
-            node_labels: Arc::default(),
+            ..PoolView::named(name, spec.node_name.clone())
         })
     }
 }
 
 /// The same for the same name in every run: `DefaultHasher::new` has fixed keys.
-fn hash(name: &ObjectName) -> u64 {
+pub(super) fn hash(name: &ObjectName) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.as_str().hash(&mut hasher);
     hasher.finish()

@@ -22,12 +22,23 @@ pub struct Tally {
     examples: [Vec<ObjectName>; Filter::ALL.len()],
 }
 
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Latency, among pools that were drawn.
+    Latency,
+    /// Free space: nothing is known of the latency of any pool that fits.
+    Space,
+}
+
 /// What placement came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Which of the pools, by its place among them.
     pub winner: Option<usize>,
-    /// The best pools, the best first.
+    /// What decided.
+    pub basis: Basis,
+    /// The pools that were compared, or the best of them; the best first.
     pub candidates: Vec<Candidate>,
     /// How many pools no filter refused.
     pub fitting: usize,
@@ -96,6 +107,29 @@ impl Placement {
             }
         }
         record
+    }
+
+    /// Why a pool was chosen, for a person: what decided, with the figures. `None`: none was.
+    #[must_use]
+    pub fn says(&self) -> Option<String> {
+        let first = self.candidates.first()?;
+        let (name, fitting) = (&first.pool_name, self.fitting);
+        let text = match (self.basis, first.predicted_p99, first.in_flight) {
+            (Basis::Latency, Some(p99), Some(in_flight)) => {
+                let hot = if first.is_hot { "hot, " } else { "" };
+                let drawn = self.candidates.len();
+                format!(
+                    "pool `{name}` of {drawn} that were drawn from {fitting} that fit: {hot}{in_flight} I/Os in flight, a \
+                     99th percentile of {p99} predicted with it; {} free",
+                    first.free_bytes
+                )
+            }
+            _ => format!(
+                "pool `{name}` of {fitting} that fit, by free space alone ({}): nothing is known of their latency just now",
+                first.free_bytes
+            ),
+        };
+        Some(text)
     }
 
     /// Why no pool fits, for a person: each filter with its count and a few pools.

@@ -1,12 +1,21 @@
 //! What placement decides: tables, and properties of every decision.
 
 mod cases;
+mod latency;
 mod laws;
 
 use weir_api::crd::{StoragePool, VolumeSpec};
 use weir_api::names::ObjectName;
 
 use super::*;
+
+/// Nothing is known of anybody's latency.
+pub(super) const CALM: Climate = Climate {
+    hot_above: f32::INFINITY,
+    of_one: 1.0,
+    middle: 0.0,
+    known: 0,
+};
 
 /// A pool as a person and its agent write it; `json` is laid over it.
 pub(super) fn pool(name: &str, json: serde_json::Value) -> PoolView {
@@ -40,7 +49,7 @@ pub(super) fn volume(json: serde_json::Value) -> VolumeView {
 }
 
 pub(super) fn winner(pools: &[PoolView], volume: &VolumeView) -> Option<String> {
-    let placement = place(pools, volume, &Holds::default(), 1);
+    let placement = place(pools, &CALM, volume, &Holds::default(), 1);
     placement.pool().map(ToString::to_string)
 }
 
