@@ -160,7 +160,12 @@ mod tests {
             ("agent:n1", on("patch", "volumes", "status"), Some(true)),
             ("agent:n1", on("patch", "volumes", ""), Some(false)),
             ("agent:n1", on("*", "volumes", ""), Some(false)),
-            ("csi-controller", on("list", "volumes", ""), Some(false)),
+            ("csi-controller", on("list", "volumes", ""), Some(true)),
+            (
+                "csi-controller",
+                on("patch", "volumes", "status"),
+                Some(false),
+            ),
             ("admin", json!({}), None),
         ];
         for (who, spec, expected) in rows {
