@@ -26,6 +26,27 @@ impl Cmd {
         }
     }
 
+    /// Cargo, as if a person had called it: what `cargo run` told this program of itself would make crates stale that a person's
+    /// calls built, those whose build scripts look at it.
+    pub(crate) fn cargo() -> Self {
+        let mut cargo = Cmd::new("cargo");
+        let told = |key: &OsStr| {
+            let key = key.to_string_lossy();
+            [
+                "CARGO_PKG_",
+                "CARGO_MANIFEST_",
+                "CARGO_BIN_",
+                "CARGO_CRATE_",
+            ]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
+        };
+        for (key, _) in std::env::vars_os().filter(|(key, _)| told(key)) {
+            cargo.command.env_remove(key);
+        }
+        cargo
+    }
+
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.argv.push(arg.as_ref().to_owned());
         self.command.arg(arg);

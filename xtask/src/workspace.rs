@@ -93,7 +93,7 @@ impl Workspace {
     /// A cargo call that embeds the eBPF object. All calls agree on it, so that none of them makes
     /// another's results stale.
     pub(crate) fn cargo(&self) -> Cmd {
-        Cmd::new("cargo")
+        Cmd::cargo()
             .dir(&self.root)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("WEIR_BPF_OBJECT", &self.probes)
@@ -169,7 +169,7 @@ impl Workspace {
         let path = std::env::join_paths(
             std::iter::once(tools.bin.clone()).chain(std::env::split_paths(&path)),
         )?;
-        Cmd::new("cargo")
+        Cmd::cargo()
             .dir(&self.root)
             .args([
                 "build",

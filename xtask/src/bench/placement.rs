@@ -11,7 +11,7 @@ use crate::workspace;
 /// Measures.
 pub(super) fn run() -> Result<Vec<Figure>> {
     // No probes are needed for it, and no VM.
-    let cargo = Cmd::new("cargo").dir(&workspace::root()?);
+    let cargo = Cmd::cargo().dir(&workspace::root()?);
     let bench = cargo.args(["bench", "-q", "-p", "weir-placement", "--bench", "large"]);
     let seen: Value = serde_json::from_str(&bench.read()?).context("reading what the bench saw")?;
     let figure = |name: &'static str| {

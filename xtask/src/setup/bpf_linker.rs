@@ -44,7 +44,7 @@ fn build(tools: &Path, libraries: &Path, rustc: &str) -> Result<()> {
     }
     std::os::unix::fs::symlink(find_llvm(libraries)?, &link).context("linking libLLVM.so")?;
     let progress = Progress::spinner("building bpf-linker (about a minute)");
-    Cmd::new("cargo")
+    Cmd::cargo()
         .args([
             "install",
             "bpf-linker",
