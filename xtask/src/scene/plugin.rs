@@ -130,12 +130,6 @@ impl<'a> Plugin<'a> {
         Ok(())
     }
 
-    /// Makes one call, which has to succeed.
-    pub(crate) fn one(&self, name: &str, with: &Value) -> Result<Value> {
-        let mut answers = self.done(&json!([{"ask": name, "with": with}]))?;
-        answers.pop().context("no answer")
-    }
-
     /// Makes a call again and again, as its callers do, until it succeeds; the answer. What they may not be told is an error at once.
     pub(crate) fn retried(&self, call: &Value) -> Result<Value> {
         let deadline = Instant::now() + PATIENCE * 2;
@@ -151,18 +145,6 @@ impl<'a> Plugin<'a> {
                 self.log()
             );
         }
-    }
-
-    /// Makes one call, which has to fail with this code; what it says.
-    pub(crate) fn refused(&self, name: &str, with: &Value, code: &str) -> Result<String> {
-        let told = self.ask(&json!([{"ask": name, "with": with}]))?;
-        let told = &told[0];
-        ensure!(
-            told["code"] == code,
-            "{name} {with}: {told} instead of {code}\n{}",
-            self.log()
-        );
-        Ok(told["why"].as_str().unwrap_or_default().to_owned())
     }
 
     /// The last lines of its log.

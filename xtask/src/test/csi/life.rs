@@ -23,7 +23,7 @@ pub(super) fn three(cluster: &Cluster, first: Node, then: Node) -> Result<()> {
         let total = usage["total"].as_u64().unwrap_or_default();
         let whole = volume.claim.mib << 20;
         ensure!(
-            total > whole / 2 && total <= whole && stats["volume_condition"]["abnormal"] == false,
+            total > whole / 2 && total <= whole && stats["volume_condition"]["abnormal"] != true,
             "{} of {whole} bytes says {stats}",
             volume.claim.name
         );
