@@ -3,4 +3,5 @@
 pub(crate) mod consumer;
 pub(crate) mod control_plane;
 pub(crate) mod fio;
+pub(crate) mod plugin;
 pub(crate) mod storage;

@@ -4,6 +4,7 @@ mod absence;
 mod api;
 mod control;
 mod crash;
+mod csi;
 mod fence;
 mod flush;
 mod host;
@@ -74,6 +75,8 @@ pub(crate) enum Area {
     /// kubectl, controller and agents in VMs: what is applied is served, and nothing else is touched, also while all of them are
     /// killed, paused and cut off at random (60 s, with --full 10 minutes)
     Control,
+    /// The CSI plugin on the real kernel path: three nodes, every request that kubelet and the sidecars make, and what interrupts them
+    Csi,
     /// Flushes and FUA writes reach the storage node's disk
     Flush,
     /// Hosts with systemd and udev: nobody opens what tenants write into their volumes
@@ -232,13 +235,20 @@ pub(crate) fn run(cache: &Cache, wanted: &Wanted) -> Result<()> {
             }
         }
     }
-    if runs(Area::Control) {
+    if [Area::Control, Area::Csi].into_iter().any(runs) {
         let payload = Payload::Control.make(cache, &workspace)?;
         setup::vms(cache, &wanted.kernels, Userland::Small)?;
         for kernel in &wanted.kernels {
-            let logs = workspace.for_vms()?.join("control");
-            let lab = Lab::new(cache, *kernel, Userland::Small, &payload, &logs)?;
-            control::run(&lab, &mut report, wanted.scale);
+            let lab = |area: &str| {
+                let logs = workspace.for_vms()?.join(area);
+                Lab::new(cache, *kernel, Userland::Small, &payload, &logs)
+            };
+            if runs(Area::Control) {
+                control::run(&lab("control")?, &mut report, wanted.scale);
+            }
+            if runs(Area::Csi) {
+                csi::run(&lab("csi")?, &mut report, wanted.scale);
+            }
         }
     }
     // By name only: real hosts boot slowly, and CI has little time.

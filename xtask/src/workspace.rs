@@ -121,6 +121,11 @@ impl Workspace {
         built.context("it was built")
     }
 
+    /// Builds weir-csi and the program that asks it in guests; their paths.
+    pub(crate) fn csi(&self) -> Result<Vec<PathBuf>> {
+        self.built(&["weir-csi", "examples/guest-csi"])
+    }
+
     fn built(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
         let build = ["build", "--workspace", "--bins", "--examples"];
         self.cargo().args(build).show()?;

@@ -22,6 +22,9 @@ use super::host::{Trouble, Usage};
 use super::source::Way;
 use super::step::{DeviceOf, Step};
 
+/// Where connections are asked for; it is there once `nvme-fabrics` is loaded, and loads the transports itself.
+const FABRICS: &str = "/dev/nvme-fabrics";
+
 /// The first argument that makes this program a helper.
 pub const WORD: &str = "helper";
 
@@ -169,6 +172,10 @@ fn connect(way: &Way) -> Result<(), Trouble> {
         fast_io_fail_tmo: way.fast_io_fail.map(Seconds),
         ..ConnectOptions::tcp(way.portal.ip(), way.portal.port(), nqn, host)
     };
+    if !Path::new(FABRICS).exists() {
+        // Once for each boot. What can't be loaded may be built in, or is missed below, by its name.
+        drop(filesystem::run("modprobe", ["--quiet", "nvme-tcp"]));
+    }
     match nvmet::Host::new().connect(&options) {
         Ok(_) => Ok(()),
         Err(error) => {

@@ -9,6 +9,8 @@
 
 mod agent;
 mod cluster;
+#[path = "../../examples/guest-csi/dial.rs"]
+mod dial;
 mod flows;
 mod interrupted;
 mod plugin;

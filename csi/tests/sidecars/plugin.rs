@@ -4,11 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint, Uri};
-use tower::service_fn;
+use tonic::transport::Channel;
 use weir_csi::proto::controller_client::ControllerClient;
 use weir_csi::proto::identity_client::IdentityClient;
 use weir_csi::proto::volume_capability::access_mode::Mode;
@@ -19,6 +17,7 @@ use weir_csi::proto::{
 };
 
 use super::cluster::{Cluster, until};
+use super::dial::dial;
 
 /// A plugin that runs.
 pub(crate) struct Plugin {
@@ -35,7 +34,7 @@ impl Plugin {
             UnixStream::connect(&socket).await.is_ok()
         })
         .await;
-        let channel = connect(&socket).await;
+        let channel = dial(&socket).await.unwrap();
         Plugin {
             child,
             socket,
@@ -138,15 +137,4 @@ fn spawn(cluster: &Cluster, socket: &Path) -> Child {
         .stdout(Stdio::null())
         .stderr(log);
     command.spawn().unwrap()
-}
-
-async fn connect(socket: &Path) -> Channel {
-    let socket = socket.to_owned();
-    // The address is only a name: the connection is made by the function.
-    let endpoint = Endpoint::from_static("http://csi.invalid");
-    let dial = service_fn(move |_: Uri| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    });
-    endpoint.connect_with_connector(dial).await.unwrap()
 }

@@ -8,6 +8,9 @@
 //! `guest-io check DEVICE BLOCKS` reads the first BLOCKS blocks back and fails on the first that
 //! does not hold what was written.
 //!
+//! `guest-io append PATH LOG FIRST COUNT` does the same with a file or a device, from block FIRST on, and flushes after each block (fsync); `guest-io
+//! blocks PATH` prints how many blocks from the first on hold what was written.
+//!
 //! `guest-io touch DEVICE STRIDE` zeroes one sector in every STRIDE bytes, which makes a thin volume
 //! allocate all its blocks.
 //!
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         ["check", device, blocks] => check(device, blocks),
         ["burst", device, log, first, count, letter] => burst(device, log, first, count, letter),
         ["holds", device, first, count, letter] => holds(device, first, count, letter),
+        ["append", path, log, first, count] => append(path, log, first, count),
+        ["blocks", path] => whole_blocks(path),
         ["touch", device, stride] => touch(device, stride),
         ["fill", device, text] => fill(device, text.as_bytes()),
         ["order", device, mode, tag, marks] => order::run(device, mode, tag, marks),
@@ -102,6 +107,53 @@ fn write(device: &str, log: &str, blocks: &str, every: &str) -> Result<()> {
             writeln!(log, "{}", block + 1).context("writing the log")?;
         }
     }
+    Ok(())
+}
+
+fn append(path: &str, log: &str, first: &str, count: &str) -> Result<()> {
+    let is_file = !std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
+    let mut options = OpenOptions::new();
+    options.write(true).create(is_file).truncate(false);
+    let file = options
+        .custom_flags(nix::libc::O_DIRECT)
+        .open(path)
+        .with_context(|| format!("opening {path}"))?;
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .context("opening the log")?;
+    let mut memory = Aligned::new(BLOCK);
+    for block in blocks(first, count)? {
+        memory.bytes().copy_from_slice(&content(block));
+        file.write_all_at(memory.bytes(), offset(block))
+            .with_context(|| format!("writing block {block}"))?;
+        file.sync_all()
+            .with_context(|| format!("flushing block {block}"))?;
+        writeln!(log, "{}", block + 1).context("writing the log")?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "it was asked for")]
+fn whole_blocks(path: &str) -> Result<()> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_DIRECT)
+        .open(path)
+        .with_context(|| format!("opening {path}"))?;
+    let mut memory = Aligned::new(BLOCK);
+    let mut block = 0;
+    loop {
+        let read = file
+            .read_at(memory.bytes(), offset(block))
+            .with_context(|| format!("reading block {block}"))?;
+        if read < BLOCK || memory.bytes() != content(block) {
+            break;
+        }
+        block += 1;
+    }
+    println!("{block}");
     Ok(())
 }
 

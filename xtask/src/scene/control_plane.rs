@@ -104,10 +104,15 @@ impl<'a> ControlPlane<'a> {
 
     /// Makes the kubeconfig of a node's agent, and brings it there.
     pub(crate) fn enrol_node(&self, node: &str, guest: &Guest) -> Result<()> {
-        let command = format!("{} kubeconfig agent:{node}", self.command());
+        self.enrol_as(&format!("agent:{node}"), guest, AGENT_KUBECONFIG)
+    }
+
+    /// Makes the kubeconfig of an identity, and brings it to a guest.
+    pub(crate) fn enrol_as(&self, identity: &str, guest: &Guest, file: &str) -> Result<()> {
+        let command = format!("{} kubeconfig {identity}", self.command());
         let kubeconfig = self.guest.sh(&command)?;
         guest.sh("mkdir -p /var/lib/weir")?;
-        guest.write(AGENT_KUBECONFIG, &kubeconfig)
+        guest.write(file, &kubeconfig)
     }
 
     fn command(&self) -> String {
@@ -167,7 +172,8 @@ impl<'a> ControlPlane<'a> {
         Ok(())
     }
 
-    fn log(&self) -> String {
+    /// The last lines of the controller's log.
+    pub(crate) fn log(&self) -> String {
         let log = self.guest.run(&format!("tail -n 40 {LOG}"));
         format!(
             "the controller's log ends with:\n{}",

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 const USERLAND: &str = "trixie";
 
 /// What tests use in a guest.
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 17] = [
     "bash",
     "busybox-static",
     "coreutils",
@@ -40,6 +40,7 @@ const PACKAGES: [&str; 16] = [
     "qemu-guest-agent",
     "thin-provisioning-tools",
     "util-linux",
+    "xfsprogs",
 ];
 
 /// The suite that nvmetcli is from: Debian 13 has none. It is Python alone, so that it runs with the

@@ -17,7 +17,7 @@ pub(crate) enum Payload {
     Programs,
     /// The same with the test programs of our crates.
     Tests,
-    /// The same with the control plane and a kubectl that runs in any guest: the oldest one, which needs no libraries.
+    /// The same with the control plane, the CSI plugin and a kubectl that runs in any guest: the oldest one, which needs no libraries.
     Control,
 }
 
@@ -34,6 +34,7 @@ impl Payload {
             }
             Payload::Control => {
                 programs.push(workspace.controller()?);
+                programs.extend(workspace.csi()?);
                 let kubectl = setup::kubectl(cache)?.pop();
                 programs.push(kubectl.context("no kubectl")?.program);
             }

@@ -20,7 +20,8 @@ const MIB: u64 = 1 << 20;
 /// Where programs are.
 const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-fn run<I: AsRef<OsStr>>(
+/// Runs a program, wherever it is installed.
+pub(super) fn run<I: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = I>,
 ) -> Result<Output, Trouble> {

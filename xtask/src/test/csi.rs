@@ -1,0 +1,77 @@
+//! The CSI plugin as Kubernetes uses it, on real devices, mounts and targets.
+//!
+//! Three VMs: one stores, serves the API and uses volumes itself, two only use them. `guest-csi` plays kubelet on each and the sidecars.
+
+mod claim;
+mod cluster;
+mod format;
+mod hang;
+mod life;
+mod many;
+mod moves;
+mod rpc;
+
+use anyhow::Result;
+
+use super::Scale;
+use super::report::Report;
+use crate::vm::machine::Lab;
+use cluster::{Cluster, Disks, Node};
+
+/// In the environment: the cases whose names contain this, and no others, for whoever works on them.
+const ONLY: &str = "WEIR_CSI_ONLY";
+
+/// The number of the seed's choice: CI has time for some of the cases.
+const CHOICE: u32 = 20;
+
+pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
+    let kernel = lab.kernel;
+    let disks = report.need(&format!("{kernel} csi: disks"), || Disks::new(lab));
+    let Some(disks) = disks else { return };
+    let cluster = report.need(&format!("{kernel} csi: boot"), || {
+        Cluster::boot(lab, &disks)
+    });
+    let Some(mut cluster) = cluster else { return };
+    let only = std::env::var(ONLY).ok();
+    let mut case = |name: &str, due: bool, run: &mut dyn FnMut(&mut Cluster) -> Result<()>| {
+        let is_due = only.as_ref().map_or(due, |only| name.contains(only));
+        if is_due {
+            report.case(&format!("{kernel} csi: {name}"), || run(&mut cluster));
+        }
+    };
+    for (number, first, then) in [(0, Node::A, Node::S), (1, Node::S, Node::B)] {
+        let name = format!("lives, on {first:?} and then on {then:?}");
+        case(&name, scale.is_due(CHOICE, number, 2), &mut |cluster| {
+            life::three(cluster, first, then)
+        });
+    }
+    let parts: [(&str, &dyn Fn(&mut Cluster) -> Result<()>); 9] = [
+        ("formatting is interrupted", &|cluster| {
+            format::interrupted(cluster, scale)
+        }),
+        ("formatting a wiped device is refused", &|cluster| {
+            format::wiped(cluster)
+        }),
+        ("formatting an unreadable device is refused", &|cluster| {
+            format::unreadable(cluster)
+        }),
+        ("moves", &|cluster| moves::run(lab, &disks, cluster, scale)),
+        ("a target that hangs, and one that is gone", &|cluster| {
+            hang::waits(cluster, scale)
+        }),
+        ("what is wrong with a request", &|cluster| {
+            rpc::arguments(cluster)
+        }),
+        ("requests beside themselves", &|cluster| {
+            rpc::beside_itself(cluster)
+        }),
+        ("every step is interrupted", &|cluster| {
+            rpc::interrupted(cluster, scale)
+        }),
+        ("many at once", &|cluster| many::run(cluster, scale)),
+    ];
+    for (name, run) in parts {
+        case(name, true, &mut |cluster| run(cluster));
+    }
+    report.case(&format!("{kernel} csi: stop"), || cluster.stop());
+}
