@@ -3,6 +3,7 @@
 mod agent;
 pub(crate) mod api;
 mod control;
+mod csi;
 mod nvmet;
 mod placement;
 mod probes;
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     /// From a Volume to Ready beside the same by hand; what the controller costs and places with many simulated agents: a
     /// hundred on this machine, with --full a thousand
     Control,
+    /// What kubelet and the sidecars ask of the CSI plugin, beside the same by hand
+    Csi,
     /// A placement among ten thousand pools; on this machine
     Placement,
     /// A scrape of a thousand volumes: time and size; on this machine
@@ -158,7 +161,12 @@ impl Bench {
         match self {
             Bench::Nvmet => &[("nvmet", "nvmet")],
             Bench::Agent => &[("weir-agent", "weir-agent"), ("xtask", "guest-bench")],
-            Bench::Api | Bench::Control | Bench::Placement | Bench::Scrape | Bench::Probes => &[],
+            Bench::Api
+            | Bench::Control
+            | Bench::Csi
+            | Bench::Placement
+            | Bench::Scrape
+            | Bench::Probes => &[],
         }
     }
 }
@@ -189,6 +197,7 @@ pub(crate) fn run(
         }
         Bench::Api => api::run(&workspace, size.volumes)?,
         Bench::Control => control::run(cache, &workspace, kernel, size.full)?,
+        Bench::Csi => csi::run(cache, &workspace, kernel)?,
         Bench::Scrape => scrape::run(&workspace)?,
         Bench::Probes => probes::run(cache, &workspace)?,
     };
