@@ -24,6 +24,9 @@ const ONLY: &str = "WEIR_CSI_ONLY";
 /// The number of the seed's choice: CI has time for some of the cases.
 const CHOICE: u32 = 20;
 
+/// What a case does.
+type Case<'a> = dyn Fn(&mut Cluster) -> Result<()> + 'a;
+
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
     let disks = report.need(&format!("{kernel} csi: disks"), || Disks::new(lab));
@@ -47,7 +50,7 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
             life::three(cluster, first, then)
         });
     }
-    let parts: [(&str, &dyn Fn(&mut Cluster) -> Result<()>); 9] = [
+    let parts: [(&str, &Case<'_>); 9] = [
         ("formatting is interrupted", &|cluster| {
             format::interrupted(cluster, scale)
         }),
