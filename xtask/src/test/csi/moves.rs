@@ -44,7 +44,9 @@ const LOG: &str = "/tmp/flushed";
 /// So many flushed blocks at least in each stay.
 const LEAST: u64 = 4;
 
-/// Not seen red yet: `ControllerUnpublishVolume` without `wait`; a disk that loses what was flushed.
+/// Seen red with: `ControllerUnpublishVolume` answered before the agent says that the grant is over.
+///
+/// Not seen red yet: a disk that loses what was flushed.
 pub(super) fn run(lab: &Lab, disks: &Disks, cluster: &mut Cluster, scale: Scale) -> Result<()> {
     let made = life::make(cluster, vec![Claim::new("mover", Form::Ext4).durable()])?;
     let volume = &made[0];
