@@ -22,7 +22,7 @@ use crate::progress::Progress;
 const USERLAND: &str = "trixie";
 
 /// What tests use in a guest.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 18] = [
     "bash",
     "busybox-static",
     "coreutils",
@@ -34,6 +34,8 @@ const PACKAGES: [&str; 17] = [
     "libeatmydata1",
     "lvm2",
     "mount",
+    // What a person connects with; Weir doesn't need it.
+    "nvme-cli",
     // nvmetcli's, which comes from a newer suite.
     "python3",
     "python3-configshell-fb",
