@@ -51,6 +51,8 @@ pub struct Known {
     pub is_rescanned: bool,
     /// Whether the file system was grown.
     pub is_grown: bool,
+    /// Whether unmounting was given up: it writes back what was written, after the mount has vanished from the list of mounts.
+    pub is_given_up: bool,
     /// Portals that could not be connected to, and why.
     pub failed: BTreeMap<SocketAddr, String>,
     /// How long it was waited.
@@ -87,6 +89,10 @@ impl Known {
             Step::Connect(way) => {
                 self.failed.insert(way.portal, why.to_string());
                 true
+            }
+            // The target was lost meanwhile. What comes next is to let go of it, which ends the unmounting too.
+            Step::Unmount(_) if matches!(why, Failure::Late(_)) => {
+                !std::mem::replace(&mut self.is_given_up, true)
             }
             _ => false,
         }

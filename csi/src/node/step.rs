@@ -136,6 +136,7 @@ impl Step {
             Step::Format { .. }
                 | Step::Check(_)
                 | Step::Mount { .. }
+                | Step::Unmount(_)
                 | Step::Claim(_)
                 | Step::Grow { .. }
                 | Step::SetReadOnly { .. }

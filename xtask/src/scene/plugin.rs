@@ -119,6 +119,20 @@ impl<'a> Plugin<'a> {
         Ok(answers)
     }
 
+    /// The same, made again as a whole where one is told what its callers try again after, such as that the API was away.
+    pub(crate) fn settled(&self, calls: &Value) -> Result<Vec<Value>> {
+        let deadline = Instant::now() + PATIENCE * 2;
+        loop {
+            let told = self.ask(calls)?;
+            let mut answers = Vec::new();
+            let done = self.flat(&told, &mut answers);
+            if done.is_ok() || Instant::now() > deadline || !is_retried(&told) {
+                return done.map(|()| answers);
+            }
+            eprintln!("weir: {}: asked again after {told}", self.name());
+        }
+    }
+
     fn flat(&self, told: &Value, into: &mut Vec<Value>) -> Result<()> {
         if let Some(list) = told.as_array() {
             return list.iter().try_for_each(|one| self.flat(one, into));
@@ -155,5 +169,14 @@ impl<'a> Plugin<'a> {
             self.name(),
             log.map(|output| output.stdout).unwrap_or_default()
         )
+    }
+}
+
+/// Whether all that was refused may be tried again.
+fn is_retried(told: &Value) -> bool {
+    match (told.as_array(), told["code"].as_str()) {
+        (Some(list), _) => list.iter().all(is_retried),
+        (None, Some(code)) => RETRIED.contains(&code),
+        (None, None) => true,
     }
 }

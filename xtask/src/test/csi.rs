@@ -18,11 +18,14 @@ use super::report::Report;
 use crate::vm::machine::Lab;
 use cluster::{Cluster, Disks, Node};
 
-/// In the environment: the cases whose names contain this, and no others, for whoever works on them.
+/// In the environment: the cases whose names contain one of these words, which commas separate, for whoever works on them.
 const ONLY: &str = "WEIR_CSI_ONLY";
 
 /// The number of the seed's choice: CI has time for some of the cases.
 const CHOICE: u32 = 20;
+
+/// What a case does.
+type Case<'a> = dyn Fn(&mut Cluster) -> Result<()> + 'a;
 
 pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let kernel = lab.kernel;
@@ -34,7 +37,9 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
     let Some(mut cluster) = cluster else { return };
     let only = std::env::var(ONLY).ok();
     let mut case = |name: &str, due: bool, run: &mut dyn FnMut(&mut Cluster) -> Result<()>| {
-        let is_due = only.as_ref().map_or(due, |only| name.contains(only));
+        let is_due = only
+            .as_ref()
+            .map_or(due, |only| only.split(',').any(|one| name.contains(one)));
         if is_due {
             report.case(&format!("{kernel} csi: {name}"), || run(&mut cluster));
         }
@@ -45,33 +50,48 @@ pub(crate) fn run(lab: &Lab, report: &mut Report, scale: Scale) {
             life::three(cluster, first, then)
         });
     }
-    let parts: [(&str, &dyn Fn(&mut Cluster) -> Result<()>); 9] = [
-        ("formatting is interrupted", &|cluster| {
+    // Of the first three groups CI has time for one, of the last two likewise.
+    let due = |number| scale.is_due(CHOICE + 1, number, 3);
+    let (formatting, moving, hanging) = (due(0), due(1), due(2));
+    let due = |number| scale.is_due(CHOICE + 2, number, 2);
+    let (wrong, interrupted) = (due(0), due(1));
+    let parts: [(bool, &str, &Case<'_>); 9] = [
+        (formatting, "formatting is interrupted", &|cluster| {
             format::interrupted(cluster, scale)
         }),
-        ("formatting a wiped device is refused", &|cluster| {
-            format::wiped(cluster)
+        (
+            formatting,
+            "formatting a wiped device is refused",
+            &|cluster| format::wiped(cluster),
+        ),
+        (
+            formatting,
+            "formatting an unreadable device is refused",
+            &|cluster| format::unreadable(cluster),
+        ),
+        (moving, "moves", &|cluster| {
+            moves::run(lab, &disks, cluster, scale)
         }),
-        ("formatting an unreadable device is refused", &|cluster| {
-            format::unreadable(cluster)
-        }),
-        ("moves", &|cluster| moves::run(lab, &disks, cluster, scale)),
-        ("a target that hangs, and one that is gone", &|cluster| {
-            hang::waits(cluster, scale)
-        }),
-        ("what is wrong with a request", &|cluster| {
+        (
+            hanging,
+            "a target that hangs, and one that is gone",
+            &|cluster| hang::waits(cluster, scale),
+        ),
+        (wrong, "what is wrong with a request", &|cluster| {
             rpc::arguments(cluster)
         }),
-        ("requests beside themselves", &|cluster| {
+        (wrong, "requests beside themselves", &|cluster| {
             rpc::beside_itself(cluster)
         }),
-        ("every step is interrupted", &|cluster| {
+        (interrupted, "every step is interrupted", &|cluster| {
             rpc::interrupted(cluster, scale)
         }),
-        ("many at once", &|cluster| many::run(cluster, scale)),
+        (interrupted, "many at once", &|cluster| {
+            many::run(cluster, scale)
+        }),
     ];
-    for (name, run) in parts {
-        case(name, true, &mut |cluster| run(cluster));
+    for (due, name, run) in parts {
+        case(name, due, &mut |cluster| run(cluster));
     }
     report.case(&format!("{kernel} csi: stop"), || cluster.stop());
 }

@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) known_size: u64,
     pub(crate) number: Option<Number>,
     pub(crate) is_read_only: bool,
+    /// Whether the target is lost the moment that something is unmounted.
+    pub(crate) is_lost_late: bool,
     next: u32,
     death: Option<Death>,
     is_dead: bool,
@@ -87,6 +89,7 @@ impl Fake {
             known_size: 1 << 30,
             number: None,
             is_read_only: false,
+            is_lost_late: false,
             next: 0,
             death: None,
             is_dead: false,
@@ -380,10 +383,16 @@ impl World {
                     .filter(|mount| mount.number == number && !mount.is_device)
                     .count()
                     == 1;
+                // As in the kernel, it is in no list from now on, whether or not it is written back.
+                self.mounts.remove(at);
+                if self.is_lost_late {
+                    for path in &mut self.paths {
+                        path.state = State::Trying;
+                    }
+                }
                 if is_last && Some(number) == self.number && self.hangs() {
                     return Err(Trouble::Late(HANGS.to_owned()));
                 }
-                self.mounts.remove(at);
             }
             Step::Claim(device) => drop(self.free(device)?),
             Step::Grow { device, .. } => drop(self.answers(device)?),

@@ -47,7 +47,7 @@ fn begun(cluster: &Cluster, node: Node) -> Result<u64> {
 
 /// The plugin is killed while it formats; it is asked again; data is written; nothing formats ever after.
 ///
-/// Seen red with: not seen red yet.
+/// Not seen red yet: in `format::decide`, `Format` instead of `Mount` where device and note agree.
 pub(super) fn interrupted(cluster: &Cluster, scale: Scale) -> Result<()> {
     let node = Node::A;
     watch(cluster, node)?;
@@ -109,7 +109,7 @@ fn one(cluster: &Cluster, node: Node, (moment, form, after): (&str, Form, u32)) 
 
 /// Somebody wipes a file system's beginning: that is an error, and nothing is formatted.
 ///
-/// Seen red with: not seen red yet.
+/// Seen red with: in `format::decide`, `Format` instead of the refusal for a device that was formatted and is blank.
 pub(super) fn wiped(cluster: &Cluster) -> Result<()> {
     let node = Node::A;
     watch(cluster, node)?;

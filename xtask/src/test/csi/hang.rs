@@ -17,7 +17,9 @@ const LOG: &str = "/tmp/flushed";
 /// So long at most an unstage goes on whose target is gone: the grace that it has, and what an emulated guest needs.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Seen red with: not seen red yet.
+/// I/O waits for a target that comes back, other volumes' requests do not, and one that is gone for good is let go of.
+///
+/// Seen red with: `Step::Unmount` not in `Step::needs_target`, and not in `Known::failed`: unstaging took 145 s.
 pub(super) fn waits(cluster: &Cluster, scale: Scale) -> Result<()> {
     let claims = vec![
         Claim::new("hung", Form::Ext4).durable(),

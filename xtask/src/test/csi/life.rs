@@ -44,7 +44,7 @@ pub(super) fn three(cluster: &Cluster, first: Node, then: Node) -> Result<()> {
 /// Makes volumes, each asked for twice.
 pub(super) fn make(cluster: &Cluster, claims: Vec<Claim>) -> Result<Vec<Made>> {
     let calls = claims.iter().map(|claim| twice(claim.create()));
-    let answers = cluster.sidecars().done(&json!([at_once(calls)]))?;
+    let answers = cluster.sidecars().settled(&json!([at_once(calls)]))?;
     let answers = same_twice(answers)?;
     let made = claims.into_iter().zip(&answers);
     made.map(|(claim, answer)| claim.made(answer)).collect()
@@ -53,7 +53,7 @@ pub(super) fn make(cluster: &Cluster, claims: Vec<Claim>) -> Result<Vec<Made>> {
 /// Grants, stages and publishes volumes; what is told of each then.
 pub(super) fn bring(cluster: &Cluster, node: Node, all: &[&Made]) -> Result<Vec<Value>> {
     let calls = all.iter().map(|volume| twice(volume.grant(node)));
-    let granted = cluster.sidecars().done(&json!([at_once(calls)]))?;
+    let granted = cluster.sidecars().settled(&json!([at_once(calls)]))?;
     let granted = same_twice(granted)?;
     prepare(cluster, node, all)?;
     let calls = all.iter().zip(&granted).map(|(volume, granted)| {
@@ -69,7 +69,7 @@ pub(super) fn bring(cluster: &Cluster, node: Node, all: &[&Made]) -> Result<Vec<
                 .collect(),
         )
     });
-    let answers = cluster.kubelet(node).done(&json!([at_once(calls)]))?;
+    let answers = cluster.kubelet(node).settled(&json!([at_once(calls)]))?;
     let stats = answers.chunks(6).map(|answers| answers[5].clone());
     Ok(stats.collect())
 }
@@ -96,10 +96,13 @@ pub(super) fn take(cluster: &Cluster, node: Node, all: &[&Made]) -> Result<()> {
                 .collect(),
         )
     });
-    cluster.kubelet(node).done(&json!([at_once(calls)]))?;
+    cluster.kubelet(node).settled(&json!([at_once(calls)]))?;
     tidy(cluster, node, all)?;
     let calls = all.iter().map(|volume| twice(volume.revoke(node)));
-    cluster.sidecars().done(&json!([at_once(calls)])).map(drop)
+    cluster
+        .sidecars()
+        .settled(&json!([at_once(calls)]))
+        .map(drop)
 }
 
 /// What kubelet removes afterwards: it fails where something is left.
@@ -114,7 +117,10 @@ pub(super) fn tidy(cluster: &Cluster, node: Node, all: &[&Made]) -> Result<()> {
 /// Deletes volumes.
 pub(super) fn remove(cluster: &Cluster, all: &[&Made]) -> Result<()> {
     let calls = all.iter().map(|volume| twice(volume.delete()));
-    cluster.sidecars().done(&json!([at_once(calls)])).map(drop)
+    cluster
+        .sidecars()
+        .settled(&json!([at_once(calls)]))
+        .map(drop)
 }
 
 /// Writes blocks as a pod does, each flushed.

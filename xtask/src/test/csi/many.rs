@@ -16,7 +16,7 @@ const BATCH: usize = 10;
 pub(super) fn run(cluster: &Cluster, scale: Scale) -> Result<()> {
     let number = if scale.full { 100 } else { 10 };
     let claim = |number: usize| {
-        let form = if number % 2 == 0 {
+        let form = if number.is_multiple_of(2) {
             Form::Ext4
         } else {
             Form::Block

@@ -29,6 +29,21 @@ async fn a_lost_target_is_let_go_of_before_it_is_unmounted() {
     );
 }
 
+/// A target that is gone shows some seconds later, when unmounting waits for it already.
+///
+/// Seen red with: `Step::Unmount` left out of `Known::failed`.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_lost_while_it_is_unmounted_is_let_go_of() {
+    let scene = Scene::ext4().await;
+    scene.stage().await.unwrap();
+    scene.host.with(|world| world.is_lost_late = true);
+    scene.unstage().await.unwrap();
+    let left = scene
+        .host
+        .with(|world| (world.paths.len(), world.mounts.len()));
+    assert_eq!(left, (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_target_that_comes_back_in_time_gets_what_was_written() {
     let scene = Scene::ext4().await;
