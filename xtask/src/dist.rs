@@ -27,20 +27,25 @@ use crate::cache::Cache;
 use crate::command::Cmd;
 use crate::progress::{Progress, say};
 use crate::setup;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 use blob::Blobs;
 use component::{COMPONENTS, Component};
 use image::{Image, Made};
 
-/// Makes everything, below `dist` in the target directory.
-pub(crate) fn run(cache: &Cache) -> Result<()> {
+/// Makes everything, below `dist` in the target directory; of programs that are there already, if they are given.
+pub(crate) fn run(cache: &Cache, programs: Option<&Path>) -> Result<()> {
     setup::images()?;
-    let workspace = Workspace::open(cache)?;
-    let built = programs::build(&workspace)?;
-    let dist = workspace.target().join("dist");
-    let made = made(workspace.root())?;
+    let root = workspace::root()?;
+    let target = workspace::target(&root);
+    let built = match programs {
+        Some(programs) => programs.to_owned(),
+        None => programs::build(&Workspace::open(cache)?)?,
+    };
+    programs::check(&built)?;
+    let dist = target.join("dist");
+    let made = made(&root)?;
     // Beside, and renamed: what is there is whole, of one run.
-    let new = workspace.target().join("dist.new");
+    let new = target.join("dist.new");
     empty(&new)?;
     let bin = new.join("bin");
     fs::create_dir_all(&bin).context("making dist/bin")?;
@@ -57,7 +62,7 @@ pub(crate) fn run(cache: &Cache) -> Result<()> {
     for (image, component) in images.iter().zip(COMPONENTS) {
         archive(&layout, image, component, &made, &new)?;
     }
-    manifest(cache, &workspace, &new)?;
+    manifest(cache, &root, &new)?;
     verify::layout(&layout, &made.version)?;
     empty(&dist)?;
     fs::remove_dir(&dist).context("removing the dist before")?;
@@ -108,12 +113,12 @@ fn archive(
 }
 
 /// All of `deploy` in one file, for who has no kustomize: kubectl's own puts it together.
-fn manifest(cache: &Cache, workspace: &Workspace, dist: &Path) -> Result<()> {
+fn manifest(cache: &Cache, root: &Path, dist: &Path) -> Result<()> {
     let kubectl = setup::kubectl(cache)?;
     let newest = kubectl.first().context("no kubectl is set up")?;
     let whole = Cmd::new(&newest.program)
         .arg("kustomize")
-        .arg(workspace.deploy())
+        .arg(root.join("deploy"))
         .read()?;
     fs::write(dist.join("weir.yaml"), whole).context("writing weir.yaml")
 }

@@ -34,11 +34,14 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
         .args(packages)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(workspace.root()))
         .show()?;
-    let built = workspace.target().join(TARGET).join("release");
-    for (_, program) in PROGRAMS {
-        check_static(&built.join(program))?;
-    }
-    Ok(built)
+    Ok(workspace.target().join(TARGET).join("release"))
+}
+
+/// Each of them is there and is static.
+pub(crate) fn check(dir: &Path) -> Result<()> {
+    PROGRAMS
+        .iter()
+        .try_for_each(|(_, program)| check_static(&dir.join(program)))
 }
 
 /// Static, and without this machine's paths in what a panic prints.

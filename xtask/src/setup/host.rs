@@ -15,7 +15,10 @@ pub(super) const BUILDING: [Need; 3] = [("cc", "gcc"), ("c++", "g++"), ("dpkg-de
 pub(super) const IMAGES: [Need; 2] = [("dpkg-deb", "dpkg"), ("readelf", "binutils")];
 
 /// To compile C for 64-bit ARM.
-pub(super) const ARM64: [Need; 1] = [("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross")];
+pub(super) const ARM64: [Need; 1] = [(
+    "aarch64-linux-gnu-gcc",
+    "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+)];
 
 /// To make and run VMs.
 pub(super) const VMS: [Need; 6] = [

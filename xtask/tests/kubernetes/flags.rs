@@ -68,7 +68,9 @@ struct Container {
 
 fn words(value: &Value) -> Vec<String> {
     let words = value.as_array().into_iter().flatten();
-    words.map(|word| word.as_str().unwrap().to_owned()).collect()
+    words
+        .map(|word| word.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The containers of all pods, `$(VARIABLE)` replaced by what a node's kubelet might put there.
@@ -137,10 +139,7 @@ fn images_are_those_that_dist_makes_or_the_stock_sidecars() {
         );
     }
     for image in ours {
-        assert!(
-            containers().iter().any(|one| one.image == image),
-            "{image}"
-        );
+        assert!(containers().iter().any(|one| one.image == image), "{image}");
     }
 }
 
@@ -229,7 +228,10 @@ fn sidecars_wait_longer_than_the_plugin() {
                 option(&plugin, "endpoint"),
                 Some(format!("unix://{address}"))
             );
-            assert!(one.mounts.contains(&("/csi".to_owned(), plugin.mounts[0].1.clone())));
+            assert!(
+                one.mounts
+                    .contains(&("/csi".to_owned(), plugin.mounts[0].1.clone()))
+            );
         }
     }
 }
@@ -251,7 +253,8 @@ fn a_kubeconfig_is_where_it_is_said_to_be() {
                 .contains(&("/etc/weir".to_owned(), "kubeconfig".to_owned()))
         );
     }
-    let text = std::fs::read_to_string(crate::manifests::deploy().join("kubernetes/kubeconfig.yaml"));
+    let text =
+        std::fs::read_to_string(crate::manifests::deploy().join("kubernetes/kubeconfig.yaml"));
     kube::config::Kubeconfig::from_yaml(&text.unwrap()).unwrap();
 }
 
@@ -264,7 +267,9 @@ fn agents_are_known_by_their_own_tokens() {
     let line = ["weir-controller".to_owned()].into_iter();
     let cli = weir_controller::args::Cli::parse_from(line.chain(controller.args));
     let account = cli.agent_account.unwrap();
-    let agent = all().into_iter().find(|one| one.kind() == "DaemonSet" && one.name() == "weir-agent");
+    let agent = all()
+        .into_iter()
+        .find(|one| one.kind() == "DaemonSet" && one.name() == "weir-agent");
     let agent = agent.unwrap();
     assert_eq!(account.namespace, agent.namespace());
     assert_eq!(account.name, agent.pods().unwrap()["serviceAccountName"]);
@@ -273,6 +278,9 @@ fn agents_are_known_by_their_own_tokens() {
     let source = &token.unwrap()["projected"]["sources"][0]["serviceAccountToken"];
     assert_eq!(source["audience"], weir_telemetry::AUDIENCE);
     let own = named("weir-agent", "weir-agent");
-    let path = format!("--telemetry-token=/var/run/secrets/weir.dev/{}", source["path"].as_str().unwrap());
+    let path = format!(
+        "--telemetry-token=/var/run/secrets/weir.dev/{}",
+        source["path"].as_str().unwrap()
+    );
     assert!(own.args.contains(&path));
 }

@@ -17,11 +17,20 @@ fn mounted(into: &Path) {
     let agent = agent.unwrap();
     let volumes = agent.pods().unwrap()["volumes"].as_array().unwrap().clone();
     let files = volumes.iter().find(|one| one["name"] == "host-files");
-    let items = files.unwrap()["configMap"]["items"].as_array().unwrap().clone();
+    let items = files.unwrap()["configMap"]["items"]
+        .as_array()
+        .unwrap()
+        .clone();
     let made = kustomization();
-    let sources = made["configMapGenerator"][1]["files"].as_array().unwrap().clone();
+    let sources = made["configMapGenerator"][1]["files"]
+        .as_array()
+        .unwrap()
+        .clone();
     for item in items {
-        let (key, path) = (item["key"].as_str().unwrap(), item["path"].as_str().unwrap());
+        let (key, path) = (
+            item["key"].as_str().unwrap(),
+            item["path"].as_str().unwrap(),
+        );
         let source = sources.iter().filter_map(Value::as_str).find_map(|source| {
             let (name, file) = source.split_once('=').unwrap_or((source, source));
             (name == key).then_some(file)

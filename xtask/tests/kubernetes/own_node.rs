@@ -81,7 +81,10 @@ fn a_csi_node_says_what_its_file_systems_are_and_nothing_else() {
     assert_eq!(say(&bare, &volume("a", 1, note())), Some(true));
     assert_eq!(say(&volume("a", 1, note()), &bare), Some(true));
     let mut without = bare.clone();
-    without["metadata"].as_object_mut().unwrap().remove("annotations");
+    without["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .remove("annotations");
     assert_eq!(say(&without, &volume("a", 1, note())), Some(true));
     assert_eq!(say(&bare, &volume("a", 2, note())), Some(false));
     let others = volume("b", 1, json!({}));

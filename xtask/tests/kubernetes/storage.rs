@@ -6,16 +6,20 @@ use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
 use weir_csi::capability::{FsType, Uses};
 use weir_csi::identity::DRIVER;
 use weir_csi::parameters::Class;
+use weir_csi::proto::VolumeCapability;
 use weir_csi::proto::volume_capability::access_mode::Mode;
 use weir_csi::proto::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
-use weir_csi::proto::VolumeCapability;
 
 use crate::manifests::all;
 
 /// What the provisioner makes of a class: its own parameters are taken out, the file system goes into the capability.
 fn read(class: &StorageClass) -> Class {
-    let mut parameters: HashMap<String, String> =
-        class.parameters.clone().unwrap_or_default().into_iter().collect();
+    let mut parameters: HashMap<String, String> = class
+        .parameters
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
     let fs_type = parameters.remove("csi.storage.k8s.io/fstype");
     for key in ["pvc/name", "pvc/namespace", "pv/name"] {
         parameters.insert(format!("csi.storage.k8s.io/{key}"), "a".to_owned());
