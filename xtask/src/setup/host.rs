@@ -12,7 +12,11 @@ type Need = (&'static str, &'static str);
 pub(super) const BUILDING: [Need; 3] = [("cc", "gcc"), ("c++", "g++"), ("dpkg-deb", "dpkg")];
 
 /// To make images of containers.
-pub(super) const IMAGES: [Need; 2] = [("dpkg-deb", "dpkg"), ("readelf", "binutils")];
+pub(super) const IMAGES: [Need; 3] = [
+    ("dpkg-deb", "dpkg"),
+    ("readelf", "binutils"),
+    ("unshare", "util-linux"),
+];
 
 /// To compile C for 64-bit ARM.
 pub(super) const ARM64: [Need; 1] = [(

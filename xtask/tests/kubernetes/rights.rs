@@ -173,6 +173,8 @@ fn the_standalone_api_knows_no_other_uses() {
 }
 
 /// Nothing is granted for everything.
+///
+/// Seen red with: `resources: ["*"]` in agent-rights.yaml.
 #[test]
 fn no_rule_has_a_wildcard() {
     let has = |one: &Manifest| one.object["rules"].to_string().contains("\"*\"");
