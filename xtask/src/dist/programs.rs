@@ -85,7 +85,7 @@ fn asked_for(headers: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// Seen red with: `(NEEDED)` not looked for.
+    /// Not seen red yet: `(NEEDED)` not looked for.
     #[test]
     fn a_program_that_needs_a_library_is_not_static() {
         let fixed = "  LOAD  0x0 0x0 R\n  DYNAMIC 0x1 RW\n 0x1e (FLAGS) BIND_NOW\n";

@@ -135,7 +135,7 @@ fn uses_are_where_they_are_said_to_be() {
 
 /// What a program uses here, it may use there too, where tests run it: a use that is forgotten in the table above fails there.
 ///
-/// Seen red with: a row for the agent that deletes volumes.
+/// Not seen red yet: a row for the agent that deletes volumes.
 #[test]
 fn the_standalone_api_knows_no_other_uses() {
     for one in USES {

@@ -21,7 +21,7 @@ const SAMPLES: [&str; 6] = [
     "samples/volumeset.yaml",
 ];
 
-/// Seen red with: `minimum: 1048576` of a volume's capacity made larger than the sample's in deploy/crds; a namespace called `Weir`.
+/// Not seen red yet: `minimum: 1048576` of a volume's capacity made larger than the sample's in deploy/crds; a namespace called `Weir`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_standalone_api_serves_is_taken_by_it() {
     let directory = tempfile::tempdir().unwrap();
