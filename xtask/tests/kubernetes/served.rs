@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::Value;
 use weir_controller::control;
@@ -70,8 +70,13 @@ async fn load(client: &Client, one: &Manifest) {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
     let object: DynamicObject = one.typed();
     // As kubectl does: a few namespaces are there already.
-    let how = PatchParams::apply("deploy");
-    let made = api.patch(one.name(), &how, &Patch::Apply(&object)).await;
+    let made = match api.create(&PostParams::default(), &object).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let (how, patch) = (PatchParams::default(), Patch::Merge(&object));
+            api.patch(one.name(), &how, &patch).await
+        }
+        made => made,
+    };
     let made = made.unwrap_or_else(|error| panic!("{} {}: {error}", one.file, one.name()));
     // What the server does not know it drops: all that was sent has to be there still, besides what it adds.
     let kept = serde_json::to_value(&made).unwrap();
