@@ -5,6 +5,7 @@ mod cache;
 mod codegen;
 mod command;
 mod demo;
+mod dist;
 mod exposition;
 mod kernel;
 mod lint;
@@ -51,6 +52,19 @@ enum Command {
     },
     /// Build weir-agent, its probes embedded, weir-controller, weir and nvmet, optimised
     Build,
+    /// Make what is installed: static programs, container images, and one manifest of everything for a cluster
+    #[command(
+        after_help = "Examples:\n  cargo xtask dist\n  docker load < target/dist/weir-agent.tar\n  \
+                            cargo xtask dist --check-arm64"
+    )]
+    Dist {
+        /// Build no programs: take these, which have to be static
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
+        /// Make nothing: let the compiler check what nodes run for 64-bit ARM
+        #[arg(long, conflicts_with = "programs")]
+        check_arm64: bool,
+    },
     /// Show the main job in three VMs: volumes, exports, and where each I/O's time went
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -o json > demo.json")]
     Demo {
@@ -224,6 +238,10 @@ fn run(command: Command) -> Result<()> {
             ));
             Ok(())
         }
+        Command::Dist {
+            check_arm64: true, ..
+        } => dist::arm64::check(&cache),
+        Command::Dist { programs, .. } => dist::run(&cache, programs.as_deref()),
         Command::Demo { kernel, output } => {
             let lab = lab(&cache, kernel, Userland::Small, Payload::Control)?;
             demo::run(&lab, output == Output::Json)

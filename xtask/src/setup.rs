@@ -13,6 +13,7 @@ pub(crate) mod kubectl;
 mod measuring;
 mod prometheus;
 mod rust_src;
+pub(crate) mod unpack;
 
 use std::path::PathBuf;
 
@@ -53,6 +54,16 @@ pub(crate) fn measuring(cache: &Cache) -> Result<measuring::Measuring> {
 pub(crate) fn kubectl(cache: &Cache) -> Result<Vec<kubectl::Kubectl>> {
     host::ensure(&host::BUILDING)?;
     kubectl::ensure(cache)
+}
+
+/// Brings what checking for 64-bit ARM needs; [`bpf_tools`] brings the standard library's source.
+pub(crate) fn arm64() -> Result<()> {
+    host::ensure(&host::ARM64)
+}
+
+/// Brings what images of containers are made with.
+pub(crate) fn images() -> Result<()> {
+    host::ensure(&host::IMAGES)
 }
 
 /// Brings what VMs with these kernels and this userland need.

@@ -23,6 +23,14 @@ pub(crate) fn root() -> Result<PathBuf> {
     Ok(root.to_owned())
 }
 
+/// Where a clone's build results go.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root.join(dir),
+        None => root.join("target"),
+    }
+}
+
 /// A clone, with what every cargo call in it must be given.
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -36,10 +44,7 @@ impl Workspace {
     /// Opens the clone and builds its eBPF object, which the agent embeds.
     pub(crate) fn open(cache: &Cache) -> Result<Self> {
         let root = root()?;
-        let target = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(dir) => root.join(dir),
-            None => root.join("target"),
-        };
+        let target = target(&root);
         let tools = setup::bpf_tools(cache)?;
         let probes = target.join(BPF_TARGET).join("bpf/weir-probes");
         let workspace = Workspace {

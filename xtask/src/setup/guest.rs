@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apt::Apt;
+use super::unpack;
 use crate::cache::Cache;
 use crate::command::{Cmd, find_program};
 use crate::kernel::Kernel;
@@ -50,6 +51,14 @@ const PACKAGES: [&str; 18] = [
 const NVMETCLI_SUITE: &str = "forky";
 /// Its version, less Debian's revision.
 const NVMETCLI_VERSION: &str = "0.9";
+
+/// What of packages no guest needs.
+const LEFT_OUT: [&str; 4] = [
+    "./usr/share/doc*",
+    "./usr/share/man*",
+    "./usr/share/locale*",
+    "./boot/System.map*",
+];
 
 /// A file of ours in an image: path, content, whether it is a program.
 type Ours = (&'static str, &'static str, bool);
@@ -151,7 +160,7 @@ fn make(cache: &Cache, kernel: Kernel, userland: Userland) -> Result<()> {
 
     let dir = cache.dir(&format!("guest/{kernel}{}", userland.suffix()))?;
     let tree = tempfile::tempdir_in(&dir).context("making a directory to unpack in")?;
-    unpack(&debs, tree.path())?;
+    unpack::debs(&debs, tree.path(), &LEFT_OUT)?;
     for (path, content, program) in userland.files() {
         let path = tree.path().join(path);
         fs::create_dir_all(path.parent().context("a file of ours has no directory")?)?;
@@ -233,33 +242,6 @@ fn kernel_packages(cache: &Cache, kernel: Kernel) -> Result<Vec<PathBuf>> {
         parts.iter().any(|part| name.starts_with(part))
     };
     Ok(closure.into_iter().filter(is_part).collect())
-}
-
-fn unpack(debs: &[PathBuf], into: &Path) -> Result<()> {
-    let progress = Progress::bytes("unpacking", debs.len() as u64);
-    // base-files first: it makes /lib and its like links into /usr.
-    let mut debs: Vec<_> = debs.iter().collect();
-    debs.sort_by_key(|deb| {
-        let name = deb
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        (!name.starts_with("base-files"), name)
-    });
-    for (done, deb) in (0..).zip(&debs) {
-        let unpacking = r#"dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --no-same-owner --keep-directory-symlink \
-            --exclude='./usr/share/doc*' --exclude='./usr/share/man*' --exclude='./usr/share/locale*' \
-            --exclude='./boot/System.map*' -f -"#;
-        Cmd::new("bash")
-            .args(["-euo", "pipefail", "-c", unpacking, "unpack"])
-            .arg(deb)
-            .arg(into)
-            .run()?;
-        progress.at(done + 1);
-    }
-    progress.done();
-    Ok(())
 }
 
 /// Busybox goes by the name it is called with: every command that no package brought.

@@ -5,11 +5,24 @@ use anyhow::{Result, bail};
 use crate::command::{Cmd, find_program, is_root};
 use crate::progress::Progress;
 
-/// A program and the Debian package that has it.
+/// A program and the Debian package that has it, others that it is no use without behind a blank.
 type Need = (&'static str, &'static str);
 
 /// To build the eBPF toolchain.
 pub(super) const BUILDING: [Need; 3] = [("cc", "gcc"), ("c++", "g++"), ("dpkg-deb", "dpkg")];
+
+/// To make images of containers.
+pub(super) const IMAGES: [Need; 3] = [
+    ("dpkg-deb", "dpkg"),
+    ("readelf", "binutils"),
+    ("unshare", "util-linux"),
+];
+
+/// To compile C for 64-bit ARM.
+pub(super) const ARM64: [Need; 1] = [(
+    "aarch64-linux-gnu-gcc",
+    "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+)];
 
 /// To make and run VMs.
 pub(super) const VMS: [Need; 6] = [
@@ -30,7 +43,8 @@ pub(super) fn ensure(needs: &[Need]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    let packages = missing.iter().map(|(_, package)| *package);
+    let packages: Vec<_> = packages.flat_map(|names| names.split(' ')).collect();
     let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
     if find_program("apt-get").is_none() {
         bail!(
