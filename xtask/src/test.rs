@@ -129,8 +129,8 @@ impl Area {
 
     /// CI has time for one of them, which the seed tells.
     const HALVES: [&[Area]; 2] = [
-        &[Area::Absence, Area::Pools, Area::Paths],
-        &[Area::Ops, Area::Kill],
+        &[Area::Absence, Area::Pools, Area::Paths, Area::Csi],
+        &[Area::Ops, Area::Kill, Area::Control],
     ];
 
     /// Whether all areas together leave it to another seed.

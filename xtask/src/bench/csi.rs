@@ -130,6 +130,7 @@ impl Pair {
             plugin.enrol(&plane)?;
             plugin.start()?;
         }
+        pair.consumer.guest.sh("modprobe nvme-tcp")?;
         for guest in [&pair.storage.guest, &pair.consumer.guest] {
             guest.write(SCRIPT, BY_HAND)?;
         }
