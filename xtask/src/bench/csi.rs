@@ -30,8 +30,11 @@ const BYTES: u64 = 64 << 20;
 const BY_HAND: &str = include_str!("../../guest/csi-by-hand.py");
 const SCRIPT: &str = "/run/csi-by-hand.py";
 
+/// A step's seconds.
+type Of = fn(&Life) -> f64;
+
 /// What is compared, and how many times as long it may take.
-const STEPS: [(&str, fn(&Life) -> f64, f64); 3] = [
+const STEPS: [(&str, Of, f64); 3] = [
     ("create", |life| life.create, 2.0),
     ("publish", |life| life.publish, 1.5),
     ("stage", |life| life.stage, 1.5),
@@ -64,7 +67,7 @@ pub(super) fn run(cache: &Cache, workspace: &Workspace, kernel: Kernel) -> Resul
         say(format!("{number} of {PAIRS}: {:?}", lives.last()));
     }
     pair.stop()?;
-    let middle = |of: fn(&Life) -> f64| {
+    let middle = |of: Of| {
         let by_hand = lives.iter().map(|(life, _)| of(life)).collect();
         let by_plugin = lives.iter().map(|(_, life)| of(life)).collect();
         (median(by_hand), median(by_plugin))
