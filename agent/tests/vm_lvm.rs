@@ -181,7 +181,7 @@ fn what_weir_does_not_make_is_left_to_lvm() {
 /// Somebody changes the group all the while: what is read is one of its states, whole, and none that is older than one
 /// that was read.
 ///
-/// Not seen red yet: `area::committed` not comparing the text's checksum, and texts read with an offset that is ten bytes
+/// Seen red with: `area::committed` not comparing the text's checksum, and texts read with an offset that is ten bytes
 /// less.
 #[test]
 fn whoever_reads_beside_a_change_reads_all_of_it_or_nothing() {

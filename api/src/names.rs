@@ -324,6 +324,17 @@ pub const CONTROLLER_LEASE: &str = "weir-controller";
 /// The namespace of that Lease.
 pub const CONTROLLER_NAMESPACE: &str = "default";
 
+/// The annotation of a Volume that says how far its file system is: the one thing about a Volume that a node which uses it writes.
+pub const FILE_SYSTEM: &str = "csi.weir.dev/filesystem";
+
+/// The label and annotation of a Volume that name the claim it was made for. A label's value has at most 63 characters, so that
+/// a longer name ends in a hash there; the annotation has it in full. So with the two below.
+pub const CLAIM: &str = "weir.dev/persistentvolumeclaim";
+/// The namespace of that claim.
+pub const NAMESPACE: &str = "weir.dev/namespace";
+/// The PersistentVolume.
+pub const PERSISTENT_VOLUME: &str = "weir.dev/persistentvolume";
+
 impl NodeName {
     /// The Lease of this node's agent, in [`LEASE_NAMESPACE`]: it is called as the node is.
     #[must_use]

@@ -45,20 +45,40 @@ use load::{PER_AGENT, PER_POOL};
 use process::Process;
 use spent::Spent;
 
+/// Descriptors of an agent: a connection to watch its pools on and two for each of them, as many on which these were
+/// listed, which its client keeps for a while, and its threads' own.
+const PER_AGENT_FILES: u64 = 4 * PER_AGENT as u64 + 8;
+/// Descriptors besides.
+const OTHER_FILES: u64 = 500;
+
 fn main() {
-    // A descriptor for each connection on either side.
+    // A descriptor for each connection on either side. Root may raise the limit, unless it runs where it may not.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let wanted = most.max(65_536);
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted);
+    let files = match raised {
+        Ok(()) => wanted,
+        Err(_) => setrlimit(Resource::RLIMIT_NOFILE, most, most).map_or(1024, |()| most),
+    };
+    let fit = files.saturating_sub(OTHER_FILES) / PER_AGENT_FILES;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
-    runtime.unwrap().block_on(measure());
+    runtime
+        .unwrap()
+        .block_on(measure(usize::try_from(fit).unwrap()));
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are its result")]
-async fn measure() {
-    let agents = number("WEIR_BENCH_AGENTS").unwrap_or(100);
+async fn measure(fit: usize) {
+    let mut agents = number("WEIR_BENCH_AGENTS").unwrap_or(100);
+    if agents > fit {
+        say(&format!(
+            "a process may have too few descriptors here for {agents} agents: {fit} fit"
+        ));
+        agents = fit;
+    }
     let idle = Duration::from_secs(number("WEIR_BENCH_SECONDS").unwrap_or(60) as u64);
     let (pools, volumes) = (agents * PER_AGENT, agents * PER_AGENT * PER_POOL);
     let dir = TempDir::new().unwrap();

@@ -113,7 +113,7 @@ impl Cli {
 pub enum Command {
     /// Print a kubeconfig with a new certificate; the server need not run.
     #[command(after_help = "\
-Identities: admin, controller, agent:NODE; csi-controller and csi-node:NODE are known and may do nothing yet.
+Identities: admin, controller, agent:NODE, csi-controller, csi-node:NODE.
 There are no revocations: a certificate is good until it ends.
 
 Example:

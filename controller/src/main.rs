@@ -23,6 +23,9 @@ use weir_controller::standalone::store::StoreLimits;
 use weir_controller::telemetry::{Agents, Certificates, Taking, TelemetryMetrics, Tokens};
 use weir_controller::{metrics, telemetry};
 
+/// Descriptors for all connections that the API takes (`Limits::connections`), and for files.
+const DESCRIPTORS: u64 = 40_000;
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match &cli.command {
@@ -47,10 +50,12 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    // A session's usual 1,024 descriptors are fewer than the connections that are served. Where
-    // more may not be had, connections beyond it wait.
+    // A session's usual 1,024 descriptors are fewer than the connections that are served, and what it may raise them
+    // to can be, too: root may raise that. Where more may not be had, connections beyond it wait.
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        let wanted = most.max(DESCRIPTORS);
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted)
+            .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

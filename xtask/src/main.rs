@@ -204,7 +204,13 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Build => {
             let workspace = Workspace::open(&cache)?;
-            let packages = ["weir-agent", "weir-controller", "weir-cli", "nvmet"];
+            let packages = [
+                "weir-agent",
+                "weir-controller",
+                "weir-cli",
+                "weir-csi",
+                "nvmet",
+            ];
             let packages = packages.map(|name| format!("-p{name}"));
             workspace
                 .cargo()
@@ -213,7 +219,7 @@ fn run(command: Command) -> Result<()> {
                 .show()?;
             let release = workspace.target().join("release");
             progress::say(format!(
-                "built {0}/weir-agent, {0}/weir-controller, {0}/weir and {0}/nvmet",
+                "built {0}/weir-agent, {0}/weir-controller, {0}/weir, {0}/weir-csi and {0}/nvmet",
                 release.display()
             ));
             Ok(())

@@ -47,7 +47,7 @@ pub(crate) enum Area {
     Native,
     /// What promtool and a Prometheus server make of the agent's metrics
     Metrics,
-    /// The standalone API: kubectl, the kube client, recorded answers, kills and power cuts
+    /// The standalone API: kubectl, the kube client, recorded answers, kills and power cuts; `weir` and `weir-csi` over it
     Api,
     /// The nvmet crate on a real kernel
     Nvmet,

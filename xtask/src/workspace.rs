@@ -1,5 +1,7 @@
 //! The clone this command was built from, and what is built in it.
 
+use std::cell::OnceCell;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,6 +28,8 @@ pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
     probes: PathBuf,
+    /// See [`Workspace::for_vms`], and what keeps others out of it.
+    vms: OnceCell<(PathBuf, File)>,
 }
 
 impl Workspace {
@@ -42,6 +46,7 @@ impl Workspace {
             root,
             target,
             probes,
+            vms: OnceCell::new(),
         };
         workspace.build_probes(&tools)?;
         Ok(workspace)
@@ -62,11 +67,27 @@ impl Workspace {
         self.root.join("deploy")
     }
 
-    /// Where what goes into VMs is made, and their consoles are logged.
+    /// Where what goes into VMs is made, and their consoles are logged: `vm`, or `vm-2` and so on where other runs use
+    /// those before.
     pub(crate) fn for_vms(&self) -> Result<PathBuf> {
-        let dir = self.target.join("vm");
-        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        Ok(dir)
+        let mut number = 1;
+        while self.vms.get().is_none() {
+            let name = match number {
+                1 => "vm".to_owned(),
+                number => format!("vm-{number}"),
+            };
+            let dir = self.target.join(name);
+            let making = || format!("making {}", dir.display());
+            std::fs::create_dir_all(&dir).with_context(making)?;
+            let lock = File::create(dir.join("lock")).with_context(making)?;
+            match lock.try_lock() {
+                Ok(()) => drop(self.vms.set((dir, lock))),
+                Err(TryLockError::WouldBlock) => number += 1,
+                Err(TryLockError::Error(error)) => return Err(error).with_context(making),
+            }
+        }
+        let vms = self.vms.get().map(|(dir, _)| dir.clone());
+        vms.context("no directory for VMs")
     }
 
     /// A cargo call that embeds the eBPF object. All calls agree on it, so that none of them makes

@@ -9,13 +9,13 @@ use weir_api::volume::Phase;
 
 use crate::requests::Burial;
 
-/// What kinds of objects an agent follows.
+/// What kinds of objects an agent follows, in the order in which they are told of: somebody waits for a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// StoragePools.
-    Pool,
     /// Volumes.
     Volume,
+    /// StoragePools.
+    Pool,
     /// Tombstones.
     Tombstone,
 }

@@ -96,6 +96,30 @@ pub enum Operator {
     DoesNotExist,
 }
 
+impl Affinity {
+    /// Whether labels are as they must be.
+    #[must_use]
+    pub fn admits(&self, labels: &BTreeMap<String, String>) -> bool {
+        let mut pairs = self.match_labels.iter();
+        pairs.all(|(key, value)| labels.get(key) == Some(value))
+            && self.required.iter().all(|one| one.holds(labels))
+    }
+}
+
+impl Requirement {
+    /// Whether it holds of labels.
+    #[must_use]
+    pub fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        match self.operator {
+            Operator::In => value.is_some_and(|value| self.values.contains(value)),
+            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
 /// Something that counts in favour of a node or a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

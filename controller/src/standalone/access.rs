@@ -9,7 +9,9 @@ mod table;
 use std::fmt;
 
 use serde_json::Value;
-use weir_api::names::{CONTROLLER_LEASE, CONTROLLER_NAMESPACE, LEASE_NAMESPACE, NodeName};
+use weir_api::names::{
+    CONTROLLER_LEASE, CONTROLLER_NAMESPACE, FILE_SYSTEM, LEASE_NAMESPACE, NodeName,
+};
 
 use super::identity::Identity;
 
@@ -48,7 +50,7 @@ pub struct Object<'a> {
     pub name: &'a str,
 }
 
-/// What must be true of an object for an agent to write it.
+/// What must be true of an object for who has one node, or one task, to write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// A StoragePool of its node.
@@ -57,8 +59,12 @@ pub enum Condition {
     VolumeOfNode,
     /// The Lease of its node.
     LeaseOfNode,
+    /// The Lease of an agent.
+    LeaseOfAgents,
     /// The controllers' Lease, which says who leads.
     LeaseOfLeader,
+    /// A Volume that is granted to its node, of which it changes nothing but what it says about the file system.
+    VolumeAtNode,
     /// An Event that names its node as the one that reports.
     EventOfNode,
 }
@@ -112,6 +118,7 @@ fn by_rule(who: &Identity, condition: Option<Condition>, object: &Object<'_>) ->
         Condition::LeaseOfNode => who.node().is_some_and(|node| {
             object.namespace == LEASE_NAMESPACE && object.name == node.agent_lease()
         }),
+        Condition::LeaseOfAgents => object.namespace == LEASE_NAMESPACE,
         Condition::LeaseOfLeader => {
             object.namespace == CONTROLLER_NAMESPACE && object.name == CONTROLLER_LEASE
         }
@@ -150,14 +157,53 @@ impl Condition {
                 text("/metadata/name") == Some(node.agent_lease())
                     && text("/metadata/namespace") == Some(LEASE_NAMESPACE)
             }
+            Self::LeaseOfAgents => {
+                object
+                    .pointer("/metadata/namespace")
+                    .and_then(Value::as_str)
+                    == Some(LEASE_NAMESPACE)
+            }
             Self::LeaseOfLeader => {
                 let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
                 text("/metadata/name") == Some(CONTROLLER_LEASE)
                     && text("/metadata/namespace") == Some(CONTROLLER_NAMESPACE)
             }
             Self::EventOfNode => is_node(object, "/reportingInstance"),
+            Self::VolumeAtNode => {
+                let granted = object
+                    .pointer("/spec/attachments")
+                    .and_then(Value::as_array);
+                let mut granted = granted.into_iter().flatten();
+                granted.any(|one| is_node(one, "/nodeName"))
+            }
         }
     }
+
+    /// Whether it lets an object become another.
+    #[must_use]
+    pub fn admits(self, old: &Value, new: &Value) -> bool {
+        self != Self::VolumeAtNode || without_file_system(old) == without_file_system(new)
+    }
+}
+
+/// A Volume without what its node may say about it, nor the version, which every change changes.
+fn without_file_system(volume: &Value) -> Value {
+    let mut volume = volume.clone();
+    let metadata = volume.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(metadata) = metadata {
+        metadata.remove("resourceVersion");
+        let annotations = metadata.get_mut("annotations");
+        let is_bare = annotations
+            .and_then(Value::as_object_mut)
+            .is_some_and(|all| {
+                all.remove(FILE_SYSTEM);
+                all.is_empty()
+            });
+        if is_bare {
+            metadata.remove("annotations");
+        }
+    }
+    volume
 }
 
 impl fmt::Display for Condition {
@@ -166,6 +212,10 @@ impl fmt::Display for Condition {
             Self::PoolOfNode => "spec.nodeName is not its node",
             Self::VolumeOfNode => "spec.poolName is not a pool of its node",
             Self::LeaseOfNode => "it is not the Lease of its node's agent in weir-agents",
+            Self::LeaseOfAgents => "it is not the Lease of an agent in weir-agents",
+            Self::VolumeAtNode => {
+                "it is not granted to its node, or something else than its file system's annotation is changed"
+            }
             Self::LeaseOfLeader => "it is not the controllers' Lease",
             Self::EventOfNode => "reportingInstance is not its node",
         })

@@ -19,9 +19,9 @@ pub enum Identity {
     Controller,
     /// The agent of one node.
     Agent(NodeName),
-    /// CSI's controller service. Known, but nothing is granted to it yet.
+    /// CSI's controller service.
     CsiController,
-    /// CSI's node service of one node. Known, but nothing is granted to it yet.
+    /// CSI's node service of one node.
     CsiNode(NodeName),
     /// A certificate of ours with a name that means nothing here.
     Stranger(String),

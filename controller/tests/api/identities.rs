@@ -167,15 +167,56 @@ async fn an_agent_writes_nothing_else() {
     server.stop().await;
 }
 
+/// Seen red with: `VolumeAtNode` holding for every Volume; `admits` always true.
 #[tokio::test]
-async fn csi_is_known_and_may_do_nothing_yet() {
+async fn csi_asks_for_volumes_and_its_nodes_say_what_they_made_of_them() {
     let server = filled().await;
-    for identity in ["csi-controller", "csi-node:n1"] {
-        let client = server.client(identity);
-        client.get("/apis").await.expect(200);
-        client.get(VOLUMES).await.expect(403);
-        client.post(VOLUMES, &volume("v", "p1")).await.expect(403);
+    let csi = server.client("csi-controller");
+    csi.get("/apis").await.expect(200);
+    csi.get(POOLS).await.expect(200);
+    csi.post(VOLUMES, &volume("v", "p1")).await.expect(201);
+    let granted = json!({"spec": {"attachments": [{"nodeName": "n1", "generation": 1}]}});
+    for name in ["v", "in-p1"] {
+        let target = format!("{VOLUMES}/{name}");
+        csi.patch(&target, MERGE, &granted).await.expect(200);
     }
+    for target in [format!("{VOLUMES}/v/status"), format!("{POOLS}/p1")] {
+        csi.patch(&target, MERGE, &status()).await.expect(403);
+    }
+    csi.delete(&format!("{POOLS}/p1")).await.expect(403);
+
+    let noted =
+        |text: &str| json!({"metadata": {"annotations": {"csi.weir.dev/filesystem": text}}});
+    let other = json!({"metadata": {"annotations": {"csi.weir.dev/generation": "1"}}});
+    let taken = json!({"spec": {"attachments": [{"nodeName": "n2", "generation": 2}]}});
+    let v = format!("{VOLUMES}/v");
+    let (its, others) = (server.client("csi-node:n1"), server.client("csi-node:n2"));
+    its.get(VOLUMES).await.expect(403);
+    its.get(&v).await.expect(200);
+    its.patch(&v, MERGE, &noted("formatting")).await.expect(200);
+    its.patch(&v, MERGE, &noted("formatted")).await.expect(200);
+    for (client, patch) in [
+        (&its, &other),
+        (&its, &taken),
+        (&its, &json!({"spec": {"attachments": []}})),
+        (&its, &json!({"spec": {"poolName": null}})),
+        (&others, &noted("formatting")),
+        (&others, &taken),
+    ] {
+        client.patch(&v, MERGE, patch).await.expect(403);
+        let dry = format!("{v}?dryRun=All");
+        client.patch(&dry, MERGE, patch).await.expect(403);
+    }
+    let at_none = format!("{VOLUMES}/in-p2");
+    its.patch(&at_none, MERGE, &noted("formatting"))
+        .await
+        .expect(403);
+    its.patch(&format!("{v}/status"), MERGE, &status())
+        .await
+        .expect(403);
+    its.post(VOLUMES, &volume("w", "p1")).await.expect(403);
+    its.delete(&v).await.expect(403);
+    csi.delete(&v).await.expect(200);
     let controller = server.client("controller");
     controller
         .post(VOLUMES, &volume("v", "p1"))

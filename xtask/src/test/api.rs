@@ -76,6 +76,10 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, report: &mut Report, sca
             let test = workspace.test("cluster");
             test.env("WEIR_CONTROLLER", program).show()
         });
+        report.case("api: weir-csi", || {
+            let test = workspace.test("sidecars");
+            test.env("WEIR_CONTROLLER", program).show()
+        });
     }
     if let (Some(kubectl), Some(program)) = (&kubectl, &program) {
         for one in kubectl {

@@ -124,6 +124,32 @@ const AGENT: &[Rule] = &[
     ),
 ];
 
+/// What decides about volumes is done by Weir's controller and its agents; this only asks.
+const CSI_CONTROLLER: &[Rule] = &[
+    rule(
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "weir.dev",
+        &["volumes"],
+    ),
+    rule(&["get", "list"], "weir.dev", &["storagepools"]),
+    rule(&["get"], "", &["nodes"]),
+    // Without Node objects this tells which nodes there are.
+    only(
+        Condition::LeaseOfAgents,
+        rule(&["get"], "coordination.k8s.io", &["leases"]),
+    ),
+];
+
+const CSI_NODE: &[Rule] = &[
+    rule(&["get"], "weir.dev", &["volumes"]),
+    // Whether the API answers.
+    rule(&["list"], "weir.dev", &["storagepools"]),
+    only(
+        Condition::VolumeAtNode,
+        rule(&["patch"], "weir.dev", &["volumes"]),
+    ),
+];
+
 /// The rows of an identity, those that everybody has first.
 #[must_use]
 pub fn rules(who: &Identity) -> Vec<&'static Rule> {
@@ -131,8 +157,8 @@ pub fn rules(who: &Identity) -> Vec<&'static Rule> {
         Identity::Admin => ADMIN,
         Identity::Controller => CONTROLLER,
         Identity::Agent(_) => AGENT,
-        // Reserved: rows come with the CSI services.
-        Identity::CsiController | Identity::CsiNode(_) => &[],
+        Identity::CsiController => CSI_CONTROLLER,
+        Identity::CsiNode(_) => CSI_NODE,
         Identity::Stranger(_) | Identity::Anonymous => &[],
     };
     let common = match who {

@@ -73,8 +73,16 @@ fn the_table_says_who_may_do_what() {
             "GLW-----", "--------",
             "G-------", "---???--", "---???--", "?--???--", "--------", "---C----",
         ]),
-        (Identity::CsiController, reserved()),
-        ("csi-node:n1".parse().unwrap(), reserved()),
+        (Identity::CsiController, [
+            "GL------", "--------", "GLWC-PD-", "--------", "--------", "--------", "--------", "--------",
+            "G-------", "--------",
+            "--------", "--------", "--------", "?-------", "--------", "---C----",
+        ]),
+        ("csi-node:n1".parse().unwrap(), [
+            "-L------", "--------", "G----?--", "--------", "--------", "--------", "--------", "--------",
+            "--------", "--------",
+            "--------", "--------", "--------", "--------", "--------", "---C----",
+        ]),
         (Identity::Anonymous, ["--------"; 16]),
     ];
     for (who, rows) in expected {
@@ -82,12 +90,6 @@ fn the_table_says_who_may_do_what() {
             assert_eq!(row(&who, resource), expected, "{who} {resource:?}");
         }
     }
-}
-
-fn reserved() -> [&'static str; 16] {
-    let mut rows = ["--------"; 16];
-    rows[15] = "---C----";
-    rows
 }
 
 #[test]
@@ -139,6 +141,22 @@ fn paths_are_open_by_row() {
     }
 }
 
+fn expect_lease(who: &Identity, (verb, namespace, name): (&str, &str, &str), expected: Decision) {
+    let object = Object {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        subresource: "",
+        namespace,
+        name,
+    };
+    let asked = Attributes {
+        verb,
+        on: On::Resource(object),
+    };
+    let decided = decide(who, &asked);
+    assert_eq!(decided, expected, "{who:?}: {verb} {namespace}/{name}");
+}
+
 #[test]
 fn a_lease_is_its_nodes_by_name_alone() {
     let agent = "agent:n1".parse::<Identity>().unwrap();
@@ -153,18 +171,7 @@ fn a_lease_is_its_nodes_by_name_alone() {
         ("weir-agents", "", Decision::If(Condition::LeaseOfNode)),
     ];
     for (namespace, name, expected) in rows {
-        let object = Object {
-            group: "coordination.k8s.io",
-            resource: "leases",
-            subresource: "",
-            namespace,
-            name,
-        };
-        let asked = Attributes {
-            verb: "update",
-            on: On::Resource(object),
-        };
-        assert_eq!(decide(&agent, &asked), expected, "{namespace}/{name}");
+        expect_lease(&agent, ("update", namespace, name), expected);
     }
 }
 
@@ -187,22 +194,71 @@ fn an_agent_reads_the_controllers_lease_and_no_other_of_their_namespace() {
         ("get", "kube-node-lease", "n1", Decision::Denied),
     ];
     for (verb, namespace, name, expected) in rows {
-        let object = Object {
-            group: "coordination.k8s.io",
-            resource: "leases",
-            subresource: "",
-            namespace,
-            name,
-        };
-        let asked = Attributes {
-            verb,
-            on: On::Resource(object),
-        };
+        expect_lease(&agent, (verb, namespace, name), expected);
+    }
+}
+
+/// Seen red with: `LeaseOfAgents` always granted.
+#[test]
+fn csi_reads_the_agents_leases_and_no_other() {
+    let rows = [
+        ("get", "weir-agents", "n1", Decision::Allowed),
+        ("update", "weir-agents", "n1", Decision::Denied),
+        ("list", "weir-agents", "", Decision::Denied),
+        ("get", "default", "weir-controller", Decision::Denied),
+        ("get", "kube-node-lease", "n1", Decision::Denied),
+    ];
+    for (verb, namespace, name, expected) in rows {
+        expect_lease(&Identity::CsiController, (verb, namespace, name), expected);
+    }
+}
+
+/// Seen red with: `admits` always true.
+#[test]
+fn a_node_changes_what_it_says_of_the_file_system_and_nothing_else() {
+    let volume = |annotations: serde_json::Value, pool: &str, version: &str| {
+        json!({
+            "metadata": {"name": "v", "annotations": annotations, "resourceVersion": version},
+            "spec": {"poolName": pool, "attachments": [{"nodeName": "n1", "generation": 1}]},
+        })
+    };
+    let bare = json!({"metadata": {"name": "v"}, "spec": {"poolName": "p", "attachments": [{"nodeName": "n1", "generation": 1}]}});
+    let marked = volume(json!({"csi.weir.dev/filesystem": "formatting"}), "p", "1");
+    let rows = [
+        (&bare, &marked, true),
+        (&marked, &bare, true),
+        (
+            &marked,
+            &volume(json!({"csi.weir.dev/filesystem": "formatted"}), "p", "2"),
+            true,
+        ),
+        (
+            &marked,
+            &volume(json!({"csi.weir.dev/filesystem": "formatting"}), "q", "2"),
+            false,
+        ),
+        (
+            &marked,
+            &volume(
+                json!({"csi.weir.dev/filesystem": "formatting", "a": "b"}),
+                "p",
+                "2",
+            ),
+            false,
+        ),
+        (
+            &bare,
+            &json!({"metadata": {"name": "v"}, "spec": {"poolName": "p"}}),
+            false,
+        ),
+    ];
+    for (old, new, expected) in rows {
         assert_eq!(
-            decide(&agent, &asked),
+            Condition::VolumeAtNode.admits(old, new),
             expected,
-            "{verb} {namespace}/{name}"
+            "{old} {new}"
         );
+        assert!(Condition::VolumeOfNode.admits(old, new));
     }
 }
 
@@ -212,6 +268,8 @@ fn conditions_look_at_the_object() {
     let own = json!({"spec": {"nodeName": "n1"}});
     let other = json!({"spec": {"nodeName": "n2"}});
     let volume = json!({"spec": {"poolName": "p"}});
+    let granted =
+        |node: &str| json!({"spec": {"attachments": [{"nodeName": "n0"}, {"nodeName": node}]}});
     let lease =
         |namespace: &str, name: &str| json!({"metadata": {"namespace": namespace, "name": name}});
     let rows = [
@@ -221,6 +279,9 @@ fn conditions_look_at_the_object() {
         (Condition::VolumeOfNode, &volume, Some(&own), true),
         (Condition::VolumeOfNode, &volume, Some(&other), false),
         (Condition::VolumeOfNode, &volume, None, false),
+        (Condition::VolumeAtNode, &granted("n1"), None, true),
+        (Condition::VolumeAtNode, &granted("n2"), None, false),
+        (Condition::VolumeAtNode, &volume, Some(&own), false),
         (
             Condition::LeaseOfNode,
             &lease("weir-agents", "n1"),

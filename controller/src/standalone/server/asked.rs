@@ -104,6 +104,19 @@ impl Asked {
         Err(self.forbidden(name, Some(condition)))
     }
 
+    /// Refuses what this identity may not make of this very object.
+    ///
+    /// # Errors
+    /// 403
+    pub(super) fn check_change(&self, api: &Api, old: &Value, new: &Value) -> Result<(), ApiError> {
+        self.check(api, new)?;
+        let refused = self.condition.filter(|one| !one.admits(old, new));
+        match refused {
+            None => Ok(()),
+            condition => Err(self.forbidden(Some(self.name()), condition)),
+        }
+    }
+
     /// The refusal of the request.
     pub(super) fn forbidden(&self, name: Option<&str>, condition: Option<Condition>) -> ApiError {
         let attributes = Attributes {

@@ -197,7 +197,7 @@ async fn write(
         let old = object(&found);
         asked.check(api, &old)?;
         let accepted = change(&old)?;
-        asked.check(api, &accepted.object)?;
+        asked.check_change(api, &old, &accepted.object)?;
         let version = json!(found.revision.to_string());
         if options.is_dry_run || accepted.change == Change::Unchanged {
             let response = as_of(asked, accepted.object, version);

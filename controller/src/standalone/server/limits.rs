@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::standalone::error::ApiError;
 
-/// Bounds. The defaults are for 1,000 agents with ten pools each, which are eleven watches, each on
-/// a connection of its own.
+/// Bounds. The defaults are for 1,000 agents with ten pools each, which are twenty-one watches (the node's pools, and the
+/// volumes and tombstones of each), each on a connection of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections, with and without a certificate.
@@ -57,12 +57,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 16_384,
+            connections: 32_768,
             strangers: 128,
             requests: 512,
             large_lists: 4,
             large_list: 10_000,
-            watches: 16_384,
+            watches: 32_768,
             watches_each: 4_096,
             body: 3 * 1024 * 1024,
             bodies: 8 * 1024 * 1024,

@@ -6,9 +6,9 @@
 //! of it anywhere, and what pools say of their space is what LVM says.
 //!
 //! Seen red with: `self.status = None` left out of `Past::said` (agent/src/join/tell.rs): a pool's free space stays what it was
-//! when the API was away. That is how this test found it.
-//! Not seen red yet: `phase == Deleted` left out of `decide::volume`, so that the finalizer goes first; the first block of a
-//! volume not zeroed (`disk::zero`).
+//! when the API was away. That is how this test found it. With `phase == Deleted` left out of `decide::volume`, so that the finalizer
+//! goes first: LVs stay of which there is no object. With the first block of a volume not zeroed (`disk::zero`): a new volume has
+//! another one's mark.
 //! Not to be seen here: a bind that asks for no version is refused by the rule that `poolName` never changes; and a rejection that
 //! is told before it is recorded matters only if room comes, the API is away and the controller was faster, all within
 //! moments (`engine/tests/join.rs` of the agent has that order of events).

@@ -23,8 +23,8 @@ const TOMBSTONE: &str = "of-another-cluster";
 /// destroyed. It does neither and says so. Once a person said that this cluster takes the lost one's place, all objects
 /// come back; until then and after that the consumer reads on.
 ///
-/// Not seen red yet: `heeded` in the agent's `cluster.rs` made to return what it is given (the tombstone is followed, and what
-/// fio reads is gone).
+/// Seen red with: `heeded` in the agent's `cluster.rs` made to return what it is given (nobody says that the API is another
+/// cluster's).
 pub(super) fn changes_nothing(scene: &Scene) -> Result<()> {
     let (plane, agent, guest) = (scene.plane(), agent(&scene.storage), &scene.storage.guest);
     let before = scene.sum()?;

@@ -22,7 +22,8 @@ const LATE_ID: &str = "5d0a4e52-52a8-4a6c-9f3e-0a1f4b1d0097";
 
 /// Everything on a pool of its own, on a loop device, that nothing else uses; it stays there, so no case may come after this one.
 ///
-/// Not seen red yet: `has_thin_news` made to return `false`; `thin` left out of a pool's status; `Filter::ThinPool` never refusing.
+/// Seen red with: `Filter::ThinPool` never refusing; `thin` left out of a pool's status. With `has_thin_news` made to return `false` it
+/// is green: what is new is told at the next whole look then, which is within its patience.
 pub(super) fn fills_up(scene: &Scene) -> Result<()> {
     let (plane, guest) = (scene.plane(), &scene.storage.guest);
     let disk = guest

@@ -54,8 +54,8 @@ impl Cluster {
             let pool = storage::pool_object(name, name, &address(last_byte(number)));
             let file = format!("/run/weir/pool-{name}.json");
             cluster.guest(0).write(&file, &pool.to_string())?;
-            let apply = cluster.kubectl(&format!("create -f {file}"))?;
-            anyhow::ensure!(apply.code == 0, "{}", apply.stderr);
+            let apply = format!("{} apply -f {file}", kubectl());
+            cluster.guest(0).wait_for(&apply, PATIENCE)?;
         }
         for name in NODES {
             let get = format!(
