@@ -19,7 +19,7 @@ use weir_api::crd::Locality;
 
 use super::affinity::score;
 use super::climate::Climate;
-use super::model::{Figures, Trust};
+use super::model::Trust;
 use super::pool_view::PoolView;
 use super::room::Room;
 use super::volume_view::VolumeView;
@@ -171,7 +171,7 @@ impl<'a> Field<'a> {
             Some(predicted) => COLD.saturating_add_signed(-self.steps(predicted)),
         };
         let spare = if is_known {
-            u32::MAX - thousandths(self.rate(live))
+            u32::MAX - thousandths(live.load())
         } else {
             0
         };
@@ -188,12 +188,6 @@ impl<'a> Field<'a> {
                 tie,
             },
         }
-    }
-
-    /// I/Os a second that there are or will be, volumes that are on their way being taken to be as others.
-    fn rate(&self, live: &Figures) -> f32 {
-        let coming = live.phantom / self.climate.of_one.max(1e-3);
-        live.rate + coming * self.climate.rate_of_one
     }
 
     /// How far a latency is from the middle of all pools.
@@ -250,7 +244,7 @@ fn thousandths(in_flight: f32) -> u32 {
         clippy::cast_sign_loss,
         reason = "a number that is not negative and not large"
     )]
-    let whole = (in_flight.clamp(0.0, 4e6) * 1e3) as u32;
+    let whole = (in_flight.clamp(0.0, 1e6) * 1e3) as u32;
     whole
 }
 

@@ -10,8 +10,6 @@ pub struct Climate {
     pub hot_above: f32,
     /// What a volume is expected to add to in-flight.
     pub of_one: f32,
-    /// The same of I/Os a second.
-    pub rate_of_one: f32,
     /// The median of what pools' 99th percentiles would be with a volume more, in microseconds.
     pub middle: f32,
     /// How many pools' latency is known.
@@ -30,7 +28,6 @@ impl Default for Climate {
         Climate {
             hot_above: f32::INFINITY,
             of_one: OF_ONE,
-            rate_of_one: 0.0,
             middle: 0.0,
             known: 0,
         }
@@ -44,12 +41,10 @@ impl Climate {
         let is_known = |pool: &&PoolView| pool.live.trust != Trust::None;
         let mut loads: Vec<f32> = Vec::with_capacity(pools.len());
         let mut each: Vec<f32> = Vec::with_capacity(pools.len());
-        let mut rates: Vec<f32> = Vec::with_capacity(pools.len());
         for pool in pools.iter().filter(is_known) {
             loads.push(pool.live.load());
             if pool.booked.volumes > 0 {
                 let volumes = f64::from(pool.booked.volumes);
-                rates.push(super::model::narrow(f64::from(pool.live.rate) / volumes));
                 each.push(super::model::narrow(f64::from(pool.live.load()) / volumes));
             }
         }
@@ -61,7 +56,6 @@ impl Climate {
         Climate {
             hot_above: quantile(&mut loads, COLD).unwrap_or(nothing.hot_above),
             of_one,
-            rate_of_one: quantile(&mut rates, 0.5).unwrap_or(0.0),
             middle: quantile(&mut with, 0.5).unwrap_or(nothing.middle),
             known: u32::try_from(loads.len()).unwrap_or(u32::MAX),
         }

@@ -83,8 +83,6 @@ pub struct PoolModel {
     writes: Operation,
     /// In flight on average, over the seconds and the minutes.
     in_flight: [Mean; 2],
-    /// I/Os that ended in a second, over the minutes.
-    rate: Mean,
     failed: Mean,
     heard: Option<Heard>,
 }
@@ -108,7 +106,6 @@ struct Mean {
 const SECONDS: Duration = Duration::from_secs(10);
 /// What has been lately.
 const MINUTES: Duration = Duration::from_secs(300);
-const RATE: Duration = Duration::from_secs(1800);
 
 impl PoolModel {
     /// A pool of which nothing was heard yet.
@@ -120,7 +117,6 @@ impl PoolModel {
             reads: operation(|calibration| calibration.reads),
             writes: operation(|calibration| calibration.writes),
             in_flight: [Mean::over(SECONDS, now), Mean::over(MINUTES, now)],
-            rate: Mean::over(RATE, now),
             failed: Mean::over(MINUTES, now),
             heard: None,
         }
@@ -144,8 +140,6 @@ impl PoolModel {
         } else {
             spent / report.span.as_secs_f64().max(1e-3)
         };
-        let span = narrow(report.span.as_secs_f64());
-        self.rate.add(narrow(ended as f64) / span.max(1e-3), span, now);
         for mean in &mut self.in_flight {
             mean.add(narrow(in_flight), narrow(report.span.as_secs_f64()), now);
         }
@@ -185,7 +179,6 @@ impl PoolModel {
         Figures {
             trust: if is_known { trust } else { Trust::None },
             in_flight,
-            rate: self.rate.value(),
             phantom: 0.0,
             read,
             write,

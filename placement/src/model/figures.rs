@@ -30,8 +30,6 @@ pub struct Figures {
     pub trust: Trust,
     /// I/Os in flight, on average over the last minutes.
     pub in_flight: f32,
-    /// I/Os a second, on average over the last minutes.
-    pub rate: f32,
     /// What volumes that were bound lately will add to that, and which is not seen yet.
     pub phantom: f32,
     /// The 99th percentile of reads, in the worst of five minutes.
