@@ -171,6 +171,9 @@ pub struct Candidate {
     /// I/Os that were outstanding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u32>,
+    /// Volumes that were in it or on their way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<u32>,
     /// Space that was left.
     #[serde(default)]
     pub free_bytes: Bytes,

@@ -10,8 +10,6 @@ pub struct Climate {
     pub hot_above: f32,
     /// What a volume is expected to add to in-flight.
     pub of_one: f32,
-    /// The median of what pools' 99th percentiles would be with a volume more, in microseconds.
-    pub middle: f32,
     /// How many pools' latency is known.
     pub known: u32,
 }
@@ -28,7 +26,6 @@ impl Default for Climate {
         Climate {
             hot_above: f32::INFINITY,
             of_one: OF_ONE,
-            middle: 0.0,
             known: 0,
         }
     }
@@ -50,13 +47,10 @@ impl Climate {
         }
         let nothing = Climate::default();
         let of_one = quantile(&mut each, 0.5).unwrap_or(OF_ONE);
-        let known = pools.iter().filter(is_known);
-        let mut with: Vec<f32> = known.map(|pool| pool.live.worse_with(of_one)).collect();
         // The median: a pool that can't keep up has more of its volumes' I/Os in flight than any other would.
         Climate {
             hot_above: quantile(&mut loads, COLD).unwrap_or(nothing.hot_above),
             of_one,
-            middle: quantile(&mut with, 0.5).unwrap_or(nothing.middle),
             known: u32::try_from(loads.len()).unwrap_or(u32::MAX),
         }
     }

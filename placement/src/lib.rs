@@ -63,7 +63,7 @@ pub fn place(
         match filter::refusal(pool, climate, &held, volume, is_occupied) {
             Ok(room) => {
                 fitting += 1;
-                field.enter(index, room);
+                field.enter(index, room, held.volumes);
             }
             Err(filter) => tally.count(filter, &pool.name),
         }
@@ -76,6 +76,7 @@ pub fn place(
         in_flight: contender
             .predicted
             .map(|_| model::whole(pools[contender.index].live.load())),
+        volumes: contender.predicted.map(|_| contender.volumes),
         free_bytes: contender.room.before,
         is_hot: contender.is_hot,
     };

@@ -120,7 +120,8 @@ impl Placement {
                 let drawn = self.candidates.len();
                 format!(
                     "pool `{name}` of {drawn} that were drawn from {fitting} that fit: {hot}{in_flight} I/Os in flight, a \
-                     99th percentile of {p99} predicted with it; {} free",
+                     99th percentile of {p99} predicted with it; {} volumes, {} free",
+                    first.volumes.unwrap_or_default(),
                     first.free_bytes
                 )
             }

@@ -13,7 +13,6 @@ use super::*;
 pub(super) const CALM: Climate = Climate {
     hot_above: f32::INFINITY,
     of_one: 1.0,
-    middle: 0.0,
     known: 0,
 };
 

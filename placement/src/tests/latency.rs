@@ -38,7 +38,7 @@ fn wanting(objective: &str) -> VolumeView {
     volume(json!({"latency": {"readP99": objective}}))
 }
 
-/// Seen red with: `COLD + eighths(predicted)`.
+/// Seen red with: `COLD + eighths(self.cost(…))`.
 #[test]
 fn the_lowest_predicted_latency_of_the_cold_is_best() {
     let pools = [
@@ -47,6 +47,57 @@ fn the_lowest_predicted_latency_of_the_cold_is_best() {
         with("middle", live(500.0, 1.0)),
     ];
     assert_eq!(chosen(&pools), "quick");
+}
+
+fn with_volumes(name: &str, micros: f32, volumes: u32) -> PoolView {
+    let mut pool = with(name, live(micros, 1.0));
+    pool.booked.volumes = volumes;
+    pool
+}
+
+/// Two and a half times as slow, and a quarter of the volumes.
+///
+/// Seen red with: the volumes left out of `cost`.
+#[test]
+fn a_slower_pool_takes_its_share() {
+    let pools = [
+        with_volumes("quick", 200.0, 12),
+        with_volumes("slow", 500.0, 3),
+    ];
+    assert_eq!(chosen(&pools), "slow");
+    let pools = [
+        with_volumes("quick", 200.0, 12),
+        with_volumes("slow", 500.0, 6),
+    ];
+    assert_eq!(chosen(&pools), "quick");
+}
+
+/// Seen red with: `WITH_OBJECTIVE` 1.
+#[test]
+fn quick_pools_are_kept_for_volumes_with_an_objective() {
+    let pools = [
+        with_volumes("quick", 200.0, 12),
+        with_volumes("slow", 500.0, 3),
+    ];
+    let placement = decided(&pools, &wanting("5ms"));
+    assert_eq!(placement.pool(), Some(&name("quick")));
+}
+
+/// Seen red with: `held` left out of `volumes` in `contender`.
+#[test]
+fn volumes_that_were_decided_a_moment_ago_count() {
+    let pools = [with_volumes("a", 300.0, 3), with_volumes("b", 300.0, 4)];
+    let asked = volume(json!({}));
+    let mut holds = Holds::default();
+    let decided = |holds: &Holds| {
+        let placement = place(&pools, &Climate::of(&pools), &asked, holds, 1);
+        placement.pool().map(ToString::to_string)
+    };
+    assert_eq!(decided(&holds).as_deref(), Some("a"));
+    for id in ["1", "2"] {
+        hold(&mut holds, id, &pools[0], &asked);
+    }
+    assert_eq!(decided(&holds).as_deref(), Some("b"));
 }
 
 /// Seen red with: `is_hot` always false.
@@ -99,7 +150,7 @@ fn a_pool_of_which_nothing_is_known_is_between_the_cold_and_the_hot() {
     assert_eq!(placement.candidates[1].predicted_p99, None);
 }
 
-/// Seen red with: `latency: 0` in place of `COLD - eighths(predicted)`.
+/// Seen red with: `class: 0` in place of `COLD - eighths(…)`.
 #[test]
 fn latencies_that_can_not_be_told_apart_leave_it_to_space() {
     let gib = 1u64 << 30;
@@ -271,14 +322,14 @@ fn a_record_has_the_figures_that_decided() {
             "poolName": "quick",
             "seed": 1,
             "candidates": [
-                {"poolName": "quick", "predictedP99": "300us", "inFlight": 2, "freeBytes": 100u64 << 30, "isHot": false},
-                {"poolName": "slow", "predictedP99": "900us", "inFlight": 4, "freeBytes": 100u64 << 30, "isHot": false},
+                {"poolName": "quick", "predictedP99": "300us", "inFlight": 2, "volumes": 0, "freeBytes": 100u64 << 30, "isHot": false},
+                {"poolName": "slow", "predictedP99": "900us", "inFlight": 4, "volumes": 0, "freeBytes": 100u64 << 30, "isHot": false},
             ],
         })
     );
     assert_eq!(
         placement.says().unwrap(),
         "pool `quick` of 2 that were drawn from 2 that fit: 2 I/Os in flight, a 99th percentile of 300us predicted with \
-         it; 100 GiB free"
+         it; 0 volumes, 100 GiB free"
     );
 }
