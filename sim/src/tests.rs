@@ -204,7 +204,7 @@ fn a_small_day_comes_to_what_it_always_came_to() {
     let of = |name: Name| digest(scenarios.iter().map(|scenario| run(scenario, name, 11)));
     let all = Name::ALL.map(|name| (name, format!("{:016x}", of(name))));
     let expected = [
-        (Name::Ours, "b57d31a67f6e1b18"),
+        (Name::Ours, "479ca173818921f9"),
         (Name::Oracle, "e701146a8520ecec"),
         (Name::Random, "522619febf8f013d"),
         (Name::PowerOfTwo, "223771aa9707c928"),
