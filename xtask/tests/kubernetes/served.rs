@@ -93,6 +93,9 @@ fn holds(all: &Value, some: &Value) -> bool {
         (Value::Object(all), Value::Object(some)) => some
             .iter()
             .all(|(key, value)| all.get(key).is_some_and(|kept| holds(kept, value))),
+        (Value::Array(all), Value::Array(some)) => {
+            all.len() == some.len() && all.iter().zip(some).all(|(all, some)| holds(all, some))
+        }
         (all, some) => all == some,
     }
 }
