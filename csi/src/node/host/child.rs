@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&started).unwrap(), "x\nx\n");
     }
 
-    /// Seen red with: a helper kept although its time was over: its answer is taken for the next job's.
+    /// Not seen red yet: a helper kept although its time was over: its answer is taken for the next job's. (With that the test above never ends.)
     #[tokio::test]
     async fn a_late_answer_is_nobodys() {
         let directory = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ mod tests {
     async fn an_answer_is_taken_as_it_is_and_none_is_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         let long = Duration::from_secs(60);
-        let program = script(directory.path(), r#"echo '{"Err":{"Busy":"x"}}'"#);
+        let program = script(directory.path(), r#"read job; echo '{"Err":{"Busy":"x"}}'"#);
         assert_eq!(
             ask(&program, long).await,
             Err(Trouble::Busy("x".to_owned()))
