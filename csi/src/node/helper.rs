@@ -1,4 +1,5 @@
-//! What the plugin has done by itself in another process: `weir-csi helper JOB`, whose answer is JSON on stdout. See [`super::host`].
+//! What the plugin has done by itself in another process: `weir-csi helper`, which reads jobs, a line of JSON each, and answers each with another
+//! one; or `weir-csi helper JOB`, for one job. See [`super::host`].
 //!
 //! It is where devices, mounts and controllers are touched, and so where names are checked: a device is opened first and asked whose
 //! it is then ([`device`]), since its name may be another volume's by now, and what was opened stays what it is.
@@ -65,28 +66,50 @@ impl Job {
     }
 }
 
-/// Does the job that the arguments name; `None`: they are no helper's.
+/// Does the job that the arguments name, or those that are read; `None`: they are no helper's.
 #[must_use]
 pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let word = arguments.next()?;
     if word != WORD {
         return None;
     }
-    let job = arguments.next().and_then(|text| text.into_string().ok());
-    let job = job.and_then(|text| serde_json::from_str(&text).ok());
-    let answer = match job {
-        Some(Job::Do(step)) => serde_json::to_string(&act(&step)),
-        Some(Job::Probe(device)) => serde_json::to_string(&filesystem::probe(&device)),
-        Some(Job::Usage(path)) => serde_json::to_string(&usage(&path)),
-        None => return Some(ExitCode::from(2)),
+    let done = match arguments.next() {
+        Some(job) => job.to_str().map_or(Err(Unfit::Job), answer),
+        // Who asks has ended when nothing is left to be read, and so does this.
+        None => io::stdin().lines().try_for_each(|job| answer(&job?)),
     };
-    let written = answer
-        .map_err(io::Error::other)
-        .and_then(|text| io::stdout().write_all(text.as_bytes()));
-    Some(match written {
+    Some(match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(Unfit::Job) => ExitCode::from(2),
+        Err(Unfit::Pipe) => ExitCode::FAILURE,
     })
+}
+
+/// Why a helper ends early.
+enum Unfit {
+    /// What it is to do is none of the jobs there are.
+    Job,
+    /// Nobody hears it.
+    Pipe,
+}
+
+impl From<io::Error> for Unfit {
+    fn from(_: io::Error) -> Self {
+        Unfit::Pipe
+    }
+}
+
+/// Does one job, and writes what became of it.
+fn answer(job: &str) -> Result<(), Unfit> {
+    let told = match serde_json::from_str(job).map_err(|_| Unfit::Job)? {
+        Job::Do(step) => serde_json::to_string(&act(&step)),
+        Job::Probe(device) => serde_json::to_string(&filesystem::probe(&device)),
+        Job::Usage(path) => serde_json::to_string(&usage(&path)),
+    };
+    let told = told.map_err(io::Error::other)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{told}")?;
+    Ok(out.flush()?)
 }
 
 fn failed(doing: &str, path: &Path) -> impl Fn(io::Error) -> Trouble {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::child::{self, SELF};
+use serde::de::DeserializeOwned;
+
+use super::child::{Helpers, SELF};
 use super::{Host, Roots, Trouble, Usage};
 use crate::node::format::Found;
 use crate::node::helper::Job;
@@ -19,6 +21,13 @@ const USAGE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
     roots: Roots,
+    helpers: Helpers,
+}
+
+impl Kernel {
+    async fn have<T: DeserializeOwned>(&self, job: &Job, limit: Duration) -> Result<T, Trouble> {
+        self.helpers.have(Path::new(SELF), job, limit).await
+    }
 }
 
 impl Host for Kernel {
@@ -29,15 +38,15 @@ impl Host for Kernel {
     }
 
     async fn act(&self, step: &Step) -> Result<(), Trouble> {
-        child::have(Path::new(SELF), &Job::Do(step.clone()), step.limit()).await
+        self.have(&Job::Do(step.clone()), step.limit()).await
     }
 
     async fn probe(&self, device: &DeviceOf) -> Found {
-        let found = child::have(Path::new(SELF), &Job::Probe(device.clone()), PROBE).await;
+        let found = self.have(&Job::Probe(device.clone()), PROBE).await;
         found.unwrap_or_else(|trouble| Found::Unreadable(trouble.to_string()))
     }
 
     async fn usage(&self, path: &Path) -> Result<Usage, Trouble> {
-        child::have(Path::new(SELF), &Job::Usage(path.to_owned()), USAGE).await
+        self.have(&Job::Usage(path.to_owned()), USAGE).await
     }
 }
