@@ -112,14 +112,8 @@ impl<'a> Plugin<'a> {
         serde_json::from_str(&answer).with_context(|| format!("`{answer}`"))
     }
 
-    /// Makes calls, all of which have to succeed; the answers, in order, without what they stand in.
-    pub(crate) fn done(&self, calls: &Value) -> Result<Vec<Value>> {
-        let mut answers = Vec::new();
-        self.flat(&self.ask(calls)?, &mut answers)?;
-        Ok(answers)
-    }
-
-    /// The same, made again as a whole where one is told what its callers try again after, such as that the API was away.
+    /// Makes calls, all of which have to succeed, again as a whole where one is told what its callers try again after, such as that the
+    /// API was away; the answers, in order, without what they stand in.
     pub(crate) fn settled(&self, calls: &Value) -> Result<Vec<Value>> {
         let deadline = Instant::now() + PATIENCE * 2;
         loop {

@@ -37,7 +37,7 @@ pub(super) fn run(cluster: &Cluster, scale: Scale) -> Result<()> {
     let mut granted = Vec::new();
     for some in all.chunks(BATCH) {
         let calls: Vec<_> = some.iter().map(|volume| volume.grant(NODE)).collect();
-        granted.extend(cluster.sidecars().done(&json!([calls]))?);
+        granted.extend(cluster.sidecars().settled(&json!([calls]))?);
     }
     life::prepare(cluster, NODE, &all)?;
     let kubelet = cluster.kubelet(NODE);
@@ -51,18 +51,18 @@ pub(super) fn run(cluster: &Cluster, scale: Scale) -> Result<()> {
         })
         .collect();
     let begun = std::time::Instant::now();
-    let answers = kubelet.done(&json!([stage]))?;
+    let answers = kubelet.settled(&json!([stage]))?;
     let staged = begun.elapsed().as_secs_f64();
     ensure!(answers.len() == all.len(), "{} were staged", answers.len());
     let unstage: Vec<_> = all.iter().map(|volume| volume.unstage()).collect();
     let begun = std::time::Instant::now();
-    kubelet.done(&json!([unstage]))?;
+    kubelet.settled(&json!([unstage]))?;
     let unstaged = begun.elapsed().as_secs_f64();
     life::tidy(cluster, NODE, &all)?;
     cluster.is_clean(NODE)?;
     for some in all.chunks(BATCH) {
         let calls: Vec<_> = some.iter().map(|volume| volume.revoke(NODE)).collect();
-        cluster.sidecars().done(&json!([calls]))?;
+        cluster.sidecars().settled(&json!([calls]))?;
         life::remove(cluster, some)?;
     }
     cluster.is_empty()?;
